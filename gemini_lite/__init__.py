@@ -1,0 +1,25 @@
+"""The blocking Gemini client for Python, on requests and urllib3 alone."""
+import logging
+
+__version__ = "0.1.0"  # above the imports, because backends names it in a header
+
+from .backends import DeveloperAPI
+from .chat import Chat
+from .client import GeminiClient, query
+from .errors import (
+    APIError, AuthenticationError, BadRequestError, BlockedError, ConversationBusyError, CredentialsError, GeminiError,
+    IncompleteError, NotFoundError, OverloadedError, ParseError, PermissionDeniedError, QuotaExhaustedError,
+    RateLimitError, ServerError, TransportError, TransportTimeout,
+)
+from .options import GeminiOptions
+from .response import GenerateContentResponse, Stream, StreamChunk
+
+__all__ = [
+    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "ConversationBusyError",
+    "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
+    "IncompleteError", "NotFoundError", "OverloadedError", "ParseError", "PermissionDeniedError",
+    "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "TransportError",
+    "TransportTimeout", "query",
+]
+
+logging.getLogger("gemini_lite").addHandler(logging.NullHandler())

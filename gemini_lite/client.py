@@ -1,0 +1,148 @@
+"""`GeminiClient` and `query`: a backend, a transport and a conversation joined."""
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, Generator, List, Optional
+
+import requests
+
+from . import backends, contents
+from .chat import Chat
+from .errors import ParseError
+from .options import GeminiOptions, seconds
+from .response import Fold, GenerateContentResponse, Stream, check, chunks
+from .transport import Call, Limits, Transport
+
+Contents = List[Dict[str, Any]]
+
+
+class GeminiClient(Chat):
+    """A client for Gemini, and the conversation it holds itself; one client serves many threads, see below.
+
+    Who signs in: `api_key`, `credentials_path` (Code Assist) or a `backend`, one of them; without any, the
+    environment's GOOGLE_API_KEY or GEMINI_API_KEY. `timeout` is (connect, read between bytes) in seconds, `deadline`
+    the seconds for a whole call with all its waits, `retries` how often a call is made again, `max_wait` the longest
+    wait in seconds that a server may ask for. A `session` (`requests.Session`) keeps its proxies, ``verify``, headers
+    and adapters and is not closed. What is larger than ``max_..._bytes``, unpacked, is refused.
+
+    `generate`, `stream`, `count_tokens` and `models` may be called from any number of threads at once;
+    `send_message` and the history are one conversation for one user: make others with `chat`.
+    """
+
+    def __init__(
+        self, options: Optional[GeminiOptions] = None, credentials_path: Any = None, *, api_key: Optional[str] = None,
+        backend: Any = None, timeout: Any = (10, 300), retries: int = 4, max_wait: float = 60,
+        deadline: Optional[float] = None, session: Optional[requests.Session] = None,
+        max_event_bytes: int = Limits().event, max_body_bytes: int = Limits().body,
+        max_error_bytes: int = Limits().error,
+    ) -> None:
+        if options is not None and not isinstance(options, GeminiOptions):
+            raise TypeError("options must be GeminiOptions(...), not %s" % type(options).__name__)
+        backend = backends.choose(api_key, credentials_path, backend)
+        limits = Limits(max_event_bytes, max_body_bytes, max_error_bytes)
+        self._transport = Transport(backend.auth, session, timeout, retries, max_wait, limits)
+        self._route = _Route(backend, self._transport)
+        if deadline is not None:
+            seconds(deadline, "deadline")
+        super().__init__(self._route.ask, self._route.ask_stream, options or GeminiOptions(), deadline=deadline)
+
+    def generate(self, prompt: Any, **overrides: Any) -> GenerateContentResponse:
+        """One request, no history; `prompt`, `overrides` and errors as for `send_message`."""
+        options, until = self._settings(overrides)
+        return self._route.ask(contents.turns(prompt), options, options.session_id, until)
+
+    def stream(self, prompt: Any, **overrides: Any) -> Stream:
+        """`generate`, streamed; its first event has arrived when this returns."""
+        options, until = self._settings(overrides)
+        events = self._route.ask_stream(contents.turns(prompt), options, options.session_id, until)
+        return Stream(chunks(events, Fold()))
+
+    def chat(self, history: Any = None, **overrides: Any) -> Chat:
+        """Another conversation over the same connections, from a `history` or none; `overrides` hold for all of it."""
+        deadline = overrides.pop("deadline", self._deadline)
+        if deadline is not None:
+            seconds(deadline, "deadline")
+        past = () if history is None else history
+        return Chat(self._route.ask, self._route.ask_stream, self.options.replace(**overrides), past, deadline)
+
+    def count_tokens(self, prompt: Any, **overrides: Any) -> int:
+        """How many tokens `prompt` has for the model, with the system prompt and tools of the options."""
+        options, until = self._settings(overrides)
+        answer = self._route.request("countTokens", contents.turns(prompt), options, None, until)
+        if type(answer.get("totalTokens")) is not int:
+            raise ParseError("The answer holds no token count: %.200r" % answer, reason="NO_COUNT")
+        return answer["totalTokens"]  # type: ignore[no-any-return]
+
+    def models(self) -> List[Dict[str, Any]]:
+        """The models this caller can use, as the API describes them: ``name``, ``inputTokenLimit`` and so on."""
+        _, until = self._settings({})
+        return self._route.models(until)
+
+    def close(self) -> None:
+        """Close the connections (not those of a session you gave); a later call opens new ones."""
+        self._transport.close()
+
+    def __enter__(self) -> "GeminiClient":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> str:
+        raise TypeError("a client holds connections and credentials and cannot be pickled: make one in each process; "
+                        "options, histories and responses can be passed on")
+
+
+class _Route:
+    """The one route of a call: contents, request, body, network, answer."""
+
+    def __init__(self, backend: Any, transport: Transport) -> None:
+        self._backend = backend
+        self._transport = transport
+        self._model = os.environ.get("GEMINI_MODEL") or backend.default_model
+
+    def ask(
+        self, turns: Contents, options: GeminiOptions, session_id: Optional[str], until: Optional[float],
+    ) -> GenerateContentResponse:
+        response = GenerateContentResponse(self.request("generateContent", turns, options, session_id, until))
+        check(response)
+        return response
+
+    def ask_stream(
+        self, turns: Contents, options: GeminiOptions, session_id: Optional[str], until: Optional[float],
+    ) -> Generator[Dict[str, Any], None, None]:
+        call = self._call("streamGenerateContent", turns, options, session_id, until)
+        return self._transport.stream(self._backend.endpoints, call)
+
+    def request(
+        self, method: str, turns: Contents, options: GeminiOptions, session_id: Optional[str], until: Optional[float],
+    ) -> Dict[str, Any]:
+        answer = self._transport.request(self._backend.endpoints, self._call(method, turns, options, session_id, until))
+        return answer  # type: ignore[no-any-return]
+
+    def models(self, until: Optional[float]) -> List[Dict[str, Any]]:
+        found: List[Dict[str, Any]] = []
+        token = ""
+        while True:
+            call = Call(self._backend.models_path(token), self._backend.headers, method="GET", until=until)
+            page = self._transport.request(self._backend.endpoints, call)
+            found += page.get("models") or ()
+            token = page.get("nextPageToken") or ""
+            if not token:
+                return found
+
+    def _call(
+        self, method: str, turns: Contents, options: GeminiOptions, session_id: Optional[str], until: Optional[float],
+    ) -> Call:
+        model = (options.model or self._model).strip()
+        model = model[len("models/"):] if model.startswith("models/") else model
+        body = self._backend.wrap(method, model, contents.build(turns, options), options, session_id)
+        return Call(self._backend.path(method, model), self._backend.headers, body, self._backend.unwrap, until=until)
+
+
+def query(
+    prompt: Any, model: Optional[str] = None, credentials_path: Any = None, **overrides: Any,
+) -> GenerateContentResponse:
+    """Ask once and close again; `str()` of the response is its text."""
+    with GeminiClient(GeminiOptions(model=model), credentials_path) as client:
+        return client.send_message(prompt, **overrides)

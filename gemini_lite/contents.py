@@ -1,0 +1,177 @@
+"""Prompt and options in, request dict out: pure functions on dicts."""
+from __future__ import annotations
+
+import base64
+import mimetypes
+import os
+from typing import Any, Dict, List, Mapping, Union
+
+from .options import GeminiOptions
+
+Part = Dict[str, Any]
+Content = Dict[str, Any]
+Request = Dict[str, Any]
+
+_FORMS = ("a string, a part dict, (bytes, MIME type), a pathlib path, or a list of these; "
+          "or content dicts ({'role': ..., 'parts': [...]})")
+_CONFIG_NAMES = {
+    "temperature": "temperature", "top_p": "topP", "top_k": "topK", "max_output_tokens": "maxOutputTokens",
+    "stop_sequences": "stopSequences", "seed": "seed", "candidate_count": "candidateCount",
+    "presence_penalty": "presencePenalty", "frequency_penalty": "frequencyPenalty",
+    "response_mime_type": "responseMimeType",
+}
+_THINKING_NAMES = {"thinking_budget": "thinkingBudget", "include_thoughts": "includeThoughts"}
+_REQUEST_NAMES = {
+    "tools": "tools", "tool_config": "toolConfig", "safety_settings": "safetySettings", "labels": "labels",
+    "cached_content": "cachedContent",
+}
+
+
+def build(contents: List[Content], options: GeminiOptions) -> Request:
+    """The request that the API documents: `contents`, and of `options` what is set."""
+    request: Request = {"contents": contents}
+    if options.system_prompt:
+        request["systemInstruction"] = {"role": "user", "parts": [{"text": options.system_prompt}]}
+    config = _renamed(options, _CONFIG_NAMES)
+    thinking = _renamed(options, _THINKING_NAMES)
+    if options.thinking_level is not None:
+        thinking["thinkingLevel"] = options.thinking_level.upper()
+    if thinking:
+        config["thinkingConfig"] = thinking
+    if options.response_schema is not None:
+        config["responseJsonSchema"] = options.response_schema
+        config.setdefault("responseMimeType", "application/json")
+    if config:
+        request["generationConfig"] = config
+    request.update(_renamed(options, _REQUEST_NAMES))
+    return merged(request, options.extra) if options.extra else request
+
+
+def _renamed(options: GeminiOptions, names: Mapping[str, str]) -> Dict[str, Any]:
+    return {api: value for own, api in names.items() if (value := getattr(options, own)) is not None}
+
+
+def merged(base: Mapping[str, Any], extra: Mapping[str, Any]) -> Dict[str, Any]:
+    """`base` with `extra` laid over it: dicts key by key, anything else replaces; neither is changed."""
+    result = dict(base)
+    for key, value in extra.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def turns(prompt: Any) -> List[Content]:
+    """The contents of a `prompt`: one user turn, or the conversation that a list of content dicts is.
+
+    The result shares nothing that can change with `prompt`. ValueError or TypeError says what to write instead.
+    """
+    items = list(prompt) if isinstance(prompt, list) else [prompt]
+    if not items:
+        raise ValueError("the prompt is empty: give %s" % _FORMS)
+    whole = [index for index, item in enumerate(items) if _is_content(item)]
+    if not whole:
+        return [{"role": "user", "parts": [_part(item) for item in items]}]
+    if len(whole) < len(items):
+        odd = next(index for index in range(len(items)) if index not in whole)
+        raise ValueError("the prompt mixes content dicts with other items (entry %d is %s): make entry %d a content "
+                         "dict too, or give parts only" % (odd, type(items[odd]).__name__, odd))
+    return [content(item, "entry %d of the prompt" % index) for index, item in enumerate(items)]
+
+
+def content(value: Any, where: str) -> Content:
+    """A content dict of the user's, checked and copied, without the thoughts that are not sent back."""
+    if not _is_content(value):
+        raise ValueError("%s is no content dict ({'role': 'user' or 'model', 'parts': [...]})" % where)
+    role, parts = value.get("role", "user"), value.get("parts")
+    if role not in ("user", "model"):
+        openai = role in ("assistant", "system", "developer", "tool", "function")
+        hint = "; for OpenAI's messages see gemini_lite.openai_compat" if openai else ""
+        raise ValueError("%s has the role %r; the roles are 'user' and 'model'%s" % (where, role, hint))
+    if not isinstance(parts, list) or not parts or not all(isinstance(part, Mapping) and part for part in parts):
+        raise ValueError("%s has no parts; write {'role': %r, 'parts': [{'text': '...'}]}" % (where, role))
+    kept = sendable(parts)
+    if not kept:
+        raise ValueError("%s holds nothing but thoughts or empty text: leave it out, with its neighbour" % where)
+    return {**copied(value), "role": role, "parts": kept}
+
+
+def sendable(parts: List[Part]) -> List[Part]:
+    """Copies of the parts that are sent back: no unsigned thoughts, no text that is empty and nothing else."""
+    return [copied(part) for part in parts
+            if "thoughtSignature" in part or not part.get("thought") and part != {"text": ""}]
+
+
+def new_turns(prompt: Any) -> List[Content]:
+    """The contents of a `prompt` that goes on with a conversation: user and model in turn, a user's first and last."""
+    new = turns(prompt)
+    _check_alternation(new, "the prompt")
+    if new[-1]["role"] != "user":
+        raise ValueError("entry %d of the prompt, its last, is the model's: a prompt ends with 'user'" % (len(new) - 1))
+    return new
+
+
+def history(value: Any) -> List[Content]:
+    """A conversation's past, checked and copied: user and model in turn, a user's first, a model's last."""
+    if not isinstance(value, (list, tuple)):
+        raise TypeError("a history is a list of content dicts, not %s" % type(value).__name__)
+    checked = [content(item, "entry %d of the history" % index) for index, item in enumerate(value)]
+    _check_alternation(checked, "the history")
+    if len(checked) % 2:
+        raise ValueError("entry %d of the history, its last, is a user's turn that nobody answered: leave it out and "
+                         "send it with send_message" % (len(checked) - 1))
+    return checked
+
+
+def _check_alternation(contents: List[Content], what: str) -> None:
+    for index, item in enumerate(contents):
+        due = ("user", "model")[index % 2]
+        if item["role"] != due:
+            raise ValueError("entry %d of %s has the role %r where %r is due: a conversation starts with 'user' and "
+                             "alternates" % (index, what, item["role"], due))
+
+
+def _is_content(item: Any) -> bool:
+    return isinstance(item, Mapping) and ("parts" in item or "role" in item)
+
+
+def copied(value: Any) -> Any:
+    """A deep copy of JSON data; anything else stays as it is, for the encoder to refuse."""
+    if isinstance(value, Mapping):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [copied(item) for item in value]
+    return value
+
+
+def _part(item: Any) -> Part:
+    if isinstance(item, str):
+        if not item:
+            raise ValueError("the prompt is empty: give %s" % _FORMS)
+        return {"text": item}
+    if isinstance(item, Mapping) and item:
+        return copied(item)  # type: ignore[no-any-return]
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], (bytes, bytearray, memoryview)):
+        return inline(item[0], item[1])
+    if isinstance(item, os.PathLike):
+        return _file(item)
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        raise TypeError("bytes need their MIME type: write (data, 'image/png')")
+    raise TypeError("a prompt cannot hold %s: give %s" % (type(item).__name__, _FORMS))
+
+
+def inline(data: Union[bytes, bytearray, memoryview], mime_type: Any) -> Part:
+    """An ``inlineData`` part of these bytes."""
+    if not isinstance(mime_type, str) or "/" not in mime_type:
+        raise ValueError("%r is no MIME type: write (data, 'image/png')" % (mime_type,))
+    return {"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode("ascii")}}
+
+
+def _file(path: "os.PathLike[str]") -> Part:
+    mime_type = mimetypes.guess_type(os.fspath(path))[0]
+    if mime_type is None:
+        raise ValueError("the name of %s tells no MIME type: write (path.read_bytes(), 'type/subtype')" % path)
+    try:
+        with open(path, "rb") as file:
+            return inline(file.read(), mime_type)
+    except OSError as error:
+        raise ValueError("cannot read %s: %s" % (path, error.strerror)) from error

@@ -1,0 +1,319 @@
+"""Every way a call can fail, and what Google said about it."""
+from __future__ import annotations
+
+import email.utils
+import html
+import json
+import re
+import time
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
+
+Detail = Dict[str, Any]
+
+KEYS_PAGE = "https://aistudio.google.com/apikey"
+LIMITS_PAGE = "https://ai.google.dev/gemini-api/docs/rate-limits"
+
+
+class GeminiError(Exception):
+    """Any failure of a call; the fields hold what is known about it.
+
+    ``code`` HTTP status, ``status`` its name in Google's words (``"RESOURCE_EXHAUSTED"``), ``reason`` the cause as a
+    word (``"API_KEY_INVALID"``, ``"READ_TIMEOUT"``, ``"SAFETY"``), ``details`` Google's own list of dicts,
+    ``retryable`` whether the same call may succeed later, ``retry_after`` seconds to wait when somebody said so,
+    ``request_id`` as the server named it, ``response`` the answer or the part of it that arrived, ``turns`` the
+    contents that were not added to the history (``send_message(error.turns)`` goes on from there).
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: Optional[int] = None,
+        status: Optional[str] = None,
+        reason: Optional[str] = None,
+        details: Tuple[Detail, ...] = (),
+        retryable: bool = False,
+        retry_after: Optional[float] = None,
+        request_id: Optional[str] = None,
+        response: Any = None,
+        turns: Optional[List[Dict[str, Any]]] = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+        self.reason = reason
+        self.details = list(details)
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.request_id = request_id
+        self.response = response
+        self.turns = turns
+
+
+class CredentialsError(GeminiError):
+    """No usable way to sign in; the message says which there are."""
+
+
+class ConversationBusyError(GeminiError):
+    """A second thread used a conversation while the first was inside it."""
+
+
+class TransportError(GeminiError):
+    """The request or its answer did not get through."""
+
+
+class TransportTimeout(TransportError):
+    """Nothing came in time; ``reason`` is CONNECT_TIMEOUT, READ_TIMEOUT or DEADLINE."""
+
+
+class APIError(GeminiError):
+    """The server answered with an error."""
+
+
+class BadRequestError(APIError):
+    """4xx: the request itself is wrong and would fail again."""
+
+
+class AuthenticationError(APIError):
+    """401: the server does not know who is calling."""
+
+
+class PermissionDeniedError(APIError):
+    """403: the caller is known and may not do this."""
+
+
+class NotFoundError(APIError):
+    """404: no such model or resource for this caller."""
+
+
+class RateLimitError(APIError):
+    """429: too many requests for now."""
+
+
+class QuotaExhaustedError(RateLimitError):
+    """429: a quota that no short wait brings back (per day, ``limit: 0``, credits)."""
+
+
+class ServerError(APIError):
+    """5xx: the server failed."""
+
+
+class OverloadedError(ServerError):
+    """503, or 429 for lack of capacity: the model has no room for the call now."""
+
+
+class BlockedError(GeminiError):
+    """The prompt or the answer was blocked; ``reason`` says why, ``response`` is the answer as it came."""
+
+
+class IncompleteError(GeminiError):
+    """The answer broke off, or the model wrote a call that nobody can run; ``response`` is what arrived."""
+
+
+class ParseError(GeminiError):
+    """Something that should be JSON, or fit a schema, is not or does not."""
+
+
+_BY_CODE: Dict[int, Type[APIError]] = {
+    401: AuthenticationError, 403: PermissionDeniedError, 404: NotFoundError, 408: APIError, 429: RateLimitError,
+    499: APIError, 503: OverloadedError,
+}
+_CODES = {  # google.rpc.Code names, for error objects that bring no HTTP code
+    "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "OUT_OF_RANGE": 400, "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403, "NOT_FOUND": 404, "ABORTED": 409, "ALREADY_EXISTS": 409, "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499, "UNKNOWN": 500, "INTERNAL": 500, "DATA_LOSS": 500, "UNIMPLEMENTED": 501, "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+_RETRYABLE = frozenset((408, 429, 499, 500, 502, 503, 504))
+_QUOTA_CODES = frozenset((429, 499, 503))
+_TERMINAL_REASONS = frozenset(("QUOTA_EXHAUSTED", "INSUFFICIENT_G1_CREDITS_BALANCE"))
+_CAPACITY_REASONS = frozenset(("MODEL_CAPACITY_EXHAUSTED", "MODEL_CAPACITY_EXCEEDED"))
+_REQUEST_ID_HEADERS = ("x-goog-request-id", "x-request-id", "x-cloud-trace-context")
+
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_SPAN = r"(?:\d+(?:\.\d+)?(?:ms|us|µs|ns|d|h|m|s))+"
+_DURATION = re.compile(_SPAN)
+_DURATION_STEP = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
+_MESSAGE_DELAY = re.compile(r"(?:retry|try again|reset) (?:in|after) (%s)(?!\w)" % _SPAN, re.IGNORECASE)
+_LIMIT_ZERO = re.compile(r"limit:\s*0(?![\d.]*\d)")
+_CAPACITY_WORDS = re.compile("exhausted your capacity|capacity exceeded|MODEL_CAPACITY_EXHAUSTED", re.IGNORECASE)
+_HTML_TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
+
+
+def parse_duration(value: object) -> Optional[float]:
+    """Seconds of a duration such as ``"34.074824224s"``, ``"539.477544ms"`` or ``"11h33m30s"``; None if it is none."""
+    if not isinstance(value, str) or not _DURATION.fullmatch(value.strip()):
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_STEP.findall(value))
+
+
+def from_response(code: int, headers: Mapping[str, str], body: bytes) -> APIError:
+    """The error for an HTTP answer that is not a success; `body` may be JSON of any shape, HTML or empty."""
+    return _Said(_error_object(_loads(body)) or {}, code, headers, body).error()
+
+
+def from_event(event: object, headers: Mapping[str, str]) -> Optional[APIError]:
+    """The error inside an answer of status 200, or None if `event` (parsed JSON) carries none."""
+    found = _error_object(event)
+    return None if found is None else _Said(found, None, headers, b"").error()
+
+
+def _loads(text: object) -> Any:
+    try:
+        return json.loads(text)  # type: ignore[arg-type]
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _error_object(value: Any) -> Optional[Detail]:
+    """The innermost ``error`` object of a body: it may stand in an array, or as JSON text in a ``message``."""
+    found = None
+    for _ in range(10):
+        if isinstance(value, list):
+            value = next((item for item in value if isinstance(item, dict) and item.get("error")), None)
+        if not isinstance(value, dict) or value.get("error") is None:
+            break
+        found = value["error"]
+        if not isinstance(found, dict):  # the token endpoint: {"error": "invalid_grant", "error_description": "..."}
+            return {"message": value.get("error_description") or str(found), "status": str(found)}
+        value = _loads(found.get("message"))
+    return found
+
+
+def _text(value: object) -> Optional[str]:
+    return value if isinstance(value, str) and value else None
+
+
+def _dicts(value: object) -> List[Detail]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+class _Said:
+    """What one error object says, read without trusting its shape."""
+
+    def __init__(self, error: Detail, code: Optional[int], headers: Mapping[str, str], body: bytes) -> None:
+        own = error.get("code")
+        self.headers = headers
+        self.status = _text(error.get("status"))
+        self.code = code or (own if type(own) is int else _CODES.get(self.status or "", 500))
+        self.details = _dicts(error.get("details"))
+        info = self.detail("ErrorInfo")
+        metadata = info.get("metadata")
+        self.metadata: Detail = metadata if isinstance(metadata, dict) else {}
+        self.reason = _text(info.get("reason"))
+        self.from_google = (_text(info.get("domain")) or "").endswith("googleapis.com")
+        self.message = (_text(error.get("message")) or "").strip() or _describe(self.code, body)
+        violations = _dicts(self.detail("QuotaFailure").get("violations"))
+        quotas = [item.get("quotaId") for item in violations] + [self.metadata.get("quota_limit")]
+        self.quotas = " ".join(map(str, quotas))
+
+    def detail(self, kind: str) -> Detail:
+        return next((item for item in self.details if str(item.get("@type")).endswith("." + kind)), {})
+
+    def error(self) -> APIError:
+        terminal = self.terminal()
+        return self.kind(terminal)(
+            self.message + self.next_step(terminal),
+            code=self.code, status=self.status, reason=self.reason, details=tuple(self.details),
+            retryable=self.code in _RETRYABLE and not terminal, retry_after=self.retry_after(),
+            request_id=next((self.headers[name] for name in _REQUEST_ID_HEADERS if self.headers.get(name)), None),
+        )
+
+    def terminal(self) -> bool:
+        """Whether no wait of seconds or minutes can help."""
+        if self.code not in _QUOTA_CODES:
+            return False
+        per_day = "PerDay" in self.quotas or "Daily" in self.quotas
+        spent = self.from_google and self.reason in _TERMINAL_REASONS
+        return per_day or spent or bool(_LIMIT_ZERO.search(self.message))
+
+    def kind(self, terminal: bool) -> Type[APIError]:
+        if terminal:
+            return QuotaExhaustedError
+        if self.code == 429 and (self.reason in _CAPACITY_REASONS or _CAPACITY_WORDS.search(self.message)):
+            return OverloadedError
+        if self.code in _BY_CODE:
+            return _BY_CODE[self.code]
+        return ServerError if self.code >= 500 else BadRequestError if self.code >= 400 else APIError
+
+    def retry_after(self) -> Optional[float]:
+        """Seconds to wait: what the server states, else what its sentence says, else what its quota implies."""
+        stated = [
+            _proto_duration(self.detail("RetryInfo").get("retryDelay")),
+            parse_duration(self.metadata.get("quotaResetDelay")),
+            _retry_after_header(self.headers.get("Retry-After")),
+        ]
+        longest = max(filter(None, stated), default=None)
+        if longest is not None:
+            return longest
+        sentence = _MESSAGE_DELAY.search(self.message[:4000])
+        if sentence:
+            return parse_duration(sentence.group(1)) or None
+        if self.code in _QUOTA_CODES:
+            if "PerMinute" in self.quotas:
+                return 60.0
+            if self.from_google and self.reason == "RATE_LIMIT_EXCEEDED":
+                return 10.0
+        return None
+
+    def next_step(self, terminal: bool) -> str:
+        """One sentence, with its leading space, that says what the reader can do; empty if the server said it all."""
+        everything = "%s %s %s" % (self.reason, self.status, self.message)
+        for code, words, step in _NEXT_STEPS:
+            if code in (None, self.code) and words in everything:
+                link = _text(self.metadata.get("activationUrl")) or "the Google Cloud console"
+                return " " + step.replace("{activationUrl}", link)
+        if 300 <= self.code < 400:
+            return " Redirects are not followed, so that nobody else gets your key: check the base URL."
+        if terminal:
+            return " This quota comes back later or with another plan: see %s" % LIMITS_PAGE
+        return ""
+
+
+_NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row whose code and words fit
+    (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED",
+     "If you sent an API key: Google refuses old unrestricted keys with this misleading text. No OAuth token is "
+     "needed; make a new key at %s" % KEYS_PAGE),
+    (None, "API_KEY_INVALID", "Check the key, or make a new one at %s" % KEYS_PAGE),
+    (403, "reported as leaked", "Revoke that key and make a new one at %s" % KEYS_PAGE),
+    (403, "SERVICE_DISABLED", "Switch the API on for that project: {activationUrl}"),
+    (401, "", "Check the API key or sign in again."),
+    (403, "", "Check that this key or account may use the model and the project."),
+    (404, "", "Check the model's name; client.models() lists those you can use."),
+    (413, "", "Send less, or upload large media with the Files API and refer to it by URI."),
+    (400, "payload size exceeds", "Send less, or upload large media with the Files API and refer to it by URI."),
+    (503, "", "Try again later, or use another model."),
+)
+
+
+def _describe(code: int, body: bytes) -> str:
+    """A sentence for an error without one of its own."""
+    text = body[:4000].decode("utf-8", "replace").strip()
+    if not text:
+        return "The server answered with status %d and no explanation." % code
+    if text.startswith("<"):
+        title = _HTML_TITLE.search(text)
+        named = " titled %r" % html.unescape(title.group(1)).strip() if title else ""
+        return "Something between you and Google answered with status %d and an HTML page%s." % (code, named)
+    return "The server answered with status %d: %s" % (code, text[:300])
+
+
+def _proto_duration(value: object) -> Optional[float]:
+    if isinstance(value, dict):  # protobuf's other JSON form
+        seconds, nanos = value.get("seconds", 0), value.get("nanos", 0)
+        value = "%ss" % seconds if not nanos else "%s.%09ds" % (seconds, nanos) if type(nanos) is int else None
+    return parse_duration(value)
+
+
+def _retry_after_header(value: Optional[str]) -> Optional[float]:
+    """Seconds of a Retry-After header, which holds seconds or an HTTP date."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError, IndexError):
+            return None
+    return seconds if seconds > 0 else None  # also drops "nan"

@@ -1,0 +1,82 @@
+"""What to ask: `GeminiOptions`, one frozen value."""
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict, Mapping, Optional, Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class GeminiOptions:
+    """What a call asks for; a field that is None is not sent, so the API's own default holds.
+
+    ``model`` may carry one ``models/`` prefix. ``thinking_budget`` is in tokens (0 off, -1 the model decides),
+    ``thinking_level`` a word (``"low"``, ``"high"``); give one of the two. ``response_schema`` is a JSON Schema dict.
+    ``tools`` are dicts as the API documents them, ``tool_config`` and ``safety_settings`` too.
+    ``extra`` is merged into the request last, in the API's own camelCase names: dicts key by key, anything else
+    replaces. Source: https://ai.google.dev/api/generate-content
+    """
+
+    model: Optional[str] = None
+    system_prompt: Optional[str] = None
+    temperature: Optional[float] = None
+    top_p: Optional[float] = None
+    top_k: Optional[int] = None
+    max_output_tokens: Optional[int] = None
+    stop_sequences: Optional[Sequence[str]] = None
+    seed: Optional[int] = None
+    candidate_count: Optional[int] = None
+    presence_penalty: Optional[float] = None
+    frequency_penalty: Optional[float] = None
+    thinking_budget: Optional[int] = None
+    thinking_level: Optional[str] = None
+    include_thoughts: Optional[bool] = None
+    response_mime_type: Optional[str] = None
+    response_schema: Optional[Mapping[str, Any]] = None
+    tools: Optional[Sequence[Mapping[str, Any]]] = None
+    tool_config: Optional[Mapping[str, Any]] = None
+    safety_settings: Optional[Sequence[Mapping[str, Any]]] = None
+    labels: Optional[Mapping[str, str]] = None
+    cached_content: Optional[str] = None
+    session_id: Optional[str] = None
+    extra: Optional[Mapping[str, Any]] = None
+
+    def __post_init__(self) -> None:
+        if self.thinking_budget is not None and self.thinking_level is not None:
+            raise ValueError("thinking_budget and thinking_level exclude each other: models before Gemini 3 take the "
+                             "budget, Gemini 3 takes the level; set the other to None")
+        for name, (types, words) in _TYPES.items():
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, types) or isinstance(value, bool) and types is not bool):
+                raise TypeError("%s must be %s, not %s" % (name, words, type(value).__name__))
+        if self.model is not None and not self.model.strip():
+            raise ValueError("model is empty; write a name such as 'gemini-flash-latest', or None for the default")
+
+    def replace(self, **changes: Any) -> "GeminiOptions":
+        """A copy with `changes`; an unknown name is a TypeError."""
+        unknown = [name for name in changes if name not in _NAMES]
+        if unknown:
+            raise TypeError("unknown option %r; the options are: %s" % (unknown[0], ", ".join(_NAMES)))
+        return dataclasses.replace(self, **changes) if changes else self
+
+
+_NAMES = tuple(field.name for field in dataclasses.fields(GeminiOptions))
+_STRING, _WHOLE, _NUMBER = (str, "a string"), (int, "a whole number"), ((int, float), "a number")
+_LIST, _DICT = ((list, tuple), "a list"), (Mapping, "a dict")
+_TYPES: Dict[str, Any] = {
+    "model": _STRING, "system_prompt": _STRING, "thinking_level": _STRING, "response_mime_type": _STRING,
+    "cached_content": _STRING, "session_id": _STRING,
+    "temperature": _NUMBER, "top_p": _NUMBER, "presence_penalty": _NUMBER, "frequency_penalty": _NUMBER,
+    "top_k": _WHOLE, "max_output_tokens": _WHOLE, "seed": _WHOLE, "candidate_count": _WHOLE, "thinking_budget": _WHOLE,
+    "include_thoughts": (bool, "True or False"),
+    "stop_sequences": _LIST, "tools": _LIST, "safety_settings": _LIST,
+    "tool_config": _DICT, "labels": _DICT, "extra": _DICT, "response_schema": _DICT,
+}
+
+
+def seconds(value: Any, name: str, zero: bool = False) -> float:
+    """`value` as seconds, more than 0 (or 0, with `zero`) and finite; or the error that says what to write."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("%s is a number of seconds, not %r" % (name, value))
+    if not (0 < value < float("inf") or zero and value == 0):
+        raise ValueError("%s must be more than 0 seconds and finite, not %r" % (name, value))
+    return value

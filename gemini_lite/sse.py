@@ -1,0 +1,89 @@
+"""Bytes in, the data of server-sent events out.
+
+The rules are those of https://html.spec.whatwg.org/multipage/server-sent-events.html, read from bytes: lines end in
+LF, CRLF or CR and nowhere else (U+2028 and U+0085 are text), and UTF-8 is decoded by the caller, an event at a time.
+"""
+from __future__ import annotations
+
+from typing import Iterable, Iterator, List
+
+_BOM = b"\xef\xbb\xbf"
+_LINE_ENDS = b"\r\n"
+
+
+class Unterminated(bytes):
+    """The data of a last event whose blank line never came: it may be whole, or cut."""
+
+
+class EventTooLarge(ValueError):
+    """One event, or one line of any kind, is larger than the limit."""
+
+
+def events(blocks: Iterable[bytes], limit: int = 1 << 26) -> Iterator[bytes]:
+    """Yield the data of each event in `blocks`, which may be cut anywhere, as soon as its blank line is seen.
+
+    Comments, ``event:``, ``id:`` and ``retry:`` lines are passed over; an event without data is none. More than
+    `limit` bytes for one event raise `EventTooLarge`. Time is linear in the bytes, memory is one event and one block.
+    """
+    data: List[bytes] = []
+    size = 0
+    for lines in _lines(blocks, limit):
+        for line in lines:
+            if line[:5] == b"data:":
+                line = line[6:] if line[5:6] == b" " else line[5:]
+                data.append(line)
+                size += len(line)
+                if size > limit:
+                    raise EventTooLarge("one event is larger than %d bytes" % limit)
+            elif not line:
+                if data:
+                    line = data[0] if len(data) == 1 else b"\n".join(data)
+                    data = []
+                    size = 0
+                    if line:
+                        yield line
+            elif line == b"data":
+                data.append(b"")
+    rest = Unterminated(b"\n".join(data))
+    if rest:
+        yield rest
+
+
+def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
+    """Yield the lines that each block completes, without their ends; what follows the last end comes last."""
+    pending: List[bytes] = []  # fragments of a line that is not whole yet, joined once when it is
+    size = 0
+    after_cr = False  # the last block ended in CR, so a LF that opens this one belongs to it
+    at_start = True
+    for block in blocks:
+        if after_cr and block:
+            after_cr = False
+            if block[0] == 10:
+                block = block[1:]
+        if not block:
+            continue
+        lines = block.splitlines()  # of bytes: at LF, CR and CRLF only
+        if block[-1] not in b"\r\n":
+            tail = lines.pop()
+        else:
+            tail = b""
+            after_cr = block[-1] == 13
+        if lines:
+            if pending:
+                pending.append(lines[0])
+                lines[0] = b"".join(pending)
+                pending.clear()
+                size = 0
+            if at_start:
+                at_start = False
+                if lines[0][:3] == _BOM:
+                    lines[0] = lines[0][3:]
+            yield lines
+        if tail:
+            pending.append(tail)
+            size += len(tail)
+            if size > limit:
+                raise EventTooLarge("one line is larger than %d bytes" % limit)
+    if pending:
+        line = b"".join(pending)
+        yield [line[3:] if at_start and line[:3] == _BOM else line]
