@@ -3,9 +3,11 @@ import logging
 
 __version__ = "0.1.0"  # above the imports, because backends names it in a header
 
+from .auth import OAuthCredentials
 from .backends import DeveloperAPI
 from .chat import Chat
 from .client import GeminiClient, query
+from .code_assist import CodeAssist
 from .errors import (
     APIError, AuthenticationError, BadRequestError, BlockedError, ConversationBusyError, CredentialsError, GeminiError,
     IncompleteError, NotFoundError, OverloadedError, ParseError, PermissionDeniedError, QuotaExhaustedError,
@@ -15,9 +17,9 @@ from .options import GeminiOptions
 from .response import GenerateContentResponse, Stream, StreamChunk
 
 __all__ = [
-    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "ConversationBusyError",
+    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",
     "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
-    "IncompleteError", "NotFoundError", "OverloadedError", "ParseError", "PermissionDeniedError",
+    "IncompleteError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
     "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "TransportError",
     "TransportTimeout", "query",
 ]

@@ -39,7 +39,7 @@ class Chat:
         self._guard = _OneAtATime()
         self._open: Callable[[], Optional[Stream]] = lambda: None  # a weak reference to the last stream
         self._pending: Optional[Contents] = None  # the turns that may still be kept
-        self._session: Tuple[Optional[str], str] = (options.model, options.session_id or _uuid4())
+        self._session: Tuple[Optional[str], str] = (options.model, options.session_id or new_session_id())
 
     @property
     def history(self) -> Contents:
@@ -50,7 +50,7 @@ class Chat:
         """Forget all turns; the next message opens a new session."""
         with self._entered(None):
             self._history = []
-            self._session = self.options.model, self.options.session_id or _uuid4()
+            self._session = self.options.model, self.options.session_id or new_session_id()
 
     def send_message(self, prompt: Any, **overrides: Any) -> GenerateContentResponse:
         """Send `prompt` after the history and return the answer.
@@ -116,7 +116,7 @@ class Chat:
         if options.session_id is not None:
             return options.session_id
         if self._session[0] != options.model:
-            self._session = options.model, _uuid4()
+            self._session = options.model, new_session_id()
         return self._session[1]
 
     @contextlib.contextmanager
@@ -150,8 +150,8 @@ class _OneAtATime:
         self._lock.release()
 
 
-def _uuid4() -> str:
-    """A random UUID, without the import of ``uuid``."""
+def new_session_id() -> str:
+    """A random UUID (version 4), without the import of ``uuid``."""
     digits = bytearray(os.urandom(16))
     digits[6] = digits[6] & 0x0F | 0x40
     digits[8] = digits[8] & 0x3F | 0x80

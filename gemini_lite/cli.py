@@ -47,7 +47,8 @@ def main(argv: Optional[List[str]] = None) -> int:
             asked = {"model": arguments.model, "system_prompt": arguments.system, "temperature": arguments.temperature}
             if arguments.json or arguments.no_stream:
                 response = client.generate(prompt, **asked)
-                print(json.dumps(response.data, ensure_ascii=False, indent=2) if arguments.json else response.text, flush=True)
+                whole = json.dumps(response.data, ensure_ascii=False, indent=2) if arguments.json else response.text
+                print(whole, flush=True)
             else:
                 response = _print_stream(client.stream(prompt, **asked))
             _notice_end(response)

@@ -6,8 +6,10 @@ from typing import Any, Dict, Generator, List, Optional
 
 import requests
 
-from . import backends, contents
-from .chat import Chat
+from . import contents
+from .backends import DeveloperAPI, Post
+from .chat import Chat, new_session_id
+from .code_assist import CodeAssist, Quota
 from .errors import ParseError
 from .options import GeminiOptions, seconds
 from .response import Fold, GenerateContentResponse, Stream, check, chunks
@@ -38,7 +40,7 @@ class GeminiClient(Chat):
     ) -> None:
         if options is not None and not isinstance(options, GeminiOptions):
             raise TypeError("options must be GeminiOptions(...), not %s" % type(options).__name__)
-        backend = backends.choose(api_key, credentials_path, backend)
+        backend = _chosen(api_key, credentials_path, backend)
         limits = Limits(max_event_bytes, max_body_bytes, max_error_bytes)
         self._transport = Transport(backend.auth, session, timeout, retries, max_wait, limits)
         self._route = _Route(backend, self._transport)
@@ -49,12 +51,13 @@ class GeminiClient(Chat):
     def generate(self, prompt: Any, **overrides: Any) -> GenerateContentResponse:
         """One request, no history; `prompt`, `overrides` and errors as for `send_message`."""
         options, until = self._settings(overrides)
-        return self._route.ask(contents.turns(prompt), options, options.session_id, until)
+        return self._route.ask(contents.turns(prompt), options, options.session_id or new_session_id(), until)
 
     def stream(self, prompt: Any, **overrides: Any) -> Stream:
         """`generate`, streamed; its first event has arrived when this returns."""
         options, until = self._settings(overrides)
-        events = self._route.ask_stream(contents.turns(prompt), options, options.session_id, until)
+        session_id = options.session_id or new_session_id()
+        events = self._route.ask_stream(contents.turns(prompt), options, session_id, until)
         return Stream(chunks(events, Fold()))
 
     def chat(self, history: Any = None, **overrides: Any) -> Chat:
@@ -68,15 +71,18 @@ class GeminiClient(Chat):
     def count_tokens(self, prompt: Any, **overrides: Any) -> int:
         """How many tokens `prompt` has for the model, with the system prompt and tools of the options."""
         options, until = self._settings(overrides)
-        answer = self._route.request("countTokens", contents.turns(prompt), options, None, until)
+        answer = self._route.request("countTokens", contents.turns(prompt), options, "", until)
         if type(answer.get("totalTokens")) is not int:
             raise ParseError("The answer holds no token count: %.200r" % answer, reason="NO_COUNT")
         return answer["totalTokens"]  # type: ignore[no-any-return]
 
     def models(self) -> List[Dict[str, Any]]:
         """The models this caller can use, as the API describes them: ``name``, ``inputTokenLimit`` and so on."""
-        _, until = self._settings({})
-        return self._route.models(until)
+        return self._route.backend.models(self._route.post())  # type: ignore[no-any-return]
+
+    def quota(self) -> List[Quota]:
+        """What is left of the quota, model by model; Code Assist only."""
+        return self._route.backend.quota(self._route.post())  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Close the connections (not those of a session you gave); a later call opens new ones."""
@@ -97,47 +103,60 @@ class _Route:
     """The one route of a call: contents, request, body, network, answer."""
 
     def __init__(self, backend: Any, transport: Transport) -> None:
-        self._backend = backend
+        self.backend = backend
         self._transport = transport
         self._model = os.environ.get("GEMINI_MODEL") or backend.default_model
 
     def ask(
-        self, turns: Contents, options: GeminiOptions, session_id: Optional[str], until: Optional[float],
+        self, turns: Contents, options: GeminiOptions, session_id: str, until: Optional[float],
     ) -> GenerateContentResponse:
         response = GenerateContentResponse(self.request("generateContent", turns, options, session_id, until))
         check(response)
         return response
 
     def ask_stream(
-        self, turns: Contents, options: GeminiOptions, session_id: Optional[str], until: Optional[float],
+        self, turns: Contents, options: GeminiOptions, session_id: str, until: Optional[float],
     ) -> Generator[Dict[str, Any], None, None]:
         call = self._call("streamGenerateContent", turns, options, session_id, until)
-        return self._transport.stream(self._backend.endpoints, call)
+        return self._transport.stream(self.backend.endpoints, call)
 
     def request(
-        self, method: str, turns: Contents, options: GeminiOptions, session_id: Optional[str], until: Optional[float],
+        self, method: str, turns: Contents, options: GeminiOptions, session_id: str, until: Optional[float],
     ) -> Dict[str, Any]:
-        answer = self._transport.request(self._backend.endpoints, self._call(method, turns, options, session_id, until))
+        answer = self._transport.request(self.backend.endpoints, self._call(method, turns, options, session_id, until))
         return answer  # type: ignore[no-any-return]
 
-    def models(self, until: Optional[float]) -> List[Dict[str, Any]]:
-        found: List[Dict[str, Any]] = []
-        token = ""
-        while True:
-            call = Call(self._backend.models_path(token), self._backend.headers, method="GET", until=until)
-            page = self._transport.request(self._backend.endpoints, call)
-            found += page.get("models") or ()
-            token = page.get("nextPageToken") or ""
-            if not token:
-                return found
+    def post(self, model: str = "", until: Optional[float] = None) -> Post:
+        """The function that a backend is handed for calls of its own."""
+        def send(path: str, body: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+            headers = self.backend.headers("", model or self._model)
+            method = "GET" if body is None else "POST"
+            call = Call(path, headers, body, method=method, until=until)
+            return self._transport.request(self.backend.endpoints, call)  # type: ignore[no-any-return]
+        return send
 
     def _call(
-        self, method: str, turns: Contents, options: GeminiOptions, session_id: Optional[str], until: Optional[float],
+        self, method: str, turns: Contents, options: GeminiOptions, session_id: str, until: Optional[float],
     ) -> Call:
+        backend = self.backend
         model = (options.model or self._model).strip()
         model = model[len("models/"):] if model.startswith("models/") else model
-        body = self._backend.wrap(method, model, contents.build(turns, options), options, session_id)
-        return Call(self._backend.path(method, model), self._backend.headers, body, self._backend.unwrap, until=until)
+        request = contents.build(turns, options)
+        body = backend.wrap(method, model, request, options, session_id, self.post(model, until))
+        return Call(backend.path(method, model), backend.headers(method, model), body, backend.unwrap, until=until)
+
+
+def _chosen(api_key: Optional[str], credentials_path: Any, backend: Any) -> Any:
+    """The backend that the arguments name, or else the environment; a file alone never chooses Code Assist."""
+    given = {"api_key": api_key, "credentials_path": credentials_path, "backend": backend}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise ValueError("%s exclude each other: give one of them" % " and ".join(named))
+    if backend is not None:
+        return backend
+    if credentials_path is not None or api_key is None and os.environ.get("GOOGLE_GENAI_USE_GCA") == "true":
+        return CodeAssist(credentials_path)
+    return DeveloperAPI(api_key)
 
 
 def query(

@@ -127,6 +127,7 @@ _CODES = {  # google.rpc.Code names, for error objects that bring no HTTP code
 _RETRYABLE = frozenset((408, 429, 499, 500, 502, 503, 504))
 _QUOTA_CODES = frozenset((429, 499, 503))
 _TERMINAL_REASONS = frozenset(("QUOTA_EXHAUSTED", "INSUFFICIENT_G1_CREDITS_BALANCE"))
+_FINAL_REASONS = frozenset(("UNSUPPORTED_CLIENT", "TOS_VIOLATION"))
 _CAPACITY_REASONS = frozenset(("MODEL_CAPACITY_EXHAUSTED", "MODEL_CAPACITY_EXCEEDED"))
 _REQUEST_ID_HEADERS = ("x-goog-request-id", "x-request-id", "x-cloud-trace-context")
 
@@ -215,7 +216,8 @@ class _Said:
         return self.kind(terminal)(
             self.message + self.next_step(terminal),
             code=self.code, status=self.status, reason=self.reason, details=tuple(self.details),
-            retryable=self.code in _RETRYABLE and not terminal, retry_after=self.retry_after(),
+            retryable=self.code in _RETRYABLE and not terminal and self.reason not in _FINAL_REASONS,
+            retry_after=self.retry_after(),
             request_id=next((self.headers[name] for name in _REQUEST_ID_HEADERS if self.headers.get(name)), None),
         )
 
@@ -256,13 +258,18 @@ class _Said:
                 return 10.0
         return None
 
+    def link(self) -> str:
+        """" at https://...", where Google gives the page to go to."""
+        pages = [item.get("url") for item in _dicts(self.detail("Help").get("links"))]
+        pages += [self.metadata.get(name) for name in _LINKS]
+        return next((" at %s" % page for page in pages if _text(page)), "")
+
     def next_step(self, terminal: bool) -> str:
         """One sentence, with its leading space, that says what the reader can do; empty if the server said it all."""
         everything = "%s %s %s" % (self.reason, self.status, self.message)
         for code, words, step in _NEXT_STEPS:
             if code in (None, self.code) and words in everything:
-                link = _text(self.metadata.get("activationUrl")) or "the Google Cloud console"
-                return " " + step.replace("{activationUrl}", link)
+                return " " + step.replace("{link}", self.link())
         if 300 <= self.code < 400:
             return " Redirects are not followed, so that nobody else gets your key: check the base URL."
         if terminal:
@@ -270,20 +277,31 @@ class _Said:
         return ""
 
 
-_NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row whose code and words fit
+_USE_A_KEY = "an API key works for everybody: %s" % KEYS_PAGE
+_NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row whose code and words fit; {link} if given
     (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED",
      "If you sent an API key: Google refuses old unrestricted keys with this misleading text. No OAuth token is "
      "needed; make a new key at %s" % KEYS_PAGE),
     (None, "API_KEY_INVALID", "Check the key, or make a new one at %s" % KEYS_PAGE),
     (403, "reported as leaked", "Revoke that key and make a new one at %s" % KEYS_PAGE),
-    (403, "SERVICE_DISABLED", "Switch the API on for that project: {activationUrl}"),
+    (403, "SERVICE_DISABLED", "Switch the API on for that project{link}, and check that the project is yours."),
+    (None, "UNSUPPORTED_CLIENT", "Code Assist serves licence holders only; " + _USE_A_KEY),
+    (None, "TOS_VIOLATION", "Google suspended this account's use of Code Assist. Stop here; you can appeal{link}. "
+                            "Instead, " + _USE_A_KEY),
+    (None, "VALIDATION_REQUIRED", "Verify your account{link} and try again."),
+    (403, "SUBSCRIPTION_REQUIRED", "The project has no Code Assist licence for you: ask its administrator for one, or "
+                                   "set GOOGLE_CLOUD_PROJECT to one that has; " + _USE_A_KEY),
+    (403, "#3501", "The project has no Code Assist licence for you: ask its administrator for one, or set "
+                   "GOOGLE_CLOUD_PROJECT to one that has; " + _USE_A_KEY),
     (401, "", "Check the API key or sign in again."),
     (403, "", "Check that this key or account may use the model and the project."),
-    (404, "", "Check the model's name; client.models() lists those you can use."),
+    (404, "", "Check the model's name: client.models() lists those that a key can use, and a licence may have fewer."),
     (413, "", "Send less, or upload large media with the Files API and refer to it by URI."),
     (400, "payload size exceeds", "Send less, or upload large media with the Files API and refer to it by URI."),
+    (None, "MODEL_CAPACITY", "The model has no room now: try again later, or use another model."),
     (503, "", "Try again later, or use another model."),
 )
+_LINKS = ("activationUrl", "appeal_url", "validation_link", "validation_url")
 
 
 def _describe(code: int, body: bytes) -> str:

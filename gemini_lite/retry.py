@@ -39,8 +39,13 @@ def run(
             log.info("waiting %.2f s before try %d: %s", seconds, tries + 2, error.reason or error.code)
         finally:
             del error  # or this frame and the error's traceback hold each other
-        sleep(seconds)
+        pause(seconds)
         tries += 1
+
+
+def pause(seconds: float) -> None:
+    """Sleep; tests replace `sleep` in this module, and nowhere else."""
+    sleep(seconds)
 
 
 def wait(error: GeminiError, tries: int, max_wait: float) -> Optional[float]:

@@ -120,15 +120,23 @@ class Transport:
         """The open response of one exchange that ended in a 2xx status."""
         url = endpoint + call.path
         sender = self._sender()
-        self.auth.ready(sender.session, self._timeout_until(call.until))
+        self._authenticate(self.auth.ready, sender, call)
         response = self._exchange(sender, call, url, data, encoding)
-        if response.status_code == 401 and self.auth.renew(sender.session, self._timeout_until(call.until)):
+        if response.status_code == 401 and self._authenticate(self.auth.renew, sender, call):
             response.close()
             response = self._exchange(sender, call, url, data, encoding)
         if 200 <= response.status_code < 300:
             return response
         with response:
             raise errors.from_response(response.status_code, response.headers, self._error_body(response, call))
+
+    def _authenticate(self, step: Callable[..., Any], sender: "_Sender", call: Call) -> Any:
+        """One step of the auth object, which may use the network."""
+        try:
+            return step(sender.session, self._timeout_until(call.until))
+        except _NETWORK_ERRORS as error:
+            failure = _failure(error, getattr(self.auth, "token_uri", ""))
+        raise failure
 
     def _exchange(
         self, sender: "_Sender", call: Call, url: str, data: Optional[bytes], encoding: str,
@@ -391,9 +399,10 @@ def _broken(data: bytes) -> errors.GeminiError:
 
 def _not_json(response: requests.Response, body: bytes) -> errors.ParseError:
     kind = response.headers.get("Content-Type") or "an answer of unknown type"
+    begins = ": %.200r" % body[:200] if body else ""
     return errors.ParseError(
-        "%s answered %d with %s where JSON was due%s. Check the base URL and what stands between you and Google." % (
-            _host(response.url), response.status_code, kind, ": %.200r" % body[:200] if body else ""), reason="NOT_JSON")
+        "%s answered %d with %s where JSON was due%s. Check the base URL and what stands between you and Google."
+        % (_host(response.url), response.status_code, kind, begins), reason="NOT_JSON")
 
 
 def _body(body: Any) -> Optional[bytes]:
