@@ -1,18 +1,18 @@
 """Prompt and options in, request dict out: pure functions on dicts."""
 from __future__ import annotations
 
-import base64
-import mimetypes
 import os
-from typing import Any, Dict, List, Mapping, Union
+from typing import Any, Dict, List, Mapping
 
+from . import media
 from .options import GeminiOptions
 
 Part = Dict[str, Any]
 Content = Dict[str, Any]
 Request = Dict[str, Any]
 
-_FORMS = ("a string, a part dict, (bytes, MIME type), a pathlib path, or a list of these; "
+_BYTES = (bytes, bytearray, memoryview)
+_FORMS = ("a string, a part dict, (bytes, MIME type), a pathlib path, a picture, or a list of these; "
           "or content dicts ({'role': ..., 'parts': [...]})")
 _CONFIG_NAMES = {
     "temperature": "temperature", "top_p": "topP", "top_k": "topK", "max_output_tokens": "maxOutputTokens",
@@ -150,28 +150,13 @@ def _part(item: Any) -> Part:
         return {"text": item}
     if isinstance(item, Mapping) and item:
         return copied(item)  # type: ignore[no-any-return]
-    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], (bytes, bytearray, memoryview)):
-        return inline(item[0], item[1])
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], _BYTES):
+        return media.from_bytes(*item)
+    if isinstance(item, _BYTES):
+        return media.from_bytes(item)
     if isinstance(item, os.PathLike):
-        return _file(item)
-    if isinstance(item, (bytes, bytearray, memoryview)):
-        raise TypeError("bytes need their MIME type: write (data, 'image/png')")
-    raise TypeError("a prompt cannot hold %s: give %s" % (type(item).__name__, _FORMS))
-
-
-def inline(data: Union[bytes, bytearray, memoryview], mime_type: Any) -> Part:
-    """An ``inlineData`` part of these bytes."""
-    if not isinstance(mime_type, str) or "/" not in mime_type:
-        raise ValueError("%r is no MIME type: write (data, 'image/png')" % (mime_type,))
-    return {"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode("ascii")}}
-
-
-def _file(path: "os.PathLike[str]") -> Part:
-    mime_type = mimetypes.guess_type(os.fspath(path))[0]
-    if mime_type is None:
-        raise ValueError("the name of %s tells no MIME type: write (path.read_bytes(), 'type/subtype')" % path)
-    try:
-        with open(path, "rb") as file:
-            return inline(file.read(), mime_type)
-    except OSError as error:
-        raise ValueError("cannot read %s: %s" % (path, error.strerror)) from error
+        return media.from_path(item)
+    part = media.from_object(item)
+    if part is None:
+        raise TypeError("a prompt cannot hold %s: give %s" % (type(item).__name__, _FORMS))
+    return part

@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Dict, Generator, List, Optional
+from typing import Any, Dict, Generator, List, NamedTuple, Optional
 
+from . import media
 from .errors import BlockedError, GeminiError, IncompleteError
 from .tools import FunctionCall
 
@@ -49,6 +50,14 @@ class UsageMetadata:
         return "UsageMetadata(%r)" % (self.data,)
 
 
+class Citation(NamedTuple):
+    """A source: `segment` is the piece of the answer it stands for, ``""`` where Google names none."""
+
+    title: str
+    uri: str
+    segment: str
+
+
 class GenerateContentResponse:
     """A view on one answer; `data` is the dict as it came. What is absent reads as ``""``, ``[]`` or None.
 
@@ -87,6 +96,32 @@ class GenerateContentResponse:
     def function_calls(self) -> List[FunctionCall]:
         found = [part["functionCall"] for part in self.parts if part.get("functionCall")]
         return [FunctionCall(call.get("name", ""), call.get("args") or {}, call.get("id")) for call in found]
+
+    @property
+    def files(self) -> List[media.Blob]:
+        """The files in the answer: pictures, sound and others, each with ``mime_type``, ``data`` and ``save(path)``."""
+        return [media.blob(part) for part in self.parts if part.get("inlineData")]
+
+    @property
+    def images(self) -> List[media.Blob]:
+        return [file for file in self.files if file.mime_type.startswith("image/")]
+
+    @property
+    def audio(self) -> List[media.Blob]:
+        """Sound; raw PCM is saved as WAV."""
+        return [file for file in self.files if file.mime_type.startswith("audio/")]
+
+    @property
+    def code(self) -> List[Dict[str, Any]]:
+        """The code that the model ran and what came of it, in order: the API's ``executableCode`` and
+        ``codeExecutionResult`` dicts."""
+        found = [part.get("executableCode") or part.get("codeExecutionResult") for part in self.parts]
+        return [item for item in found if item]
+
+    @property
+    def citations(self) -> List[Citation]:
+        """The sources that grounding gives for pieces of the text; one for each piece and source."""
+        return _citations(_first(self.data).get("groundingMetadata") or {})
 
     @property
     def finish_reason(self) -> Optional[str]:
@@ -131,6 +166,18 @@ class StreamChunk(GenerateContentResponse):
     def response(self) -> GenerateContentResponse:
         """The event as a response."""
         return GenerateContentResponse(self.data)
+
+
+def _citations(grounding: Dict[str, Any]) -> List[Citation]:
+    sources = [chunk.get("web") or chunk.get("retrievedContext") or chunk.get("maps") or {}
+               for chunk in grounding.get("groundingChunks") or ()]
+    pairs = [(index, (support.get("segment") or {}).get("text", ""))
+             for support in grounding.get("groundingSupports") or ()
+             for index in support.get("groundingChunkIndices") or ()]
+    used = {index for index, _ in pairs}
+    pairs += [(index, "") for index in range(len(sources)) if index not in used]
+    return [Citation(sources[index].get("title", ""), sources[index].get("uri", ""), segment)
+            for index, segment in pairs if index < len(sources)]
 
 
 Chunks = Generator[StreamChunk, None, "Fold"]
