@@ -15,12 +15,13 @@ from .errors import (
 )
 from .options import GeminiOptions
 from .response import GenerateContentResponse, Stream, StreamChunk
+from .tools import Tool
 
 __all__ = [
     "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",
     "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
     "IncompleteError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
-    "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "TransportError",
+    "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
     "TransportTimeout", "query",
 ]
 

@@ -6,14 +6,28 @@ says whether it is worth asking again.
 """
 from __future__ import annotations
 
-from typing import Tuple
+import contextlib
+import logging
+import math
+import os
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Optional, Tuple, Union
 
 import requests
 import requests.auth
+import requests.exceptions
 
-from .errors import KEYS_PAGE, CredentialsError
+from .errors import KEYS_PAGE, CredentialsError, GeminiError, from_response
+from .gemini_cli import SIGN_IN, SignIn, SignInFile, default_path, oauth_client
 
+log = logging.getLogger("gemini_lite")
 Timeout = Tuple[float, float]
+
+EARLY = 300.0  # seconds before a token expires, from which on it is renewed
+LARGEST_ANSWER = 1 << 20  # bytes
 
 
 class Secret:
@@ -31,13 +45,13 @@ class Secret:
         raise TypeError("a secret is not pickled: sign in again where it is needed")
 
 
-def checked(value: object, what: str) -> Secret:
-    """`value` as a secret that a header can carry, without the white space around it."""
+def checked(value: object, what: str, source: str) -> Secret:
+    """`value`, stripped, as a secret that a header can carry; `source` says where to get one."""
     if not isinstance(value, str):
         raise CredentialsError("the %s must be a string, not %s" % (what, type(value).__name__))
     value = value.strip()
     if not value:
-        raise CredentialsError("the %s is empty: get one at %s" % (what, KEYS_PAGE))
+        raise CredentialsError("the %s is empty: %s" % (what, source))
     if not value.isascii() or not value.isprintable() or " " in value:
         raise CredentialsError("the %s holds a character that no %s has (a line break, a blank or a letter outside "
                                "ASCII): copy it again, in one piece" % (what, what))
@@ -48,7 +62,7 @@ class APIKey(requests.auth.AuthBase):
     """An API key in the header ``x-goog-api-key``, never in a URL."""
 
     def __init__(self, key: str) -> None:
-        self._key = checked(key, "API key")
+        self._key = checked(key, "API key", "get one at %s" % KEYS_PAGE)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["x-goog-api-key"] = self._key.value
@@ -63,4 +77,210 @@ class APIKey(requests.auth.AuthBase):
 
 
 class OAuthCredentials(requests.auth.AuthBase):
-    """PLACEHOLDER so that the package imports; the helper that owns auth.py replaces this."""
+    """The sign-in that Gemini CLI keeps on disk, renewed in good time; or an access token of your own.
+
+    `path` is the file, by default ``.gemini/oauth_creds.json`` in GEMINI_CLI_HOME or the home directory. `client_id`
+    and `client_secret` are those of the OAuth client that issued it, by default GEMINI_LITE_OAUTH_CLIENT_ID and
+    GEMINI_LITE_OAUTH_CLIENT_SECRET, then the file's own, then those of the installed Gemini CLI, looked up when they
+    are needed. `token` is an access token, or a callable that returns one and is asked before each try; without
+    `path` and `token` it is GOOGLE_CLOUD_ACCESS_TOKEN, if GOOGLE_GENAI_USE_GCA is set too. With a token `path` is None.
+    """
+
+    def __init__(
+        self, path: Union[str, "os.PathLike[str]", None] = None, client_id: Optional[str] = None,
+        client_secret: Optional[str] = None, token_uri: str = "https://oauth2.googleapis.com/token", *,
+        token: Union[str, Callable[[], str], None] = None,
+    ) -> None:
+        if path is not None and token is not None:
+            raise ValueError("give the path of a sign-in or a token, not both")
+        if client_id is None and client_secret is not None:
+            raise ValueError("a client_secret belongs to a client_id: give both")
+        if path is None and token is None and os.environ.get("GOOGLE_GENAI_USE_GCA"):
+            token = os.environ.get("GOOGLE_CLOUD_ACCESS_TOKEN") or None
+        if client_id is None and os.environ.get("GEMINI_LITE_OAUTH_CLIENT_ID"):
+            client_id = os.environ["GEMINI_LITE_OAUTH_CLIENT_ID"]
+            client_secret = os.environ.get("GEMINI_LITE_OAUTH_CLIENT_SECRET") or None
+        self._given = None if token is None else _giver(token)
+        self._file = SignInFile(default_path() if path is None else Path(os.path.expanduser(path)))
+        self.path = self._file.path if token is None else None
+        self.client_id = client_id
+        self.client_secret = None if client_secret is None else Secret(client_secret)
+        self.token_uri = token_uri
+        self._current = _Token(Secret(""), 0)
+        self._mine = _Mine()
+        self._lock, self._pid = threading.Lock(), os.getpid()
+        self._warned = False
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._mine.token is None:
+            raise CredentialsError("no token yet: call ready(session, timeout) in this thread before the request")
+        request.headers["Authorization"] = "Bearer " + self._mine.token.value
+        return request
+
+    def __repr__(self) -> str:
+        return "OAuthCredentials(%s)" % ("token=***" if self.path is None else repr(str(self.path)))
+
+    def __reduce__(self) -> str:
+        raise TypeError("OAuthCredentials hold tokens and are not pickled: make them anew where they are needed, "
+                        "from the same path")
+
+    def ready(self, session: requests.Session, timeout: Timeout) -> None:
+        """Give this thread a token that lasts, without I/O if there is one; the network's errors come as they are."""
+        self._mine.token = self._token(None, session, timeout)
+
+    def renew(self, session: requests.Session, timeout: Timeout) -> bool:
+        """Whether there is another token than the one of this thread, which was refused."""
+        refused = self._mine.token
+        token = self._mine.token = self._token(refused, session, timeout)
+        return refused is None or token.value != refused.value
+
+    def _token(self, refused: Optional[Secret], session: requests.Session, timeout: Timeout) -> Secret:
+        """The user's token; or one that lasts and is not `refused`: that at hand, the file's, or a new one."""
+        if self._given is not None:
+            return checked(self._given(), "access token", "sign in again, and give the new one")
+        token = self._current
+        if not token.serves(refused):
+            with self._one_thread(timeout):
+                token = self._current  # by now perhaps another thread's
+                if not token.serves(refused):
+                    token = self._current = self._newer(refused, session, timeout)
+        return token.secret
+
+    def _newer(self, refused: Optional[Secret], session: requests.Session, timeout: Timeout) -> _Token:
+        saved = self._file.read()
+        token = _Token.of(saved)
+        if token.serves(refused):
+            return token
+        if not saved.get("refresh_token"):
+            raise CredentialsError("The sign-in in %s is no longer valid, and holds no refresh_token to renew it: %s."
+                                   % (self.path, SIGN_IN))
+        answer = self._refreshed(saved, session, timeout)
+        try:
+            self._file.merge(answer, saved["refresh_token"])
+        except (OSError, CredentialsError) as error:
+            if not self._warned:
+                log.warning("the renewed token could not be saved, and serves this process alone: %s", error)
+            self._warned = True
+        return _Token.of(answer)
+
+    def _refreshed(self, saved: SignIn, session: requests.Session, timeout: Timeout) -> SignIn:
+        """Google's answer to the refresh token, in the words of the file."""
+        client_id, client_secret = self._client(saved)
+        form = SignIn(refresh_token=saved["refresh_token"], client_id=client_id, grant_type="refresh_token")
+        if client_secret is not None:
+            form["client_secret"] = client_secret.value
+        code, headers, body = _posted(session, self.token_uri, form, timeout)
+        answer = SignIn.parsed(body)
+        if code != 200 or not answer or not answer.get("access_token"):
+            raise _refusal(code, headers, body)
+        lifetime = answer.pop("expires_in", None)
+        answer["expiry_date"] = int((time.time() + lifetime) * 1000) if _is_number(lifetime) else None
+        answer["refresh_token"] = answer.get("refresh_token") or saved["refresh_token"]
+        return answer
+
+    def _client(self, saved: SignIn) -> Tuple[str, Optional[Secret]]:
+        """The OAuth client that issued the sign-in, and its secret if it has one."""
+        if self.client_id is None and saved.get("client_id"):
+            secret = saved.get("client_secret")
+            return saved["client_id"], Secret(secret) if secret else None
+        if self.client_id is None:
+            found = oauth_client()
+            if found is None:
+                raise CredentialsError(
+                    "The sign-in in %s has to be renewed, which takes the OAuth client of Gemini CLI, and no installed "
+                    "Gemini CLI was found: run `gemini` once, which renews it too, or set GEMINI_LITE_OAUTH_CLIENT_ID "
+                    "and GEMINI_LITE_OAUTH_CLIENT_SECRET." % self.path)
+            self.client_id, self.client_secret = found[0], Secret(found[1])
+        return self.client_id, self.client_secret
+
+    @contextlib.contextmanager
+    def _one_thread(self, timeout: Timeout) -> Iterator[None]:
+        """Hold the other threads back, each for as long as its own time limits allow."""
+        if self._pid != os.getpid():  # after a fork nobody is left to open the parent's lock
+            self._lock, self._pid = threading.Lock(), os.getpid()
+        lock = self._lock
+        if not lock.acquire(timeout=min(sum(timeout), threading.TIMEOUT_MAX)):
+            raise requests.exceptions.ReadTimeout("another thread's renewal of the token did not end in time")
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _giver(token: Union[str, Callable[[], str]]) -> Callable[[], str]:
+    if callable(token):
+        return token
+    secret = checked(token, "access token", SIGN_IN)
+    return lambda: secret.value
+
+
+class _Mine(threading.local):
+    """The token that this thread sends: another thread's may be another user's, where a callable tells them apart."""
+
+    token: Optional[Secret] = None
+
+
+class _Token(NamedTuple):
+    """An access token and the second since 1970 at which it expires, or infinity."""
+
+    secret: Secret
+    expires: float
+
+    @classmethod
+    def of(cls, saved: SignIn) -> _Token:
+        """The token of a sign-in; one that expired long ago if there is none."""
+        if not saved.get("access_token"):
+            return cls(Secret(""), 0)
+        expires: Any = saved.get("expiry_date")
+        return cls(checked(saved["access_token"], "access token", SIGN_IN),
+                   expires / 1000 if _is_number(expires) else math.inf)
+
+    def serves(self, refused: Optional[Secret]) -> bool:
+        return time.time() + EARLY < self.expires and (refused is None or refused.value != self.secret.value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < 1e15  # and so neither infinite nor NaN
+
+
+def _posted(
+    session: requests.Session, url: str, form: SignIn, timeout: Timeout,
+) -> Tuple[int, Mapping[str, str], bytes]:
+    """Status, headers and body of the answer to a form."""
+    headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+    with session.post(url, data=form, headers=headers, timeout=timeout, allow_redirects=False, stream=True,
+                      auth=lambda request: request) as response:  # an auth, so that no .netrc is looked into
+        body = b""
+        for block in response.iter_content(1 << 13):
+            body += block
+            if len(body) > LARGEST_ANSWER:
+                break
+        return response.status_code, response.headers, body
+
+
+def _refusal(code: int, headers: Mapping[str, str], body: bytes) -> GeminiError:
+    """The error for an answer of the token endpoint that brings no token."""
+    if code == 429 or code >= 500:
+        return from_response(code, headers, body)
+    answer = SignIn.parsed(body) or SignIn()
+    reason, text = str(answer.get("error") or ""), str(answer.get("error_description") or "")
+    said = ("%s: %s" % (reason, text) if reason and text else reason or text)[:300] or "nothing more"
+    step = next(step for words, step in _REFUSALS if re.search(words, said, re.IGNORECASE))
+    return CredentialsError("The sign-in was not renewed (status %d, %s). %s" % (code, said, step), code=code,
+                            reason=reason or None)
+
+
+_REFUSALS = (  # what the answer says, as a pattern, and the next step; the first that fits
+    ("reauth|rapt", "Your organisation wants a fresh sign-in from time to time: %s again." % SIGN_IN),
+    ("client_secret is missing",
+     "Google wants the secret of this OAuth client too: give client_secret=..., or set GEMINI_LITE_OAUTH_CLIENT_SECRET "
+     "beside GEMINI_LITE_OAUTH_CLIENT_ID."),
+    ("invalid_client",
+     "Google does not know this OAuth client, or its secret is another one: correct client_id and client_secret "
+     "(GEMINI_LITE_OAUTH_CLIENT_ID, GEMINI_LITE_OAUTH_CLIENT_SECRET), or leave both out to use Gemini CLI's."),
+    ("unauthorized_client",
+     "The sign-in was issued to another OAuth client, or this one may renew no more: %s again, or give the client_id "
+     "and client_secret that issued it." % SIGN_IN),
+    ("invalid_grant", "The sign-in was revoked or has expired: %s again." % SIGN_IN),
+    ("", "Check token_uri and what stands between you and Google, then %s again." % SIGN_IN),
+)

@@ -108,9 +108,13 @@ def _key_from_environment() -> Optional[str]:
 
 def checked_url(url: str, name: str) -> str:
     """`url` without its last slash, or a ValueError that says what is wrong with it."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("%s must be like 'https://host' or 'http://host:port/path', not %r" % (name, url))
-    if parts.username is not None or parts.password is not None:
+    if "@" in url:
         raise ValueError("%s must hold no user name or password: URLs end up in logs" % name)
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # the port is none, or a bracket is missing
+        good = False
+    if not good or parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise ValueError("%s must be like 'https://host' or 'http://host:port/path', not %r" % (name, url))
     return url.rstrip("/")

@@ -58,7 +58,8 @@ class GeminiClient(Chat):
         options, until = self._settings(overrides)
         session_id = options.session_id or new_session_id()
         events = self._route.ask_stream(contents.turns(prompt), options, session_id, until)
-        return Stream(chunks(events, Fold()))
+        fold = Fold(options.reading)
+        return Stream(chunks(events, fold), fold)
 
     def chat(self, history: Any = None, **overrides: Any) -> Chat:
         """Another conversation over the same connections, from a `history` or none; `overrides` hold for all of it."""
@@ -78,11 +79,13 @@ class GeminiClient(Chat):
 
     def models(self) -> List[Dict[str, Any]]:
         """The models this caller can use, as the API describes them: ``name``, ``inputTokenLimit`` and so on."""
-        return self._route.backend.models(self._route.post())  # type: ignore[no-any-return]
+        _, until = self._settings({})
+        return self._route.backend.models(self._route.post(until=until))  # type: ignore[no-any-return]
 
     def quota(self) -> List[Quota]:
         """What is left of the quota, model by model; Code Assist only."""
-        return self._route.backend.quota(self._route.post())  # type: ignore[no-any-return]
+        _, until = self._settings({})
+        return self._route.backend.quota(self._route.post(until=until))  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Close the connections (not those of a session you gave); a later call opens new ones."""
@@ -110,7 +113,8 @@ class _Route:
     def ask(
         self, turns: Contents, options: GeminiOptions, session_id: str, until: Optional[float],
     ) -> GenerateContentResponse:
-        response = GenerateContentResponse(self.request("generateContent", turns, options, session_id, until))
+        answer = self.request("generateContent", turns, options, session_id, until)
+        response = GenerateContentResponse(answer, options.reading)
         check(response)
         return response
 

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import threading
-import time
+from time import monotonic
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import __version__, errors, retry
@@ -167,9 +167,9 @@ class CodeAssist:
         tier_id = tiers[0].get("id") if tiers else "legacy-tier"
         # the free tier has a project of its own, and refuses another with "Precondition Failed"
         operation = post(self.path("onboardUser"), {"tierId": tier_id, **self._account(tier_id != "free-tier")})
-        until = time.monotonic() + 120
+        until = monotonic() + 120
         while not operation.get("done"):
-            if not operation.get("name") or time.monotonic() > until:
+            if not operation.get("name") or monotonic() > until:
                 raise errors.TransportTimeout("Code Assist did not finish setting up this account. Try again in a few "
                                               "minutes.", reason="DEADLINE", retryable=True)
             retry.pause(5)

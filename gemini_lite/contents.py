@@ -2,14 +2,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from . import media
+from . import media, schema
 from .options import GeminiOptions
 
 Part = Dict[str, Any]
 Content = Dict[str, Any]
 Request = Dict[str, Any]
+Spoken = Callable[[str], str]
 
 _BYTES = (bytes, bytearray, memoryview)
 _FORMS = ("a string, a part dict, (bytes, MIME type), a pathlib path, a picture, or a list of these; "
@@ -22,14 +23,14 @@ _CONFIG_NAMES = {
 }
 _THINKING_NAMES = {"thinking_budget": "thinkingBudget", "include_thoughts": "includeThoughts"}
 _REQUEST_NAMES = {
-    "tools": "tools", "tool_config": "toolConfig", "safety_settings": "safetySettings", "labels": "labels",
+    "tool_config": "toolConfig", "safety_settings": "safetySettings", "labels": "labels",
     "cached_content": "cachedContent",
 }
 
 
 def build(contents: List[Content], options: GeminiOptions) -> Request:
     """The request that the API documents: `contents`, and of `options` what is set."""
-    request: Request = {"contents": contents}
+    request: Request = {"contents": _signed(contents) if options.fill_missing_signatures else contents}
     if options.system_prompt:
         request["systemInstruction"] = {"role": "user", "parts": [{"text": options.system_prompt}]}
     config = _renamed(options, _CONFIG_NAMES)
@@ -39,12 +40,32 @@ def build(contents: List[Content], options: GeminiOptions) -> Request:
     if thinking:
         config["thinkingConfig"] = thinking
     if options.response_schema is not None:
-        config["responseJsonSchema"] = options.response_schema
+        config["responseJsonSchema"] = schema.to_schema(options.response_schema, "response_schema")
         config.setdefault("responseMimeType", "application/json")
     if config:
         request["generationConfig"] = config
     request.update(_renamed(options, _REQUEST_NAMES))
+    if options.tools:
+        request["tools"] = options.toolbox.to_api()
+    if options.tool_choice is not None:
+        request["toolConfig"] = options.toolbox.choice(options.tool_choice)
     return merged(request, options.extra) if options.extra else request
+
+
+def _signed(contents: List[Content]) -> List[Content]:
+    """`contents` with Google's stand-in on the first call of each model turn since the user's last text."""
+    start = next((index for index in reversed(range(len(contents))) if contents[index]["role"] == "user"
+                  and any("text" in part for part in contents[index]["parts"])), 0)
+    return contents[:start] + [_signed_turn(item) for item in contents[start:]]
+
+
+def _signed_turn(item: Content) -> Content:
+    place = next((index for index, part in enumerate(item["parts"]) if part.get("functionCall")), None)
+    if item["role"] != "model" or place is None or item["parts"][place].get("thoughtSignature"):
+        return item
+    parts = list(item["parts"])
+    parts[place] = {**parts[place], "thoughtSignature": "skip_thought_signature_validator"}
+    return {**item, "parts": parts}
 
 
 def _renamed(options: GeminiOptions, names: Mapping[str, str]) -> Dict[str, Any]:
@@ -101,33 +122,86 @@ def sendable(parts: List[Part]) -> List[Part]:
             if "thoughtSignature" in part or not part.get("thought") and part != {"text": ""}]
 
 
-def new_turns(prompt: Any) -> List[Content]:
-    """The contents of a `prompt` that goes on with a conversation: user and model in turn, a user's first and last."""
-    new = turns(prompt)
-    _check_alternation(new, "the prompt")
-    if new[-1]["role"] != "user":
-        raise ValueError("entry %d of the prompt, its last, is the model's: a prompt ends with 'user'" % (len(new) - 1))
-    return new
-
-
 def history(value: Any) -> List[Content]:
     """A conversation's past, checked and copied: user and model in turn, a user's first, a model's last."""
     if not isinstance(value, (list, tuple)):
         raise TypeError("a history is a list of content dicts, not %s" % type(value).__name__)
     checked = [content(item, "entry %d of the history" % index) for index, item in enumerate(value)]
-    _check_alternation(checked, "the history")
+    _check_order(checked, "the history", None, str)
     if len(checked) % 2:
         raise ValueError("entry %d of the history, its last, is a user's turn that nobody answered: leave it out and "
                          "send it with send_message" % (len(checked) - 1))
     return checked
 
 
-def _check_alternation(contents: List[Content], what: str) -> None:
+def check_next(past: List[Content], new: List[Content], spoken: Spoken = str) -> None:
+    """Raise ValueError unless `new` turns may follow `past` ones: alternating, the user's last, all calls answered.
+
+    `spoken` gives the name that a message uses for a tool whose name on the wire is another.
+    """
+    _check_order(new, "the prompt", past[-1] if past else None, spoken)
+    if new[-1]["role"] != "user":
+        raise ValueError("entry %d of the prompt, its last, is the model's: a prompt ends with 'user'" % (len(new) - 1))
+
+
+def _check_order(contents: List[Content], what: str, before: Optional[Content], spoken: Spoken) -> None:
     for index, item in enumerate(contents):
         due = ("user", "model")[index % 2]
         if item["role"] != due:
             raise ValueError("entry %d of %s has the role %r where %r is due: a conversation starts with 'user' and "
                              "alternates" % (index, what, item["role"], due))
+        if due == "user":
+            _check_answers(owed([before] if before else []), item["parts"], "entry %d of %s" % (index, what), spoken)
+        before = item
+
+
+def _check_answers(due: List[Part], parts: List[Part], where: str, spoken: Spoken) -> None:
+    """Raise ValueError unless the parts of a user's turn answer the calls that are due, and those alone."""
+    given = [part["functionResponse"] for part in parts if part.get("functionResponse")]
+    if due and len(given) < len(parts):
+        raise ValueError("the model waits for the results of its calls, and %s holds something else: answer with "
+                         "send_tool_results first; owed: %s" % (where, _listed(due, spoken)))
+    if given or due:
+        answers(due, [(item.get("name"), item.get("response"), item.get("id")) for item in given], spoken)
+
+
+def calls(parts: List[Part]) -> List[Part]:
+    """The functionCall dicts among `parts`."""
+    return [part["functionCall"] for part in parts if part.get("functionCall")]
+
+
+def owed(past: List[Content]) -> List[Part]:
+    """The functionCall dicts that the last turn waits to have answered."""
+    return calls(past[-1]["parts"]) if past and past[-1]["role"] == "model" else []
+
+
+def answers(due: List[Part], results: Sequence[Tuple[Any, ...]], spoken: Spoken = str) -> Content:
+    """The user's turn that answers the calls `due`, in their order, with `results`: (name, response dict[, id]).
+
+    A result without an id answers the first call of its name that is left. ValueError says what is still owed.
+    """
+    found: Dict[int, Part] = {}
+    named = [(name, response, rest[0] if rest else None) for name, response, *rest in results]
+    for name, response, id in sorted(named, key=lambda result: result[2] is None):  # those with an id have first choice
+        place = next((index for index, call in enumerate(due) if index not in found and call.get("name") == name
+                      and id in (None, call.get("id"))), None)
+        if place is None:
+            left = [call for index, call in enumerate(due) if index not in found]
+            raise ValueError("no call of %s waits for a result; owed: %s" % (
+                _listed([{"name": name, "id": id}], spoken), _listed(left, spoken) or "none"))
+        found[place] = response
+    if len(found) < len(due):
+        left = [call for index, call in enumerate(due) if index not in found]
+        raise ValueError("all calls of a turn are answered together; still owed: %s" % _listed(left, spoken))
+    parts = [{"functionResponse": {
+        **({"id": call["id"]} if call.get("id") else {}), "name": call["name"], "response": found[index]}}
+        for index, call in enumerate(due)]
+    return {"role": "user", "parts": parts}
+
+
+def _listed(due: List[Part], spoken: Spoken) -> str:
+    ids = [" (id %s)" % call["id"] if call.get("id") else "" for call in due]
+    return ", ".join(spoken(str(call.get("name"))) + id for call, id in zip(due, ids))
 
 
 def _is_content(item: Any) -> bool:

@@ -1,8 +1,8 @@
 """Every way a call can fail, and what Google said about it."""
 from __future__ import annotations
 
+import calendar
 import email.utils
-import html
 import json
 import re
 import time
@@ -199,10 +199,10 @@ class _Said:
         self.code = code or (own if type(own) is int else _CODES.get(self.status or "", 500))
         self.details = _dicts(error.get("details"))
         info = self.detail("ErrorInfo")
-        metadata = info.get("metadata")
-        self.metadata: Detail = metadata if isinstance(metadata, dict) else {}
         self.reason = _text(info.get("reason"))
-        self.from_google = (_text(info.get("domain")) or "").endswith("googleapis.com")
+        self.from_google = ("." + str(info.get("domain"))).endswith(".googleapis.com")
+        metadata = info.get("metadata")
+        self.metadata: Detail = metadata if self.from_google and isinstance(metadata, dict) else {}
         self.message = (_text(error.get("message")) or "").strip() or _describe(self.code, body)
         violations = _dicts(self.detail("QuotaFailure").get("violations"))
         quotas = [item.get("quotaId") for item in violations] + [self.metadata.get("quota_limit")]
@@ -249,8 +249,9 @@ class _Said:
         if longest is not None:
             return longest
         sentence = _MESSAGE_DELAY.search(self.message[:4000])
-        if sentence:
-            return parse_duration(sentence.group(1)) or None
+        delay = parse_duration(sentence.group(1)) if sentence else None
+        if delay:
+            return delay
         if self.code in _QUOTA_CODES:
             if "PerMinute" in self.quotas:
                 return 60.0
@@ -311,7 +312,7 @@ def _describe(code: int, body: bytes) -> str:
         return "The server answered with status %d and no explanation." % code
     if text.startswith("<"):
         title = _HTML_TITLE.search(text)
-        named = " titled %r" % html.unescape(title.group(1)).strip() if title else ""
+        named = " titled %r" % title.group(1).strip().replace("&amp;", "&") if title else ""
         return "Something between you and Google answered with status %d and an HTML page%s." % (code, named)
     return "The server answered with status %d: %s" % (code, text[:300])
 
@@ -331,7 +332,8 @@ def _retry_after_header(value: Optional[str]) -> Optional[float]:
         seconds = float(value)
     except ValueError:
         try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+            date = email.utils.parsedate_to_datetime(value)
+            seconds = calendar.timegm(date.utctimetuple()) - time.time()  # a date without a zone is in UTC, too
         except (ValueError, TypeError, OverflowError, IndexError):
             return None
-    return seconds if seconds > 0 else None  # also drops "nan"
+    return seconds if 0 < seconds < float("inf") else None  # "nan" is neither

@@ -99,10 +99,12 @@ class Blob(NamedTuple):
         return _wav(self.data, int(rate.group(1)) if rate else 24000, int(channels.group(1)) if channels else 1)
 
 
-def blob(part: Part) -> Blob:
-    """The file in an ``inlineData`` part."""
-    inline = part["inlineData"]
-    return Blob(inline.get("mimeType", "application/octet-stream"), base64.b64decode(inline.get("data", "")))
+def blob(inline: Dict[str, Any]) -> Optional[Blob]:
+    """The file in an ``inlineData`` dict; None if there is none, or its data is no base64."""
+    try:
+        return Blob(str(inline["mimeType"]), base64.b64decode(inline["data"]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _wav(pcm: bytes, rate: int, channels: int) -> bytes:

@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Mapping, Optional, Sequence
+import functools
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
+
+from .tools import Toolbox
 
 
 @dataclasses.dataclass(frozen=True)
@@ -10,8 +13,13 @@ class GeminiOptions:
     """What a call asks for; a field that is None is not sent, so the API's own default holds.
 
     ``model`` may carry one ``models/`` prefix. ``thinking_budget`` is in tokens (0 off, -1 the model decides),
-    ``thinking_level`` a word (``"low"``, ``"high"``); give one of the two. ``response_schema`` is a JSON Schema dict.
-    ``tools`` are dicts as the API documents them, ``tool_config`` and ``safety_settings`` too.
+    ``thinking_level`` a word (``"low"``, ``"high"``); give one of the two. ``response_schema`` is a JSON Schema dict, a
+    dataclass, TypedDict, Enum, ``List`` of these or a pydantic model; the answer is then ``response.parsed``.
+    ``tools`` are Python functions, `Tool`s, declaration dicts and the API's own tools (``{"googleSearch": {}}``).
+    ``tool_choice`` is "auto", "any", "none", a name or a list of names; "any" and names hold for the first request of
+    a send. ``max_tool_rounds`` is how often the functions of one send are called at most, ``parallel_tools`` runs the
+    calls of a turn in threads. ``fill_missing_signatures`` puts Google's stand-in on calls of a foreign history.
+    ``tool_config`` and ``safety_settings`` are as the API documents them.
     ``extra`` is merged into the request last, in the API's own camelCase names: dicts key by key, anything else
     replaces. Source: https://ai.google.dev/api/generate-content
     """
@@ -31,9 +39,13 @@ class GeminiOptions:
     thinking_level: Optional[str] = None
     include_thoughts: Optional[bool] = None
     response_mime_type: Optional[str] = None
-    response_schema: Optional[Mapping[str, Any]] = None
-    tools: Optional[Sequence[Mapping[str, Any]]] = None
+    response_schema: Any = None
+    tools: Optional[Sequence[Any]] = None
+    tool_choice: Union[str, Sequence[str], None] = None
     tool_config: Optional[Mapping[str, Any]] = None
+    max_tool_rounds: int = 10
+    parallel_tools: bool = False
+    fill_missing_signatures: bool = False
     safety_settings: Optional[Sequence[Mapping[str, Any]]] = None
     labels: Optional[Mapping[str, str]] = None
     cached_content: Optional[str] = None
@@ -50,6 +62,10 @@ class GeminiOptions:
                 raise TypeError("%s must be %s, not %s" % (name, words, type(value).__name__))
         if self.model is not None and not self.model.strip():
             raise ValueError("model is empty; write a name such as 'gemini-flash-latest', or None for the default")
+        if self.max_tool_rounds is None or self.max_tool_rounds < 0:
+            raise ValueError("max_tool_rounds is 0 or more, not %r" % (self.max_tool_rounds,))
+        if self.tool_choice is not None and self.tool_config is not None:
+            raise ValueError("tool_choice and tool_config exclude each other: tool_choice is the short form")
 
     def replace(self, **changes: Any) -> "GeminiOptions":
         """A copy with `changes`; an unknown name is a TypeError."""
@@ -58,18 +74,36 @@ class GeminiOptions:
             raise TypeError("unknown option %r; the options are: %s" % (unknown[0], ", ".join(_NAMES)))
         return dataclasses.replace(self, **changes) if changes else self
 
+    def __getstate__(self) -> Dict[str, Any]:
+        return {name: getattr(self, name) for name in _NAMES}  # without the toolbox, which is made again
+
+    @functools.cached_property
+    def toolbox(self) -> Toolbox:
+        """The ``tools`` as declarations and as functions to call."""
+        return Toolbox(self.tools or ())
+
+    @property
+    def reading(self) -> Tuple[Any, Mapping[str, str]]:
+        """How to read an answer: its schema, and the user's names of tools by those on the wire."""
+        return self.response_schema, self.toolbox.renamed if self.tools else {}
+
+    def unforced(self) -> "GeminiOptions":
+        """These options for the request that brings results: a model that must call again would never answer."""
+        return self if self.tool_choice in (None, "auto", "none") else self.replace(tool_choice=None)
+
 
 _NAMES = tuple(field.name for field in dataclasses.fields(GeminiOptions))
 _STRING, _WHOLE, _NUMBER = (str, "a string"), (int, "a whole number"), ((int, float), "a number")
-_LIST, _DICT = ((list, tuple), "a list"), (Mapping, "a dict")
+_LIST, _DICT, _FLAG = ((list, tuple), "a list"), (Mapping, "a dict"), (bool, "True or False")
 _TYPES: Dict[str, Any] = {
     "model": _STRING, "system_prompt": _STRING, "thinking_level": _STRING, "response_mime_type": _STRING,
     "cached_content": _STRING, "session_id": _STRING,
     "temperature": _NUMBER, "top_p": _NUMBER, "presence_penalty": _NUMBER, "frequency_penalty": _NUMBER,
     "top_k": _WHOLE, "max_output_tokens": _WHOLE, "seed": _WHOLE, "candidate_count": _WHOLE, "thinking_budget": _WHOLE,
-    "include_thoughts": (bool, "True or False"),
+    "max_tool_rounds": _WHOLE, "include_thoughts": _FLAG, "parallel_tools": _FLAG, "fill_missing_signatures": _FLAG,
+    "tool_choice": ((str, list, tuple), "'auto', 'any', 'none', a name or a list of names"),
     "stop_sequences": _LIST, "tools": _LIST, "safety_settings": _LIST,
-    "tool_config": _DICT, "labels": _DICT, "extra": _DICT, "response_schema": _DICT,
+    "tool_config": _DICT, "labels": _DICT, "extra": _DICT,
 }
 
 

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Dict, Generator, List, NamedTuple, Optional
+import json
+from typing import Any, Dict, Generator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import media
-from .errors import BlockedError, GeminiError, IncompleteError
-from .tools import FunctionCall
+from . import media, schema
+from .errors import BlockedError, GeminiError, IncompleteError, ParseError
+from .tools import FunctionCall, FunctionResult
 
 _BLOCKING = frozenset(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"))
 _MALFORMED = frozenset(("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"))
@@ -22,32 +23,35 @@ class UsageMetadata:
 
     @property
     def prompt_token_count(self) -> Optional[int]:
-        return self.data.get("promptTokenCount")
+        return _count(self.data.get("promptTokenCount"))
 
     @property
     def cached_content_token_count(self) -> Optional[int]:
         """The part of the prompt that came from a cache."""
-        return self.data.get("cachedContentTokenCount")
+        return _count(self.data.get("cachedContentTokenCount"))
 
     @property
     def candidates_token_count(self) -> Optional[int]:
         """The answer, without the thoughts."""
-        return self.data.get("candidatesTokenCount")
+        return _count(self.data.get("candidatesTokenCount"))
 
     @property
     def thoughts_token_count(self) -> Optional[int]:
-        return self.data.get("thoughtsTokenCount")
+        return _count(self.data.get("thoughtsTokenCount"))
 
     @property
     def tool_use_prompt_token_count(self) -> Optional[int]:
-        return self.data.get("toolUsePromptTokenCount")
+        return _count(self.data.get("toolUsePromptTokenCount"))
 
     @property
     def total_token_count(self) -> Optional[int]:
-        return self.data.get("totalTokenCount")
+        return _count(self.data.get("totalTokenCount"))
 
     def __repr__(self) -> str:
         return "UsageMetadata(%r)" % (self.data,)
+
+
+Reading = Tuple[Any, Mapping[str, str]]  # the response_schema, and the user's names of tools by those on the wire
 
 
 class Citation(NamedTuple):
@@ -64,43 +68,73 @@ class GenerateContentResponse:
     Of several candidates, the one with index 0 is read. Source: https://ai.google.dev/api/generate-content
     """
 
-    __slots__ = ("data",)
+    __slots__ = ("data", "earlier", "_reading")
 
-    def __init__(self, data: Dict[str, Any]) -> None:
+    def __init__(
+        self, data: Dict[str, Any], reading: "Reading" = (None, {}),
+        earlier: Sequence["GenerateContentResponse"] = (),
+    ) -> None:
         self.data = data
+        self.earlier = earlier
+        self._reading = reading
+
+    @property
+    def rounds(self) -> List["GenerateContentResponse"]:
+        """All answers of a send that called tools, in order; this one is the last."""
+        return [*self.earlier, self]
 
     @property
     def candidates(self) -> List[Dict[str, Any]]:
-        return self.data.get("candidates") or []
+        return _dicts(_dict(self.data).get("candidates"))
 
     @property
     def content(self) -> Dict[str, Any]:
         """The content dict of the answer, ``{}`` if there is none."""
-        return _first(self.data).get("content") or {}
+        return _dict(_first(self.data).get("content"))
 
     @property
     def parts(self) -> List[Dict[str, Any]]:
-        return self.content.get("parts") or []
+        return _dicts(self.content.get("parts"))
 
     @property
     def text(self) -> str:
         """The answer's text, without the thoughts."""
-        return "".join([part["text"] for part in self.parts if "text" in part and not part.get("thought")])
+        return "".join([part["text"] for part in self.parts if _is_text(part) and not part.get("thought")])
 
     @property
     def thinking(self) -> str:
         """The text of the thoughts."""
-        return "".join([part["text"] for part in self.parts if "text" in part and part.get("thought")])
+        return "".join([part["text"] for part in self.parts if _is_text(part) and part.get("thought")])
 
     @property
     def function_calls(self) -> List[FunctionCall]:
-        found = [part["functionCall"] for part in self.parts if part.get("functionCall")]
-        return [FunctionCall(call.get("name", ""), call.get("args") or {}, call.get("id")) for call in found]
+        names = self._reading[1]
+        found = [_dict(part.get("functionCall")) for part in self.parts]
+        named = [(_text(call.get("name")) or "", call) for call in found if call]
+        return [FunctionCall(names.get(name, name), _dict(call.get("args")), _text(call.get("id")))
+                for name, call in named]
+
+    @property
+    def parsed(self) -> Any:
+        """The answer's JSON as the type that ``response_schema`` named; without one, or with a dict, as plain JSON.
+
+        ParseError, with the text and the reason, if it does not fit; `text` works all the same.
+        """
+        text, hint = self.text, self._reading[0]
+        try:
+            value = json.loads(text)
+            return value if hint is None else schema.from_json(value, hint)
+        except (ValueError, ParseError) as error:
+            cut = " (the answer was cut: %s)" % self.finish_reason if self.finish_reason not in (None, "STOP") else ""
+            reason = "NOT_JSON" if isinstance(error, ValueError) else "MISMATCH"
+            raise ParseError("The answer does not fit its schema%s: %s. The answer: %.500s" % (cut, error, text),
+                             reason=reason, response=self) from None
 
     @property
     def files(self) -> List[media.Blob]:
         """The files in the answer: pictures, sound and others, each with ``mime_type``, ``data`` and ``save(path)``."""
-        return [media.blob(part) for part in self.parts if part.get("inlineData")]
+        found = [media.blob(_dict(part.get("inlineData"))) for part in self.parts]
+        return [file for file in found if file is not None]
 
     @property
     def images(self) -> List[media.Blob]:
@@ -115,34 +149,34 @@ class GenerateContentResponse:
     def code(self) -> List[Dict[str, Any]]:
         """The code that the model ran and what came of it, in order: the API's ``executableCode`` and
         ``codeExecutionResult`` dicts."""
-        found = [part.get("executableCode") or part.get("codeExecutionResult") for part in self.parts]
+        found = [_dict(part.get("executableCode") or part.get("codeExecutionResult")) for part in self.parts]
         return [item for item in found if item]
 
     @property
     def citations(self) -> List[Citation]:
         """The sources that grounding gives for pieces of the text; one for each piece and source."""
-        return _citations(_first(self.data).get("groundingMetadata") or {})
+        return _citations(_dict(_first(self.data).get("groundingMetadata")))
 
     @property
     def finish_reason(self) -> Optional[str]:
-        return _first(self.data).get("finishReason")
+        return _text(_first(self.data).get("finishReason"))
 
     @property
     def block_reason(self) -> Optional[str]:
         """Why the prompt was blocked, if it was."""
-        return (self.data.get("promptFeedback") or {}).get("blockReason")
+        return _text(_dict(_dict(self.data).get("promptFeedback")).get("blockReason"))
 
     @property
     def usage_metadata(self) -> UsageMetadata:
-        return UsageMetadata(self.data.get("usageMetadata") or {})
+        return UsageMetadata(_dict(_dict(self.data).get("usageMetadata")))
 
     @property
     def model_version(self) -> Optional[str]:
-        return self.data.get("modelVersion")
+        return _text(_dict(self.data).get("modelVersion"))
 
     @property
     def response_id(self) -> Optional[str]:
-        return self.data.get("responseId")
+        return _text(_dict(self.data).get("responseId"))
 
     def __str__(self) -> str:
         return self.text
@@ -155,9 +189,22 @@ class GenerateContentResponse:
 
 
 class StreamChunk(GenerateContentResponse):
-    """The view on one event of a stream; what it reads is what this event brought."""
+    """The view on one event of a stream; what it reads is what this event brought.
 
-    __slots__ = ()
+    `tool_results` is None but on the chunk, without an event of its own, that comes when the tools of a turn have run:
+    there it has their results.
+    """
+
+    __slots__ = ("tool_results",)
+
+    def __init__(
+        self, data: Dict[str, Any], reading: "Reading" = (None, {}),
+        tool_results: Optional[List[FunctionResult]] = None,
+    ) -> None:
+        self.data = data
+        self.earlier = ()
+        self._reading = reading
+        self.tool_results = tool_results
 
     text_delta = GenerateContentResponse.text
     thinking_delta = GenerateContentResponse.thinking
@@ -165,29 +212,51 @@ class StreamChunk(GenerateContentResponse):
     @property
     def response(self) -> GenerateContentResponse:
         """The event as a response."""
-        return GenerateContentResponse(self.data)
+        return GenerateContentResponse(self.data, self._reading)
 
 
 def _citations(grounding: Dict[str, Any]) -> List[Citation]:
-    sources = [chunk.get("web") or chunk.get("retrievedContext") or chunk.get("maps") or {}
-               for chunk in grounding.get("groundingChunks") or ()]
-    pairs = [(index, (support.get("segment") or {}).get("text", ""))
-             for support in grounding.get("groundingSupports") or ()
-             for index in support.get("groundingChunkIndices") or ()]
+    chunks = _dicts(grounding.get("groundingChunks"))
+    sources = [_dict(chunk.get("web") or chunk.get("retrievedContext") or chunk.get("maps")) for chunk in chunks]
+    pairs: List[Tuple[int, str]] = []
+    for support in _dicts(grounding.get("groundingSupports")):
+        indices, segment = support.get("groundingChunkIndices"), _dict(support.get("segment"))
+        known = [index for index in indices if index in range(len(sources))] if isinstance(indices, list) else []
+        pairs += [(index, _text(segment.get("text")) or "") for index in known]
     used = {index for index, _ in pairs}
     pairs += [(index, "") for index in range(len(sources)) if index not in used]
-    return [Citation(sources[index].get("title", ""), sources[index].get("uri", ""), segment)
-            for index, segment in pairs if index < len(sources)]
+    return [Citation(_text(sources[index].get("title")) or "", _text(sources[index].get("uri")) or "", segment)
+            for index, segment in pairs]
 
 
-Chunks = Generator[StreamChunk, None, "Fold"]
+def _dict(value: Any) -> Dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: Any) -> List[Dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _text(value: Any) -> Optional[str]:
+    return value if isinstance(value, str) else None
+
+
+def _count(value: Any) -> Optional[int]:
+    return value if type(value) is int else None
+
+
+def _is_text(part: Dict[str, Any]) -> bool:
+    return isinstance(part.get("text"), str)
+
+
+Chunks = Generator[StreamChunk, None, None]
 
 
 def _first(data: Dict[str, Any]) -> Dict[str, Any]:
     """The candidate with index 0 (an index that is absent is 0), ``{}`` if there is none."""
-    for candidate in data.get("candidates") or ():
+    for candidate in _dicts(_dict(data).get("candidates")):
         if not candidate.get("index"):
-            return candidate  # type: ignore[no-any-return]
+            return candidate
     return {}
 
 
@@ -221,12 +290,21 @@ class Fold:
     """Folds the events of a stream, as they arrive, into the one answer that the unary call would have given.
 
     Neighbouring plain texts are joined, a part with a signature never is; of everything else the last word counts,
-    but citations and log probabilities add up. Linear in the text; keeps the text and no event.
+    but citations and log probabilities add up. Linear in the text; keeps the text and no event. `complete` is set
+    once the answer is known to be whole.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reading: Reading = (None, {})) -> None:
+        self.reading = reading
+        self.complete = False
+        self._earlier: List[GenerateContentResponse] = []
         self._data: Dict[str, Any] = {}
         self._candidates: Dict[int, _Candidate] = {}
+
+    def next_round(self) -> None:
+        """Put this answer to the earlier ones, and begin another."""
+        self._earlier.append(self.response())
+        self._data, self._candidates, self.complete = {}, {}, False
 
     def add(self, event: Dict[str, Any]) -> None:
         """Take in one event, which stays as it is."""
@@ -234,8 +312,8 @@ class Fold:
             if key != "candidates":
                 self._data[key] = value
                 continue
-            for candidate in value or ():
-                index = candidate.get("index") or 0
+            for candidate in _dicts(value):
+                index = _count(candidate.get("index")) or 0
                 known = self._candidates.get(index)
                 if known is None:
                     known = self._candidates[index] = _Candidate()
@@ -256,7 +334,8 @@ class Fold:
         return self._answer([candidate.whole() for _, candidate in sorted(self._candidates.items())])
 
     def _answer(self, candidates: List[Dict[str, Any]]) -> GenerateContentResponse:
-        return GenerateContentResponse({**self._data, "candidates": candidates} if candidates else dict(self._data))
+        data = {**self._data, "candidates": candidates} if candidates else dict(self._data)
+        return GenerateContentResponse(data, self.reading, self._earlier)
 
 
 class _Candidate:
@@ -272,20 +351,20 @@ class _Candidate:
     def add(self, candidate: Dict[str, Any]) -> None:
         for key, value in candidate.items():
             if key == "content":
-                self._add_content(value)
+                self._add_content(_dict(value))
             elif isinstance(value, dict):
                 self.data[key] = _joined(self.data.get(key), value, key in ("citationMetadata", "logprobsResult"))
             else:
                 self.data[key] = value
 
-    def _add_content(self, content: Optional[Dict[str, Any]]) -> None:
-        for key, value in (content or {}).items():
+    def _add_content(self, content: Dict[str, Any]) -> None:
+        for key, value in content.items():
             if key != "parts":
                 self.content[key] = value
                 continue
-            for part in value or ():
+            for part in _dicts(value):
                 size = len(part)
-                if "text" in part and (size == 1 or size == 2 and part.get("thought") is True):
+                if _is_text(part) and (size == 1 or size == 2 and part.get("thought") is True):
                     if size != self.kind:
                         self._end_run()
                         self.kind = size
@@ -322,13 +401,20 @@ def _joined(old: Any, new: Dict[str, Any], lists: bool) -> Dict[str, Any]:
 
 
 def chunks(events: Generator[Dict[str, Any], None, None], fold: Fold) -> Chunks:
-    """Yield a chunk for each event and fold it; return the fold of a whole answer, checked."""
+    """Yield a chunk for each event and fold it; at the end, the answer is checked and complete."""
+    reading = fold.reading
     try:
         for event in events:
             fold.add(event)
-            yield StreamChunk(event)
+            yield StreamChunk(event, reading)
         check(fold.outline(), streamed=True)
-        return fold
+        fold.complete = True
+    except GeneratorExit:
+        if fold.finished:  # nothing is missing but the end of the body
+            with contextlib.suppress(GeminiError):
+                check(fold.outline(), streamed=True)
+                fold.complete = True
+        raise
     except GeminiError as error:
         error.response = fold.response()
         raise
@@ -343,10 +429,10 @@ class Stream:
     ``with`` or `close` ends it early; left alone it closes by itself. It belongs to one thread at a time.
     """
 
-    def __init__(self, source: Chunks, guard: Any = None) -> None:
+    def __init__(self, source: Chunks, fold: Fold, guard: Any = None) -> None:
         self._source = source
+        self._fold = fold
         self._guard = guard  # a context manager to be inside of while the source runs
-        self._fold: Optional[Fold] = None  # of the whole answer, once it is there
         self._response: Optional[GenerateContentResponse] = None
         self._error: Optional[Exception] = None  # what every later use raises
 
@@ -364,9 +450,6 @@ class Stream:
             raise self._error
         try:
             return next(self._source)
-        except StopIteration as stop:
-            self._fold = stop.value or self._fold  # None: it had ended before
-            raise
         except GeminiError as error:
             self._error = error
             raise
@@ -376,7 +459,7 @@ class Stream:
         """The whole answer; reads what has not been read yet."""
         for _ in self:
             pass
-        if self._fold is None:
+        if not self._fold.complete:
             raise IncompleteError("This stream was closed before its end: read it to the end for the whole answer.",
                                   reason="CLOSED")
         if self._response is None:
@@ -389,9 +472,10 @@ class Stream:
             self._source.close()
 
     def discard(self, error: Exception) -> None:
-        """Close, and let later reads raise `error`."""
+        """Close, and if the answer is not whole, let later reads raise `error`."""
         self._source.close()
-        self._error = self._error or error
+        if not self._fold.complete:
+            self._error = self._error or error
 
     def __enter__(self) -> "Stream":
         return self

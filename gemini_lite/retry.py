@@ -24,16 +24,18 @@ def run(
     the longest wait in seconds that a server may ask for, `until` the `time.monotonic` by which all must be done.
     """
     tries = 0
+    heard = False  # a server that took the request and was slow may still be at work on it: another try would pay twice
     while True:
         for endpoint in endpoints:
             try:
                 return attempt(endpoint)
             except GeminiError as failure:
                 error = failure
+                heard = heard or isinstance(failure, TransportTimeout) and failure.reason != "CONNECT_TIMEOUT"
                 if not _moves_on(failure):
                     break
         try:
-            seconds = wait(error, tries, max_wait) if tries < retries else None
+            seconds = wait(error, tries, max_wait) if tries < retries and not heard else None
             if seconds is None or until is not None and time.monotonic() + seconds >= until:
                 raise error
             log.info("waiting %.2f s before try %d: %s", seconds, tries + 2, error.reason or error.code)
@@ -50,16 +52,11 @@ def pause(seconds: float) -> None:
 
 def wait(error: GeminiError, tries: int, max_wait: float) -> Optional[float]:
     """Seconds to sleep after the failure of a try that `tries` others went before; None for never."""
-    if not error.retryable or _was_heard(error):
+    if not error.retryable:
         return None
     if error.retry_after is None:
         return random.uniform(0, min(max_wait, LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries, 10)))
     return error.retry_after * random.uniform(1, 1.1) if error.retry_after <= max_wait else None
-
-
-def _was_heard(error: GeminiError) -> bool:
-    """A server that took the request and was slow may still be at work on it: asking again would pay twice."""
-    return isinstance(error, TransportTimeout) and error.reason != "CONNECT_TIMEOUT"
 
 
 def _moves_on(error: GeminiError) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Iterable, Iterator, List
 
 _BOM = b"\xef\xbb\xbf"
+_SLACK = len(_BOM + b"data: ")  # what a line may have beside its data
 _LINE_ENDS = b"\r\n"
 
 
@@ -73,7 +74,9 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
                 pending.append(lines[0])
                 lines[0] = b"".join(pending)
                 pending.clear()
-                size = 0
+            if size + len(block) > limit and max(map(len, lines)) > limit + _SLACK:
+                raise EventTooLarge("one line is larger than %d bytes" % limit)
+            size = 0
             if at_start:
                 at_start = False
                 if lines[0][:3] == _BOM:
@@ -82,7 +85,7 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
         if tail:
             pending.append(tail)
             size += len(tail)
-            if size > limit:
+            if size > limit + _SLACK:
                 raise EventTooLarge("one line is larger than %d bytes" % limit)
     if pending:
         line = b"".join(pending)

@@ -75,6 +75,9 @@ class Transport:
         self.timeout = _checked_timeout(timeout)
         self.retries = retries
         self.max_wait = seconds(max_wait, "max_wait", zero=True)
+        for name, limit in limits._asdict().items():
+            if type(limit) is not int or limit <= 0:
+                raise ValueError("max_%s_bytes must be a whole number above 0, not %r" % (name, limit))
         self.limits = limits
         self._given = session
         self._own: Optional[_OwnSession] = None
@@ -135,7 +138,7 @@ class Transport:
         try:
             return step(sender.session, self._timeout_until(call.until))
         except _NETWORK_ERRORS as error:
-            failure = _failure(error, getattr(self.auth, "token_uri", ""))
+            failure = _failure(error, getattr(self.auth, "token_uri", ""), call.until)
         raise failure
 
     def _exchange(
@@ -146,7 +149,7 @@ class Transport:
         try:
             response = sender.send(call, url, data, encoding, self.auth, timeout)
         except _NETWORK_ERRORS as error:
-            failure = _failure(error, url)
+            failure = _failure(error, url, call.until)
         else:
             log.debug("%s %s: %d after %.3f s", call.method, url, response.status_code, time.monotonic() - started)
             return response
@@ -199,7 +202,7 @@ class Transport:
                     break
                 yield block
         except _NETWORK_ERRORS as error:
-            failure = _failure(error, response.url)
+            failure = _failure(error, response.url, until)
         if failure is not None:
             raise failure
 
@@ -247,9 +250,9 @@ class _GivenSession:
         headers = {"Accept-Encoding": encoding, **call.headers}
         changed = {name.lower() for name, value in self.session.headers.items() if defaults.get(name) != value}
         headers = {name: value for name, value in headers.items() if name.lower() not in changed}
-        request = requests.Request(call.method, url, headers=headers, data=data, auth=auth,
-                                   hooks={"response": _refuse_redirect})
+        request = requests.Request(call.method, url, headers=headers, data=data, auth=auth)
         prepared = self.session.prepare_request(request)
+        prepared.hooks["response"].append(_refuse_redirect)
         settings = self.session.merge_environment_settings(prepared.url, {}, True, None, None)
         return self.session.send(prepared, timeout=timeout, allow_redirects=False, **settings)
 
@@ -430,7 +433,7 @@ def _host(url: Any) -> str:
     return urlsplit(url).netloc or "the server"
 
 
-def _failure(error: Exception, url: Any) -> errors.TransportError:
+def _failure(error: Exception, url: Any, until: Optional[float]) -> errors.TransportError:
     """Our error for one of requests, urllib3, http.client or the socket; it keeps the root's text alone."""
     chain = _chain(error)
     host, last = _host(url), next((item for item in reversed(chain) if not isinstance(item, ValueError)), error)
@@ -443,6 +446,10 @@ def _failure(error: Exception, url: Any) -> errors.TransportError:
         # such as InvalidHeader, whose text shows the header's value
         return errors.TransportError("The request to %s could not be made (%s): check the base URL, the proxy settings "
                                      "and the session's headers." % (host, type(error).__name__), reason="INVALID")
+    if type(error) is OSError and error.errno is None:  # requests on a certificate file that is not there
+        return errors.TransportError("The request to %s could not be made: %s" % (host, error), reason="TLS")
+    if until is not None and time.monotonic() >= until:
+        return _deadline()
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return errors.TransportTimeout("No connection to %s in time. Check the network, or allow more with timeout="
                                        "(connect, read)." % host, reason="CONNECT_TIMEOUT", retryable=True)

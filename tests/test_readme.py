@@ -1,0 +1,55 @@
+"""The README is run: each of its Python blocks, in order, against a Gemini on loopback."""
+from __future__ import annotations
+
+import pathlib
+import re
+import textwrap
+from typing import Any, Dict, List, Tuple
+
+import pytest
+
+from gemini_lite.testing import FakeGemini, Reply, Request
+
+README = pathlib.Path(__file__).parent.parent / "README.rst"
+TEXT = README.read_text("utf-8") if README.exists() else ""
+pytestmark = pytest.mark.skipif(not TEXT, reason="there is no README beside the installed tests")
+
+
+def blocks(kind: str) -> List[str]:
+    found = re.findall(r"\.\. code-block:: %s\n\n((?:(?:    .*)?\n)+)" % kind, TEXT)
+    return [textwrap.dedent(block) for block in found]
+
+
+def answer(request: Request) -> Reply:
+    config: Dict[str, Any] = request.body.get("generationConfig", {})
+    if "responseJsonSchema" in config:
+        return Reply('{"name": "Ada"}')
+    return Reply("Hel", "lo")
+
+
+def test_the_python_of_the_readme_runs_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    python = blocks("python")
+    assert len(python) >= 5
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    names: Dict[str, Any] = {}
+    with FakeGemini(answer) as fake:
+        monkeypatch.setenv("GEMINI_API_KEY", "test-key")
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
+        for number, block in enumerate(python):
+            exec(compile(block, "README block %d" % number, "exec"), names)
+        names["client"].close()
+    assert capsys.readouterr().out.startswith("Hello\nHello\nHello")
+
+
+def test_every_name_in_the_tables_exists() -> None:
+    import gemini_lite
+    from gemini_lite import GeminiClient, GenerateContentResponse
+    named: List[Tuple[str, Any]] = [(name, gemini_lite) for name in re.findall(r"``(\w+Error|TransportTimeout)``", TEXT)]
+    named += [(name, GeminiClient) for name in re.findall(r"client\.(\w+)", TEXT) if name != "py"]
+    named += [(name, GenerateContentResponse) for name in re.findall(r"response\.(\w+)", TEXT)]
+    missing = [name for name, owner in named if not hasattr(owner, name)
+               and name not in ("TypeError", "ValueError", "data")]
+    assert not missing
