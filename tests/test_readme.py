@@ -21,9 +21,12 @@ def blocks(kind: str) -> List[str]:
 
 
 def answer(request: Request) -> Reply:
-    config: Dict[str, Any] = request.body.get("generationConfig", {})
-    if "responseJsonSchema" in config:
+    if "responseJsonSchema" in request.body.get("generationConfig", {}):
         return Reply('{"name": "Ada"}')
+    tools = request.body.get("tools", [{}])[0].get("functionDeclarations")
+    if tools and "text" in request.body["contents"][-1]["parts"][0]:
+        values = {"get_weather": {"city": "Paris"}, "ask_user": {"question": "When?"}}
+        return Reply(FakeGemini.call(tools[0]["name"], values[tools[0]["name"]], id="c1"))
     return Reply("Hel", "lo")
 
 
@@ -34,14 +37,16 @@ def test_the_python_of_the_readme_runs_as_it_stands(
     assert len(python) >= 5
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    names: Dict[str, Any] = {}
+    names: Dict[str, Any] = {"__name__": "readme"}
     with FakeGemini(answer) as fake:
         monkeypatch.setenv("GEMINI_API_KEY", "test-key")
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
         for number, block in enumerate(python):
-            exec(compile(block, "README block %d" % number, "exec"), names)
+            exec(compile(block, "README block %d" % number, "exec", dont_inherit=True), names)
         names["client"].close()
-    assert capsys.readouterr().out.startswith("Hello\nHello\nHello")
+    out = capsys.readouterr().out
+    assert out.startswith("Hello\nHello\nHello") and "Ada" in out
+    assert "called get_weather -> {'sky': 'clear', 'temperature': 21, 'unit': 'celsius'}" in out
 
 
 def test_every_name_in_the_tables_exists() -> None:

@@ -1,0 +1,124 @@
+"""Pictures, sound and files: into a prompt by any door, out of an answer as files."""
+from __future__ import annotations
+
+import base64
+import io
+import os
+import pathlib
+import wave
+from typing import Any
+
+import pytest
+
+from gemini_lite import GenerateContentResponse, contents, media
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
+
+
+def inline(data: bytes, mime_type: str) -> Any:
+    return {"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode()}}
+
+
+@pytest.mark.parametrize("first, mime_type", [
+    (PNG, "image/png"), (b"\xff\xd8\xff\xe0", "image/jpeg"), (b"GIF89a", "image/gif"),
+    (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"), (b"%PDF-1.7", "application/pdf"), (b"RIFF\0\0\0\0WAVEfmt ", "audio/wav"),
+    (b"ID3\x04", "audio/mp3"), (b"fLaC", "audio/flac"), (b"OggS", "audio/ogg"), (b"\0\0\0\x18ftypmp42", "video/mp4"),
+    (b"\0\0\0\x18ftypM4A ", "audio/mp4"), (b"\x1a\x45\xdf\xa3", "video/webm"), (b"\0\0\0\x18ftypheic", "image/heic"),
+])
+def test_the_first_bytes_tell_the_mime_type(first: bytes, mime_type: str) -> None:
+    assert contents.turns(["?", first])[0]["parts"][1] == inline(first, mime_type)
+
+
+def test_the_name_of_a_file_comes_before_its_first_bytes(tmp_path: pathlib.Path) -> None:
+    for name, data, mime_type in (("a.png", b"x", "image/png"), ("notes.txt", PNG, "text/plain"), ("odd", PNG, "image/png")):
+        (tmp_path / name).write_bytes(data)
+        assert contents.turns(tmp_path / name)[0]["parts"] == [inline(data, mime_type)]
+
+
+@pytest.mark.parametrize("make", [
+    lambda path: media.from_bytes(b"what is this"), lambda path: media.from_bytes(b"x", "png"),
+    lambda path: media.from_path(path / "missing.png"), lambda path: media.from_path(path),
+    lambda path: media.from_path(path / "unknown"), lambda path: media.from_uri("cat.png"),
+])
+def test_what_cannot_be_a_part_is_refused_with_what_to_write(tmp_path: pathlib.Path, make: Any) -> None:
+    (tmp_path / "unknown").write_bytes(b"???")
+    with pytest.raises(ValueError):
+        make(tmp_path)
+
+
+@pytest.mark.parametrize("uri, expected", [
+    ("https://www.youtube.com/watch?v=x", {"fileUri": "https://www.youtube.com/watch?v=x"}),
+    ("https://example.com/a.pdf", {"fileUri": "https://example.com/a.pdf", "mimeType": "application/pdf"}),
+    ("gs://bucket/b.mp4", {"fileUri": "gs://bucket/b.mp4", "mimeType": "video/mp4"}),
+])
+def test_a_uri_is_file_data(uri: str, expected: Any) -> None:
+    assert media.from_uri(uri) == {"fileData": expected}
+    assert media.from_uri(uri, "video/webm")["fileData"]["mimeType"] == "video/webm"
+
+
+def test_pictures_and_figures_are_known_by_their_methods() -> None:
+    class Picture:
+        format = None
+
+        def getbands(self) -> Any:
+            return ("R",)
+
+        def save(self, file: Any, format: str) -> None:
+            file.write(format.encode())
+
+    class Figure:
+        def savefig(self, file: Any, format: str) -> None:
+            file.write(b"figure " + format.encode())
+
+    picture = Picture()
+    assert contents.turns([picture, Figure()])[0]["parts"] == [inline(b"PNG", "image/png"), inline(b"figure png", "image/png")]
+    picture.format = "JPEG"  # type: ignore[assignment]
+    assert contents.turns(picture)[0]["parts"] == [inline(b"JPEG", "image/jpeg")]
+
+
+def answer(*parts: Any, **candidate: Any) -> GenerateContentResponse:
+    return GenerateContentResponse({"candidates": [{"content": {"role": "model", "parts": list(parts)}, **candidate}]})
+
+
+def test_files_of_an_answer_are_bytes_with_their_type(tmp_path: pathlib.Path) -> None:
+    response = answer({"text": "here"}, inline(PNG, "image/png"), inline(b"%PDF", "application/pdf"), {"inlineData": {"data": 5}})
+    assert response.images == [("image/png", PNG)] and response.audio == [] and len(response.files) == 2
+    response.images[0].save(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == PNG and os.listdir(tmp_path) == ["a.png"]
+
+
+def test_raw_sound_is_saved_as_a_real_wav(tmp_path: pathlib.Path) -> None:
+    pcm = bytes(range(100)) * 2
+    sound = answer(inline(pcm, "audio/L16;codec=pcm;rate=16000")).audio[0]
+    sound.save(tmp_path / "a.wav")
+    with wave.open(io.BytesIO((tmp_path / "a.wav").read_bytes())) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
+        assert file.readframes(1000) == pcm and sound.data == pcm
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(b"old")
+
+    def full(*args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        media.Blob("image/png", PNG).save(tmp_path / "a.png")
+    assert os.listdir(tmp_path) == ["a.png"] and (tmp_path / "a.png").read_bytes() == b"old"
+
+
+def test_code_that_ran_and_its_result_are_read_in_order() -> None:
+    code, result = {"language": "PYTHON", "code": "1+1"}, {"outcome": "OUTCOME_OK", "output": "2"}
+    assert answer({"executableCode": code}, {"codeExecutionResult": result}, {"text": "2"}).code == [code, result]
+
+
+def test_citations_name_source_and_piece_of_text() -> None:
+    grounding = {
+        "groundingChunks": [{"web": {"title": "A", "uri": "https://a"}}, {"web": {"title": "B", "uri": "https://b"}},
+                            {"retrievedContext": {"title": "C", "uri": "gs://c"}}],
+        "groundingSupports": [{"segment": {"text": "one"}, "groundingChunkIndices": [0, 1]},
+                              {"segment": {"text": "two"}, "groundingChunkIndices": [1, 9, -1]}]}
+    assert answer({"text": "one two"}, groundingMetadata=grounding).citations == [
+        ("A", "https://a", "one"), ("B", "https://b", "one"), ("B", "https://b", "two"), ("C", "gs://c", "")]
+    assert answer({"text": "x"}).citations == []
