@@ -53,9 +53,12 @@ def main(argv: Optional[List[str]] = None) -> int:
                 response = _print_stream(client.stream(prompt, **asked))
             _notice_end(response)
         return 0
-    except BrokenPipeError:
+    except OSError as error:  # standard output: nobody reads on, or the disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails once more
-        return 0
+        if isinstance(error, BrokenPipeError):
+            return 0
+        _notice("the answer could not be written: %s" % error.strerror)
+        return 1
     except KeyboardInterrupt:
         return 130
     except GeminiError as error:

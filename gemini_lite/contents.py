@@ -110,6 +110,10 @@ def content(value: Any, where: str) -> Content:
         raise ValueError("%s has the role %r; the roles are 'user' and 'model'%s" % (where, role, hint))
     if not isinstance(parts, list) or not parts or not all(isinstance(part, Mapping) and part for part in parts):
         raise ValueError("%s has no parts; write {'role': %r, 'parts': [{'text': '...'}]}" % (where, role))
+    for part in parts:
+        for key in ("functionCall", "functionResponse"):
+            if key in part and not (isinstance(part[key], Mapping) and isinstance(part[key].get("name"), str)):
+                raise ValueError("%s holds a %s without a name: %.200r" % (where, key, part[key]))
     kept = sendable(parts)
     if not kept:
         raise ValueError("%s holds nothing but thoughts or empty text: leave it out, with its neighbour" % where)
@@ -167,7 +171,7 @@ def _check_answers(due: List[Part], parts: List[Part], where: str, spoken: Spoke
 
 def calls(parts: List[Part]) -> List[Part]:
     """The functionCall dicts among `parts`."""
-    return [part["functionCall"] for part in parts if part.get("functionCall")]
+    return [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), dict)]
 
 
 def owed(past: List[Content]) -> List[Part]:
@@ -194,7 +198,7 @@ def answers(due: List[Part], results: Sequence[Tuple[Any, ...]], spoken: Spoken 
         left = [call for index, call in enumerate(due) if index not in found]
         raise ValueError("all calls of a turn are answered together; still owed: %s" % _listed(left, spoken))
     parts = [{"functionResponse": {
-        **({"id": call["id"]} if call.get("id") else {}), "name": call["name"], "response": found[index]}}
+        **({"id": call["id"]} if call.get("id") else {}), "name": call.get("name"), "response": found[index]}}
         for index, call in enumerate(due)]
     return {"role": "user", "parts": parts}
 

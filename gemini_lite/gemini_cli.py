@@ -162,9 +162,8 @@ def _folders() -> Iterator[Path]:
     """The node_modules folders that may hold the package: first those around the `gemini` that would run."""
     command = shutil.which("gemini")
     if command is not None:
-        for start in (command, os.path.realpath(command)):
-            for parent in Path(start).parents:
-                yield from (parent / folder for folder in _AROUND)
+        for parent in Path(os.path.realpath(command)).parents:
+            yield from (parent / folder for folder in _AROUND)
     for pattern in _USUAL:
         yield from map(Path, glob.glob(os.path.expanduser(os.path.expandvars(pattern))))
 

@@ -353,7 +353,8 @@ class _Candidate:
             if key == "content":
                 self._add_content(_dict(value))
             elif isinstance(value, dict):
-                self.data[key] = _joined(self.data.get(key), value, key in ("citationMetadata", "logprobsResult"))
+                mine = self.data[key] = self.data[key] if isinstance(self.data.get(key), dict) else {}
+                _lay_over(mine, value, key in ("citationMetadata", "logprobsResult"))
             else:
                 self.data[key] = value
 
@@ -374,30 +375,33 @@ class _Candidate:
                     self.parts.append(part)
 
     def _end_run(self) -> None:
-        if self.run:
-            text = "".join(self.run)
-            self.parts.append({"text": text} if self.kind == 1 else {"text": text, "thought": True})
-            self.run = []
+        self.parts += self._grown()
+        self.run = []
         self.kind = 0
 
+    def _grown(self) -> List[Dict[str, Any]]:
+        """The plain part that is still growing, if there is one."""
+        if not self.run:
+            return []
+        text = "".join(self.run)
+        return [{"text": text} if self.kind == 1 else {"text": text, "thought": True}]
+
     def whole(self) -> Dict[str, Any]:
-        self._end_run()
-        data = dict(self.data)
-        if self.content or self.parts:
-            data["content"] = {**self.content, "parts": list(self.parts)} if self.parts else dict(self.content)
-        return data
+        parts = self.parts + self._grown()
+        if parts:
+            return {**self.data, "content": {**self.content, "parts": parts}}
+        return {**self.data, "content": dict(self.content)} if self.content else dict(self.data)
 
 
-def _joined(old: Any, new: Dict[str, Any], lists: bool) -> Dict[str, Any]:
-    """`new` laid over `old` key by key; `lists` are put one after the other."""
-    if not isinstance(old, dict):
-        return new
-    both = {**old, **new}
-    if lists:
-        for key, value in new.items():
-            if isinstance(value, list) and isinstance(old.get(key), list):
-                both[key] = old[key] + value
-    return both
+def _lay_over(mine: Dict[str, Any], new: Dict[str, Any], lists: bool) -> None:
+    """Put `new` over `mine` key by key; `lists` are put one after the other."""
+    for key, value in new.items():
+        if lists and isinstance(value, list):
+            known = mine.get(key)
+            mine[key] = known if isinstance(known, list) else []
+            mine[key] += value
+        else:
+            mine[key] = value
 
 
 def chunks(events: Generator[Dict[str, Any], None, None], fold: Fold) -> Chunks:

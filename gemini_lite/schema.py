@@ -233,6 +233,9 @@ def _entries(cls: Any, where: str) -> Optional[List[Entry]]:
     names = {cls.__name__: cls}  # where it was made inside a function, its own fields may name it all the same
     if dataclasses.is_dataclass(cls):
         hints = type_hints(cls, where, None, names)
+        odd = [name for name, hint in hints.items() if isinstance(hint, dataclasses.InitVar)]
+        if odd:
+            raise TypeError("%s.%s: an InitVar is no field, so JSON has no place for it" % (where, odd[0]))
         return [Entry(field.name, hints[field.name], _default(field), field.metadata.get("description"))
                 for field in dataclasses.fields(cls) if field.init]
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
