@@ -202,12 +202,13 @@ class _Types:
 
 def _bare(hint: Any) -> Tuple[Any, Optional[str]]:
     """`hint` without NewType and Annotated, None as its type, and the text in Annotated."""
-    description = None
+    description: Optional[str] = None
     while True:
         if hasattr(hint, "__supertype__"):
             hint = hint.__supertype__
         elif hasattr(hint, "__metadata__"):
-            description = description or next((item for item in hint.__metadata__ if isinstance(item, str)), None)
+            texts = [item for item in hint.__metadata__ if isinstance(item, str)]
+            description = description or (texts[0] if texts else None)
             hint = hint.__origin__
         else:
             return type(None) if hint is None else hint, description
@@ -346,7 +347,8 @@ def _choice(choices: List[Tuple[Any, Any]], hint: Any, where: str) -> Shape:
             raise TypeError("%s: JSON Schema cannot say the value %r of %s: give each a str or an int"
                             % (where, said, hint))
         kinds.setdefault(_NAMES[type(said)], []).append(said)
-    options = [{"type": kind} if kind == "null" else {"type": kind, "enum": kinds[kind]} for kind in kinds]
+    options: List[Schema] = [
+        {"type": kind} if kind == "null" else {"type": kind, "enum": kinds[kind]} for kind in kinds]
     due = "one of %s" % ", ".join(repr(said) for said, _ in choices)
 
     def read(value: Any, where: str) -> Any:
