@@ -1,8 +1,6 @@
 """The blocking Gemini client for Python, on requests and urllib3 alone."""
 import logging
 
-__version__ = "0.1.0"  # above the imports, because backends names it in a header
-
 from .auth import OAuthCredentials
 from .backends import DeveloperAPI
 from .chat import Chat
@@ -16,6 +14,7 @@ from .errors import (
 from .options import GeminiOptions
 from .response import GenerateContentResponse, Stream, StreamChunk
 from .tools import Tool
+from .version import __version__
 
 __all__ = [
     "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",

@@ -11,9 +11,10 @@ import sys
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import quote, urlsplit
 
-from . import __version__, errors
+from . import errors
 from .auth import APIKey
 from .options import GeminiOptions
+from .version import __version__
 
 log = logging.getLogger("gemini_lite")
 Body = Dict[str, Any]

@@ -10,7 +10,8 @@ import re
 import sys
 from typing import Any, Iterator, List, Optional
 
-from . import DeveloperAPI, GeminiClient, GeminiError, GenerateContentResponse, Stream, __version__
+from . import DeveloperAPI, GeminiClient, GeminiError, GenerateContentResponse, Stream
+from .version import __version__
 
 _EPILOG = """\
 examples:

@@ -9,10 +9,11 @@ import threading
 from time import monotonic
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
-from . import __version__, errors, retry
+from . import errors, retry
 from .auth import OAuthCredentials
 from .backends import PYTHON, US, Body, Post, checked_url
 from .options import GeminiOptions
+from .version import __version__
 
 _FINAL = frozenset(("UNSUPPORTED_CLIENT", "TOS_VIOLATION", "VALIDATION_REQUIRED"))  # no set-up gets past these
 

@@ -1,0 +1,2 @@
+"""The one version number."""
+__version__ = "0.1.0"
