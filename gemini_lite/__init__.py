@@ -14,7 +14,7 @@ from .errors import (
 from .options import GeminiOptions
 from .response import GenerateContentResponse, Stream, StreamChunk
 from .tools import Tool
-from .version import __version__
+from .version import __version__ as __version__
 
 __all__ = [
     "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",

@@ -155,13 +155,14 @@ class OAuthCredentials(requests.auth.AuthBase):
             raise CredentialsError("The sign-in in %s is no longer valid, and holds no refresh_token to renew it: %s."
                                    % (self.path, SIGN_IN))
         answer = self._refreshed(saved, session, timeout)
+        token = _Token.of(answer)  # or an error: what no header can carry is not saved
         try:
             self._file.merge(answer, saved["refresh_token"])
         except (OSError, CredentialsError) as error:
             if not self._warned:
                 log.warning("the renewed token could not be saved, and serves this process alone: %s", error)
             self._warned = True
-        return _Token.of(answer)
+        return token
 
     def _refreshed(self, saved: SignIn, session: requests.Session, timeout: Timeout) -> SignIn:
         """Google's answer to the refresh token, in the words of the file."""

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import ssl
+import threading
 import time
 import zlib
 from http.cookiejar import DefaultCookiePolicy
@@ -80,8 +81,7 @@ class Transport:
                 raise ValueError("max_%s_bytes must be a whole number above 0, not %r" % (name, limit))
         self.limits = limits
         self._given = session
-        self._own: Optional[_OwnSession] = None
-        self._pid = os.getpid()
+        self._senders = {os.getpid(): self._new_sender()}  # a forked child must not use its parent's connections
 
     def request(self, endpoints: Sequence[str], call: Call) -> Any:
         """The parsed JSON of a unary answer."""
@@ -112,9 +112,8 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections of our own session; a later call opens new ones."""
-        own, self._own = self._own, None
-        if own is not None:
-            own.session.close()
+        if self._given is None:
+            self._sender().session.close()
 
     def _run(self, attempt: Callable[[str], Result], endpoints: Sequence[str], call: Call) -> Result:
         return retry.run(attempt, endpoints, self.retries, self.max_wait, call.until)
@@ -225,16 +224,16 @@ class Transport:
         return min(self.timeout[0], left), min(self.timeout[1], left)
 
     def _sender(self) -> "_Sender":
-        if self._pid != os.getpid():  # a forked child must not speak on its parent's connections
-            self._pid = os.getpid()
-            self._own = None
+        pid = os.getpid()
+        sender = self._senders.get(pid)
+        if sender is None:
             if self._given is not None:
-                self._given.close()  # closes the child's copies alone; the session opens new ones
-        if self._given is not None:
-            return _GivenSession(self._given)
-        if self._own is None:
-            self._own = _OwnSession()
-        return self._own
+                self._given.close()  # closes the child's copies of the connections; the session opens new ones
+            sender = self._senders.setdefault(pid, self._new_sender())  # one for threads that come here together
+        return sender
+
+    def _new_sender(self) -> "_Sender":
+        return _OwnSession() if self._given is None else _GivenSession(self._given)
 
 
 class _GivenSession:
@@ -263,6 +262,8 @@ class _OwnSession:
     def __init__(self) -> None:
         self.session = requests.Session()
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # keeps none
+        self._tls = _SharedContextAdapter()
+        self.session.mount("https://", self._tls)
         self.session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=POOL_SIZE))
         self._proxies: Dict[str, Dict[str, str]] = {}  # by origin
         self._templates: Dict[Any, requests.PreparedRequest] = {}
@@ -298,8 +299,7 @@ class _OwnSession:
 
     def _looked_up(self, url: str) -> Dict[str, str]:
         settings = self.session.merge_environment_settings(url, {}, True, None, None)
-        if url.startswith("https:"):
-            self.session.mount("https://", _SharedContextAdapter(_tls_context(settings["verify"])))
+        self._tls.verify = settings["verify"] or True
         return dict(settings["proxies"] or {})
 
 
@@ -307,21 +307,44 @@ _Sender = Union[_GivenSession, _OwnSession]
 
 
 class _SharedContextAdapter(requests.adapters.HTTPAdapter):
-    """Verifies with one SSLContext, where requests reads the CA bundle into a fresh one for each connection."""
+    """Verifies with one SSLContext, where requests reads the CA bundle into a fresh one for each connection.
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
+    The context is made with the first connection, because that takes longer than making a client. `verify` is what
+    requests found in the environment: True, or the path of a bundle.
+    """
+
+    def __init__(self) -> None:
+        self.verify: Union[bool, str] = True
+        self._lock = threading.Lock()
+        self._manager: Any = None
         super().__init__(pool_maxsize=POOL_SIZE)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self._arguments = args, kwargs  # for later
+
+    @property
+    def poolmanager(self) -> Any:
+        """The connections, made when they are needed."""
+        with self._lock:
+            if self._manager is None:
+                args, kwargs = self._arguments
+                super().init_poolmanager(*args, ssl_context=_tls_context(self.verify), **kwargs)
+            return self._manager
+
+    @poolmanager.setter
+    def poolmanager(self, manager: Any) -> None:
+        self._manager = manager
 
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
-        contexts = {"ssl_context": self._context, "proxy_ssl_context": self._context}
-        return super().proxy_manager_for(proxy, **contexts, **kwargs)
+        context = _tls_context(self.verify)
+        return super().proxy_manager_for(proxy, ssl_context=context, proxy_ssl_context=context, **kwargs)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         conn.cert_reqs = "CERT_REQUIRED"  # and no bundle: the context holds it
+
+    def close(self) -> None:
+        if self._manager is not None or self.proxy_manager:
+            super().close()
 
 
 @functools.lru_cache(maxsize=8)

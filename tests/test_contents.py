@@ -87,12 +87,12 @@ def test_a_path_is_read_with_the_mime_type_of_its_name(tmp_path, name, mime_type
     ((b"raw", None), ValueError, "MIME type"),
     ((PNG, "png"), ValueError, "MIME type"),
     ((PNG, 5), ValueError, "MIME type"),
-    ([HI, "a"], ValueError, "entry 1"),
-    (["a", HI], ValueError, "entry 0"),
-    ([HI, HELLO, {"text": "a"}], ValueError, "entry 2"),
-    ([HI, {"role": "assistant", "parts": [{"text": "a"}]}], ValueError, "entry 1.*'assistant'.*openai_compat"),
-    ([{"role": "system", "parts": [{"text": "a"}]}], ValueError, "entry 0.*'system'"),
-    ([{"role": "USER", "parts": [{"text": "a"}]}], ValueError, "entry 0.*'USER'"),
+    ([HI, "a"], ValueError, "mixes.*entry 1 is str"),
+    (["a", HI], ValueError, "mixes.*entry 0 is str"),
+    ([HI, HELLO, {"text": "a"}], ValueError, "mixes.*entry 2 is dict"),
+    *[([HI, {"role": role, "parts": [{"text": "a"}]}], ValueError, "entry 1.*%r.*openai_compat" % role)
+      for role in ("assistant", "system", "developer", "tool", "function")],
+    ([{"role": "USER", "parts": [{"text": "a"}]}], ValueError, "entry 0.*'USER'.*'user' and 'model'$"),
     ([{"role": "user", "content": "a"}], ValueError, "entry 0.*no parts"),
     ([{"role": "user"}], ValueError, "entry 0.*no parts"),
     ([{"role": "user", "parts": []}], ValueError, "entry 0.*no parts"),
@@ -172,6 +172,9 @@ def test_the_next_turns_start_and_end_with_the_user_and_answer_the_calls(past, p
     ([HI, CALL], "and now?", "entry 0 of the prompt.*owed: f"),
     ([HI, CALL], [{"text": "and now?"}, *RESULT["parts"]], "entry 0 of the prompt.*owed: f"),
     ([], [HI, CALL, BYE], "entry 2 of the prompt.*owed: f"),
+    ([HI, model(call("f", "1"))], {"functionResponse": {"name": "f", "id": "2", "response": {}}},
+     r"no call of f \(id 2\) waits for a result; owed: f \(id 1\)"),
+    ([HI, model(call("f"), call("g"))], BYE, "owed: f, g"),
     ([HI, HELLO], RESULT, "no call of f waits"),
     ([HI, model(call("g"))], RESULT, "no call of f waits for a result; owed: g"),
     ([HI, model(call("f"), call("g", "7"))], RESULT, r"still owed: g \(id 7\)"),
@@ -291,6 +294,7 @@ def test_a_list_that_is_no_conversation_is_refused_with_the_entry(past, error, w
                            "responseMimeType": "application/json"}}),
     ({"response_schema": {"enum": ["a"]}, "response_mime_type": "text/x.enum"},
      {"generationConfig": {"responseJsonSchema": {"enum": ["a"]}, "responseMimeType": "text/x.enum"}}),
+    ({"tool_choice": "none"}, {"toolConfig": {"functionCallingConfig": {"mode": "NONE"}}}),
     ({"tools": [{"googleSearch": {}}], "tool_config": {"functionCallingConfig": {"mode": "ANY"}},
       "safety_settings": [{"category": "C", "threshold": "T"}], "labels": {"my_team": "a_b"},
       "cached_content": "cachedContents/a"},
@@ -346,6 +350,12 @@ def test_the_stand_in_for_a_signature_goes_on_the_first_call_of_each_turn_since_
     assert contents.build(past + recent, options)["contents"] == expected
     assert past + recent == before
     assert contents.build(past + recent, GeminiOptions())["contents"] == before
+
+
+def test_in_a_conversation_without_text_the_stand_in_goes_on_every_turns_first_call():
+    past = [*user(IMAGE), model(call("f")), RESULT]
+    signed = contents.build(past, GeminiOptions(fill_missing_signatures=True))["contents"]
+    assert signed == [past[0], model(call("f", signature="skip_thought_signature_validator")), RESULT]
 
 
 @pytest.mark.parametrize("value", [5, "object", b"{}"])

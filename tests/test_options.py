@@ -40,11 +40,17 @@ def test_an_option_is_kept_as_given(name, value):
     assert getattr(GeminiOptions().replace(**{name: value}), name) == value
 
 
+WORDS = {"tool_choice": "'auto', ", "max_tool_rounds": "a whole number", **{
+    name: words for names, words in [(STRINGS, "a string"), (NUMBERS, "a number"), (WHOLE, "a whole number"),
+                                     (LISTS, "a list"), (DICTS, "a dict"), (FLAGS, "True or False")] for name in names}}
+
+
 @pytest.mark.parametrize("name, value", BAD)
 def test_an_option_of_the_wrong_type_is_refused_by_its_name(name, value):
-    with pytest.raises(TypeError, match="^%s must be " % name):
+    words = "^%s must be %s.*, not %s$" % (name, WORDS[name], type(value).__name__)
+    with pytest.raises(TypeError, match=words):
         GeminiOptions(**{name: value})
-    with pytest.raises(TypeError, match="^%s must be " % name):
+    with pytest.raises(TypeError, match=words):
         GeminiOptions().replace(**{name: value})
 
 
@@ -70,6 +76,14 @@ def test_the_two_ways_to_say_how_much_to_think_exclude_each_other():
 def test_the_short_and_the_long_form_of_a_tool_choice_exclude_each_other():
     with pytest.raises(ValueError, match="tool_choice and tool_config"):
         GeminiOptions(tool_choice="any", tool_config={})
+
+
+@pytest.mark.parametrize("choice, next_choice", [
+    (None, None), ("auto", "auto"), ("none", "none"), ("any", None), ("f", None), (["f"], None),
+])
+def test_a_choice_that_forces_a_call_holds_for_the_first_request_alone(choice, next_choice):
+    options = GeminiOptions(tool_choice=choice, temperature=0)
+    assert options.unforced() == GeminiOptions(tool_choice=next_choice, temperature=0)
 
 
 @pytest.mark.parametrize("rounds", [-1, None])

@@ -8,6 +8,7 @@ import email.utils
 import functools
 import gc
 import gzip
+import itertools
 import json
 import logging
 import os
@@ -1445,6 +1446,49 @@ def test_16_threads_share_a_client_and_each_gets_its_own_answers(client: Client,
         sys.setswitchinterval(interval)
     assert got == [["%d of %d" % (number, thread) for number in range(20)] for thread in range(16)]
     assert fake.connections <= 16, "a thread's first calls must not make sessions of their own"
+
+
+def test_threads_that_start_together_share_one_session(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Session(requests.Session):
+        def __init__(self) -> None:
+            made.append(self)
+            time.sleep(0.05)  # long enough for every thread to find that there is none yet
+            super().__init__()
+
+    monkeypatch.setattr(requests, "Session", Session)
+    with FakeGemini(echo) as fake, ThreadPoolExecutor(8) as pool:
+        gemini = client(fake)
+        start = threading.Barrier(8)
+        assert sorted(pool.map(lambda name: start.wait(SOON) >= 0 and gemini.generate(name).text, "abcdefgh")) \
+            == list("abcdefgh")
+    assert len(made) == 1
+
+
+def test_threads_that_start_together_share_one_tls_pool(
+        tls_server: Callable[..., str], certificates: Path, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up = itertools.count()
+    original = requests.Session.merge_environment_settings
+
+    def slow(self: requests.Session, *args: Any, **kwargs: Any) -> Any:
+        time.sleep(0.05 * next(looked_up))  # so that a thread is done before the next has mounted its adapter
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(requests.Session, "merge_environment_settings", slow)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / "ca.pem"))
+    gemini = client(tls_server())
+    start = threading.Barrier(4)
+
+    def ask(thread: int) -> List[str]:
+        start.wait(SOON)
+        first = gemini.generate("Hi").text
+        start.wait(SOON)
+        return [first, gemini.generate("Hi").text]
+
+    with ThreadPoolExecutor(4) as pool:
+        got = [text for pair in pool.map(ask, range(4)) for text in pair]
+    assert set(got) <= {"over %d" % number for number in range(1, 5)}
 
 
 def test_any_number_of_models_is_served_over_one_connection(client: Client) -> None:
