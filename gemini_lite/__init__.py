@@ -12,9 +12,10 @@ from .errors import (
     RateLimitError, ServerError, TransportError, TransportTimeout,
 )
 from .options import GeminiOptions
-from .response import GenerateContentResponse, Stream, StreamChunk
+from .response import GenerateContentResponse, StreamChunk
+from .stream import Stream
 from .tools import Tool
-from .version import __version__ as __version__
+from .version import __version__  # noqa: F401  (re-exported)
 
 __all__ = [
     "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",

@@ -11,7 +11,8 @@ from typing import Any, Callable, Dict, Generator, Iterator, List, Optional, Seq
 from . import contents, tools
 from .errors import ConversationBusyError, GeminiError
 from .options import GeminiOptions, seconds
-from .response import Chunks, Fold, GenerateContentResponse, Stream, StreamChunk, chunks
+from .response import GenerateContentResponse, StreamChunk
+from .stream import Chunks, Fold, Stream, chunks
 
 Contents = List[Dict[str, Any]]
 Events = Generator[Dict[str, Any], None, None]

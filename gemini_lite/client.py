@@ -12,7 +12,8 @@ from .chat import Chat, new_session_id
 from .code_assist import CodeAssist, Quota
 from .errors import ParseError
 from .options import GeminiOptions, seconds
-from .response import Fold, GenerateContentResponse, Stream, check, chunks
+from .response import GenerateContentResponse, check
+from .stream import Fold, Stream, chunks
 from .transport import Call, Limits, Transport
 
 Contents = List[Dict[str, Any]]

@@ -8,6 +8,8 @@ import re
 import time
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
+from .shapes import dicts, string
+
 Detail = Dict[str, Any]
 
 KEYS_PAGE = "https://aistudio.google.com/apikey"
@@ -181,30 +183,22 @@ def _error_object(value: Any) -> Optional[Detail]:
     return found
 
 
-def _text(value: object) -> Optional[str]:
-    return value if isinstance(value, str) and value else None
-
-
-def _dicts(value: object) -> List[Detail]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
 class _Said:
     """What one error object says, read without trusting its shape."""
 
     def __init__(self, error: Detail, code: Optional[int], headers: Mapping[str, str], body: bytes) -> None:
         own = error.get("code")
         self.headers = headers
-        self.status = _text(error.get("status"))
+        self.status = string(error.get("status"))
         self.code = code or (own if type(own) is int else _CODES.get(self.status or "", 500))
-        self.details = _dicts(error.get("details"))
+        self.details = dicts(error.get("details"))
         info = self.detail("ErrorInfo")
-        self.reason = _text(info.get("reason"))
+        self.reason = string(info.get("reason"))
         self.from_google = ("." + str(info.get("domain"))).endswith(".googleapis.com")
         metadata = info.get("metadata")
         self.metadata: Detail = metadata if self.from_google and isinstance(metadata, dict) else {}
-        self.message = (_text(error.get("message")) or "").strip() or _describe(self.code, body)
-        violations = _dicts(self.detail("QuotaFailure").get("violations"))
+        self.message = (string(error.get("message")) or "").strip() or _describe(self.code, body)
+        violations = dicts(self.detail("QuotaFailure").get("violations"))
         quotas = [item.get("quotaId") for item in violations] + [self.metadata.get("quota_limit")]
         self.quotas = " ".join(map(str, quotas))
 
@@ -261,9 +255,9 @@ class _Said:
 
     def link(self) -> str:
         """" at https://...", where Google gives the page to go to."""
-        pages = [item.get("url") for item in _dicts(self.detail("Help").get("links"))]
+        pages = [item.get("url") for item in dicts(self.detail("Help").get("links"))]
         pages += [self.metadata.get(name) for name in _LINKS]
-        return next((" at %s" % page for page in pages if _text(page)), "")
+        return next((" at %s" % page for page in pages if string(page)), "")
 
     def next_step(self, terminal: bool) -> str:
         """One sentence, with its leading space, that says what the reader can do; empty if the server said it all."""

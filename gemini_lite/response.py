@@ -1,12 +1,12 @@
 """Names to read an answer by; the dict underneath stays as it came."""
 from __future__ import annotations
 
-import contextlib
 import json
-from typing import Any, Dict, Generator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import media, schema
-from .errors import BlockedError, GeminiError, IncompleteError, ParseError
+from .errors import BlockedError, IncompleteError, ParseError
+from .shapes import a_dict, count, dicts, has_text, string
 from .tools import FunctionCall, FunctionResult
 
 _BLOCKING = frozenset(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"))
@@ -23,29 +23,29 @@ class UsageMetadata:
 
     @property
     def prompt_token_count(self) -> Optional[int]:
-        return _count(self.data.get("promptTokenCount"))
+        return count(self.data.get("promptTokenCount"))
 
     @property
     def cached_content_token_count(self) -> Optional[int]:
         """The part of the prompt that came from a cache."""
-        return _count(self.data.get("cachedContentTokenCount"))
+        return count(self.data.get("cachedContentTokenCount"))
 
     @property
     def candidates_token_count(self) -> Optional[int]:
         """The answer, without the thoughts."""
-        return _count(self.data.get("candidatesTokenCount"))
+        return count(self.data.get("candidatesTokenCount"))
 
     @property
     def thoughts_token_count(self) -> Optional[int]:
-        return _count(self.data.get("thoughtsTokenCount"))
+        return count(self.data.get("thoughtsTokenCount"))
 
     @property
     def tool_use_prompt_token_count(self) -> Optional[int]:
-        return _count(self.data.get("toolUsePromptTokenCount"))
+        return count(self.data.get("toolUsePromptTokenCount"))
 
     @property
     def total_token_count(self) -> Optional[int]:
-        return _count(self.data.get("totalTokenCount"))
+        return count(self.data.get("totalTokenCount"))
 
     def __repr__(self) -> str:
         return "UsageMetadata(%r)" % (self.data,)
@@ -85,33 +85,33 @@ class GenerateContentResponse:
 
     @property
     def candidates(self) -> List[Dict[str, Any]]:
-        return _dicts(_dict(self.data).get("candidates"))
+        return dicts(a_dict(self.data).get("candidates"))
 
     @property
     def content(self) -> Dict[str, Any]:
         """The content dict of the answer, ``{}`` if there is none."""
-        return _dict(_first(self.data).get("content"))
+        return a_dict(_first(self.data).get("content"))
 
     @property
     def parts(self) -> List[Dict[str, Any]]:
-        return _dicts(self.content.get("parts"))
+        return dicts(self.content.get("parts"))
 
     @property
     def text(self) -> str:
         """The answer's text, without the thoughts."""
-        return "".join([part["text"] for part in self.parts if _is_text(part) and not part.get("thought")])
+        return "".join([part["text"] for part in self.parts if has_text(part) and not part.get("thought")])
 
     @property
     def thinking(self) -> str:
         """The text of the thoughts."""
-        return "".join([part["text"] for part in self.parts if _is_text(part) and part.get("thought")])
+        return "".join([part["text"] for part in self.parts if has_text(part) and part.get("thought")])
 
     @property
     def function_calls(self) -> List[FunctionCall]:
         names = self._reading[1]
-        found = [_dict(part.get("functionCall")) for part in self.parts]
-        named = [(_text(call.get("name")) or "", call) for call in found if call]
-        return [FunctionCall(names.get(name, name), _dict(call.get("args")), _text(call.get("id")))
+        found = [a_dict(part.get("functionCall")) for part in self.parts]
+        named = [(string(call.get("name")) or "", call) for call in found if call]
+        return [FunctionCall(names.get(name, name), a_dict(call.get("args")), string(call.get("id")))
                 for name, call in named]
 
     @property
@@ -133,7 +133,7 @@ class GenerateContentResponse:
     @property
     def files(self) -> List[media.Blob]:
         """The files in the answer: pictures, sound and others, each with ``mime_type``, ``data`` and ``save(path)``."""
-        found = [media.blob(_dict(part.get("inlineData"))) for part in self.parts]
+        found = [media.blob(a_dict(part.get("inlineData"))) for part in self.parts]
         return [file for file in found if file is not None]
 
     @property
@@ -149,34 +149,34 @@ class GenerateContentResponse:
     def code(self) -> List[Dict[str, Any]]:
         """The code that the model ran and what came of it, in order: the API's ``executableCode`` and
         ``codeExecutionResult`` dicts."""
-        found = [_dict(part.get("executableCode") or part.get("codeExecutionResult")) for part in self.parts]
+        found = [a_dict(part.get("executableCode") or part.get("codeExecutionResult")) for part in self.parts]
         return [item for item in found if item]
 
     @property
     def citations(self) -> List[Citation]:
         """The sources that grounding gives for pieces of the text; one for each piece and source."""
-        return _citations(_dict(_first(self.data).get("groundingMetadata")))
+        return _citations(a_dict(_first(self.data).get("groundingMetadata")))
 
     @property
     def finish_reason(self) -> Optional[str]:
-        return _text(_first(self.data).get("finishReason"))
+        return string(_first(self.data).get("finishReason"))
 
     @property
     def block_reason(self) -> Optional[str]:
         """Why the prompt was blocked, if it was."""
-        return _text(_dict(_dict(self.data).get("promptFeedback")).get("blockReason"))
+        return string(a_dict(a_dict(self.data).get("promptFeedback")).get("blockReason"))
 
     @property
     def usage_metadata(self) -> UsageMetadata:
-        return UsageMetadata(_dict(_dict(self.data).get("usageMetadata")))
+        return UsageMetadata(a_dict(a_dict(self.data).get("usageMetadata")))
 
     @property
     def model_version(self) -> Optional[str]:
-        return _text(_dict(self.data).get("modelVersion"))
+        return string(a_dict(self.data).get("modelVersion"))
 
     @property
     def response_id(self) -> Optional[str]:
-        return _text(_dict(self.data).get("responseId"))
+        return string(a_dict(self.data).get("responseId"))
 
     def __str__(self) -> str:
         return self.text
@@ -216,45 +216,22 @@ class StreamChunk(GenerateContentResponse):
 
 
 def _citations(grounding: Dict[str, Any]) -> List[Citation]:
-    chunks = _dicts(grounding.get("groundingChunks"))
-    sources = [_dict(chunk.get("web") or chunk.get("retrievedContext") or chunk.get("maps")) for chunk in chunks]
+    chunks = dicts(grounding.get("groundingChunks"))
+    sources = [a_dict(chunk.get("web") or chunk.get("retrievedContext") or chunk.get("maps")) for chunk in chunks]
     pairs: List[Tuple[int, str]] = []
-    for support in _dicts(grounding.get("groundingSupports")):
-        indices, segment = support.get("groundingChunkIndices"), _dict(support.get("segment"))
+    for support in dicts(grounding.get("groundingSupports")):
+        indices, segment = support.get("groundingChunkIndices"), a_dict(support.get("segment"))
         known = [index for index in indices if index in range(len(sources))] if isinstance(indices, list) else []
-        pairs += [(index, _text(segment.get("text")) or "") for index in known]
+        pairs += [(index, string(segment.get("text")) or "") for index in known]
     used = {index for index, _ in pairs}
     pairs += [(index, "") for index in range(len(sources)) if index not in used]
-    return [Citation(_text(sources[index].get("title")) or "", _text(sources[index].get("uri")) or "", segment)
+    return [Citation(string(sources[index].get("title")) or "", string(sources[index].get("uri")) or "", segment)
             for index, segment in pairs]
-
-
-def _dict(value: Any) -> Dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: Any) -> List[Dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _text(value: Any) -> Optional[str]:
-    return value if isinstance(value, str) else None
-
-
-def _count(value: Any) -> Optional[int]:
-    return value if type(value) is int else None
-
-
-def _is_text(part: Dict[str, Any]) -> bool:
-    return isinstance(part.get("text"), str)
-
-
-Chunks = Generator[StreamChunk, None, None]
 
 
 def _first(data: Dict[str, Any]) -> Dict[str, Any]:
     """The candidate with index 0 (an index that is absent is 0), ``{}`` if there is none."""
-    for candidate in _dicts(_dict(data).get("candidates")):
+    for candidate in dicts(a_dict(data).get("candidates")):
         if not candidate.get("index"):
             return candidate
     return {}
@@ -284,212 +261,3 @@ def check(response: GenerateContentResponse, streamed: bool = False) -> None:
 def _told(response: GenerateContentResponse) -> str:
     message = _first(response.data).get("finishMessage")
     return ": %s" % message if message else ""
-
-
-class Fold:
-    """Folds the events of a stream, as they arrive, into the one answer that the unary call would have given.
-
-    Neighbouring plain texts are joined, a part with a signature never is; of everything else the last word counts,
-    but citations and log probabilities add up. Linear in the text; keeps the text and no event. `complete` is set
-    once the answer is known to be whole.
-    """
-
-    def __init__(self, reading: Reading = (None, {})) -> None:
-        self.reading = reading
-        self.complete = False
-        self._earlier: List[GenerateContentResponse] = []
-        self._data: Dict[str, Any] = {}
-        self._candidates: Dict[int, _Candidate] = {}
-
-    def next_round(self) -> None:
-        """Put this answer to the earlier ones, and begin another."""
-        self._earlier.append(self.response())
-        self._data, self._candidates, self.complete = {}, {}, False
-
-    def add(self, event: Dict[str, Any]) -> None:
-        """Take in one event, which stays as it is."""
-        for key, value in event.items():
-            if key != "candidates":
-                self._data[key] = value
-                continue
-            for candidate in _dicts(value):
-                index = _count(candidate.get("index")) or 0
-                known = self._candidates.get(index)
-                if known is None:
-                    known = self._candidates[index] = _Candidate()
-                known.add(candidate)
-
-    @property
-    def finished(self) -> bool:
-        """Whether candidate 0 has its finish reason."""
-        first = self._candidates.get(0)
-        return first is not None and "finishReason" in first.data
-
-    def outline(self) -> GenerateContentResponse:
-        """The answer so far without its contents: what `check` reads, at no cost."""
-        return self._answer([candidate.data for _, candidate in sorted(self._candidates.items())])
-
-    def response(self) -> GenerateContentResponse:
-        """The answer so far."""
-        return self._answer([candidate.whole() for _, candidate in sorted(self._candidates.items())])
-
-    def _answer(self, candidates: List[Dict[str, Any]]) -> GenerateContentResponse:
-        data = {**self._data, "candidates": candidates} if candidates else dict(self._data)
-        return GenerateContentResponse(data, self.reading, self._earlier)
-
-
-class _Candidate:
-    __slots__ = ("data", "content", "parts", "run", "kind")
-
-    def __init__(self) -> None:
-        self.data: Dict[str, Any] = {}
-        self.content: Dict[str, Any] = {}
-        self.parts: List[Dict[str, Any]] = []
-        self.run: List[str] = []  # the texts of the plain part that is still growing
-        self.kind = 0  # what else that part has, by the number of its keys: 1 nothing, 2 "thought": True
-
-    def add(self, candidate: Dict[str, Any]) -> None:
-        for key, value in candidate.items():
-            if key == "content":
-                self._add_content(_dict(value))
-            elif isinstance(value, dict):
-                mine = self.data[key] = self.data[key] if isinstance(self.data.get(key), dict) else {}
-                _lay_over(mine, value, key in ("citationMetadata", "logprobsResult"))
-            else:
-                self.data[key] = value
-
-    def _add_content(self, content: Dict[str, Any]) -> None:
-        for key, value in content.items():
-            if key != "parts":
-                self.content[key] = value
-                continue
-            for part in _dicts(value):
-                size = len(part)
-                if _is_text(part) and (size == 1 or size == 2 and part.get("thought") is True):
-                    if size != self.kind:
-                        self._end_run()
-                        self.kind = size
-                    self.run.append(part["text"])
-                else:
-                    self._end_run()
-                    self.parts.append(part)
-
-    def _end_run(self) -> None:
-        self.parts += self._grown()
-        self.run = []
-        self.kind = 0
-
-    def _grown(self) -> List[Dict[str, Any]]:
-        """The plain part that is still growing, if there is one."""
-        if not self.run:
-            return []
-        text = "".join(self.run)
-        return [{"text": text} if self.kind == 1 else {"text": text, "thought": True}]
-
-    def whole(self) -> Dict[str, Any]:
-        parts = self.parts + self._grown()
-        if parts:
-            return {**self.data, "content": {**self.content, "parts": parts}}
-        return {**self.data, "content": dict(self.content)} if self.content else dict(self.data)
-
-
-def _lay_over(mine: Dict[str, Any], new: Dict[str, Any], lists: bool) -> None:
-    """Put `new` over `mine` key by key; `lists` are put one after the other."""
-    for key, value in new.items():
-        if lists and isinstance(value, list):
-            known = mine.get(key)
-            mine[key] = known if isinstance(known, list) else []
-            mine[key] += value
-        else:
-            mine[key] = value
-
-
-def chunks(events: Generator[Dict[str, Any], None, None], fold: Fold) -> Chunks:
-    """Yield a chunk for each event and fold it; at the end, the answer is checked and complete."""
-    reading = fold.reading
-    try:
-        for event in events:
-            fold.add(event)
-            yield StreamChunk(event, reading)
-        check(fold.outline(), streamed=True)
-        fold.complete = True
-    except GeneratorExit:
-        if fold.finished:  # nothing is missing but the end of the body
-            with contextlib.suppress(GeminiError):
-                check(fold.outline(), streamed=True)
-                fold.complete = True
-        raise
-    except GeminiError as error:
-        error.response = fold.response()
-        raise
-    finally:
-        events.close()
-
-
-class Stream:
-    """An answer as it comes: iterate for `StreamChunk`s; `response` is the whole of it.
-
-    The request was sent when this was made. What fails later is raised while iterating, and again by `response`.
-    ``with`` or `close` ends it early; left alone it closes by itself. It belongs to one thread at a time.
-    """
-
-    def __init__(self, source: Chunks, fold: Fold, guard: Any = None) -> None:
-        self._source = source
-        self._fold = fold
-        self._guard = guard  # a context manager to be inside of while the source runs
-        self._response: Optional[GenerateContentResponse] = None
-        self._error: Optional[Exception] = None  # what every later use raises
-
-    def __iter__(self) -> "Stream":
-        return self
-
-    def __next__(self) -> StreamChunk:
-        if self._guard is None:
-            return self._next()
-        with self._guard:
-            return self._next()
-
-    def _next(self) -> StreamChunk:
-        if self._error is not None:
-            raise self._error
-        try:
-            return next(self._source)
-        except GeminiError as error:
-            self._error = error
-            raise
-
-    @property
-    def response(self) -> GenerateContentResponse:
-        """The whole answer; reads what has not been read yet."""
-        for _ in self:
-            pass
-        if not self._fold.complete:
-            raise IncompleteError("This stream was closed before its end: read it to the end for the whole answer.",
-                                  reason="CLOSED")
-        if self._response is None:
-            self._response = self._fold.response()
-        return self._response
-
-    def close(self) -> None:
-        """End the answer here and close its connection; what was read stays as it is."""
-        with self._guard or contextlib.nullcontext():
-            self._source.close()
-
-    def discard(self, error: Exception) -> None:
-        """Close, and if the answer is not whole, let later reads raise `error`."""
-        self._source.close()
-        if not self._fold.complete:
-            self._error = self._error or error
-
-    def __enter__(self) -> "Stream":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError, ValueError):  # half made; or running in another thread, which ends it
-            self._source.close()
-
-    def __reduce__(self) -> str:
-        raise TypeError("a stream is a live connection and cannot be pickled: pickle stream.response")

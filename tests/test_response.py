@@ -6,13 +6,16 @@ import operator
 import pickle
 import random
 import weakref
+from typing import List
 
 import pytest
 
 from gemini_lite import (
-    BlockedError, GeminiError, GenerateContentResponse, IncompleteError, Stream, StreamChunk, TransportError,
+    BlockedError, GeminiError, GenerateContentResponse, IncompleteError, ParseError, Stream, StreamChunk,
+    TransportError,
 )
-from gemini_lite.response import Fold, check, chunks
+from gemini_lite.response import check
+from gemini_lite.stream import Fold, chunks
 
 USAGE = {"prompt_token_count": 1, "cached_content_token_count": 2, "candidates_token_count": 3,
          "thoughts_token_count": 4, "tool_use_prompt_token_count": 5, "total_token_count": 6}
@@ -73,6 +76,30 @@ def test_an_answer_is_read_by_these_names():
     assert "m-001" in repr(response) and "totalTokenCount" in repr(response.usage_metadata)
 
 
+def test_calls_are_read_by_the_users_names():
+    response = GenerateContentResponse(FULL, (None, {"f": "my.f"}))
+    assert [call.name for call in response.function_calls] == ["my.f", "g"]
+
+
+@pytest.mark.parametrize("text, hint, value", [
+    ('{"a": [1]}', None, {"a": [1]}), ("[1, 2]", List[int], [1, 2]), ("1", {"type": "integer"}, 1),
+])
+def test_an_answer_in_json_is_parsed_as_its_schema_says(text, hint, value):
+    assert GenerateContentResponse(answer({"text": text}), (hint, {})).parsed == value
+
+
+@pytest.mark.parametrize("text, reason, why, words", [
+    ("no JSON", "STOP", "NOT_JSON", "schema: .*no JSON$"), ("", "STOP", "NOT_JSON", "schema: "),
+    ("[1, 2", "MAX_TOKENS", "NOT_JSON", r"schema \(the answer was cut: MAX_TOKENS\).*\[1, 2$"),
+    ('["a"]', "STOP", "MISMATCH", r'schema: .*\["a"\]$'),
+])
+def test_an_answer_that_does_not_fit_its_schema_says_why_and_keeps_its_text(text, reason, why, words):
+    response = GenerateContentResponse(answer({"text": text}, reason=reason), (List[int], {}))
+    with pytest.raises(ParseError, match=words) as caught:
+        response.parsed
+    assert (caught.value.reason, caught.value.response, response.text) == (why, response, text)
+
+
 def test_what_is_absent_reads_as_nothing():
     response = GenerateContentResponse({})
     nothing = {name: getattr(response, name) for name in PROPERTIES if name not in ("usage_metadata", "content")}
@@ -105,6 +132,7 @@ def test_a_chunk_reads_what_its_event_brought():
     chunk = StreamChunk(answer({"text": "hm", "thought": True}, {"text": "a"}))
     assert (chunk.text_delta, chunk.thinking_delta, chunk.text) == ("a", "hm", "a")
     assert type(chunk.response) is GenerateContentResponse and chunk.response.data is chunk.data
+    assert (chunk.tool_results, chunk.rounds) == (None, [chunk])
 
 
 def spots(value, path=()):
@@ -193,13 +221,15 @@ def test_a_call_that_nobody_can_run_is_an_error(reason, streamed):
 def test_only_a_stream_must_say_that_it_has_finished():
     assert raised(answer({"text": "a"}, reason=None)) is None
     error = raised(answer({"text": "a"}, reason=None), streamed=True)
-    assert (type(error), error.retryable, error.response.text) == (IncompleteError, True, "a")
+    assert (type(error), error.reason, error.retryable, error.response.text) == (IncompleteError, "CUT", True, "a")
 
 
 @pytest.mark.parametrize("data", [{}, {"candidates": []}, {"usageMetadata": {}}])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_an_answer_without_a_candidate_and_a_reason_is_not_whole(data, streamed):
-    assert type(raised(data, streamed)) is IncompleteError
+    error = raised(data, streamed)
+    assert (type(error), error.reason, error.retryable) == (
+        IncompleteError, "CUT" if streamed else "NO_CANDIDATES", True)
 
 
 def test_only_the_candidate_that_is_read_can_block_an_answer():
@@ -363,6 +393,18 @@ def test_looking_at_the_answer_so_far_changes_nothing():
     assert fold.response().parts == [{"text": "Hello"}]
 
 
+def test_a_fold_goes_on_with_the_next_round_and_keeps_the_earlier_ones():
+    fold = Fold()
+    for round in ("a", "b", "c"):
+        fold.add(answer({"text": round}, finishMessage=round))
+        fold.complete = True
+        if round != "c":
+            fold.next_round()
+            assert not fold.complete and fold.response().data == {}
+    assert [response.text for response in fold.response().rounds] == ["a", "b", "c"]
+    assert fold.response().data == answer({"text": "c"}, finishMessage="c")
+
+
 def test_a_fold_keeps_no_event():
     class Event(dict):
         """A dict that can be seen to go."""
@@ -455,8 +497,24 @@ def test_a_stream_closed_before_its_end_has_no_response(read):
     opened.close()
     opened.close()
     assert list(opened) == []
-    with pytest.raises(IncompleteError, match="closed"):
+    with pytest.raises(IncompleteError, match="closed") as caught:
         opened.response
+    assert caught.value.reason == "CLOSED"
+
+
+@pytest.mark.parametrize("leave", [Stream.close, lambda opened: None])
+def test_the_source_of_a_stream_is_closed_with_it_whoever_holds_it(leave):
+    def source():
+        yield from texts("a", "b")
+
+    fold, events = Fold(), source()
+    middle = chunks(events, fold)
+    opened = Stream(middle, fold)
+    next(opened)
+    leave(opened)
+    del opened
+    gc.collect()
+    assert (middle.gi_frame, events.gi_frame) == (None, None)
 
 
 def test_a_stream_read_to_its_end_and_closed_keeps_its_response():
@@ -474,6 +532,14 @@ def test_a_stream_closed_after_its_finish_reason_counts_as_finished():
             if chunk.finish_reason:
                 break
     assert opened.response.text == "ab"
+
+
+@pytest.mark.parametrize("reason", ["SAFETY", "MALFORMED_FUNCTION_CALL", None])
+def test_a_stream_closed_after_a_reason_that_is_no_end_is_not_whole(reason):
+    with stream(*texts("a", "b", reason=reason), {"usageMetadata": {}}) as opened:
+        next(opened), next(opened)
+    with pytest.raises(IncompleteError):
+        opened.response
 
 
 def test_an_error_has_what_arrived_and_is_raised_again_by_every_later_use():
