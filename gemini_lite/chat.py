@@ -6,16 +6,15 @@ import os
 import threading
 import time
 import weakref
-from typing import Any, Callable, Dict, Generator, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from . import contents, tools
 from .errors import ConversationBusyError, GeminiError
 from .options import GeminiOptions, seconds
 from .response import GenerateContentResponse, StreamChunk
-from .stream import Chunks, Fold, Stream, chunks
+from .stream import Chunks, Events, Fold, Stream, chunks
 
 Contents = List[Dict[str, Any]]
-Events = Generator[Dict[str, Any], None, None]
 Ask = Callable[[Contents, GeminiOptions, str, Optional[float]], GenerateContentResponse]
 AskStream = Callable[[Contents, GeminiOptions, str, Optional[float]], Events]
 Result = Union[Tuple[str, Any], Tuple[str, Any, Optional[str]]]
@@ -126,7 +125,7 @@ class Chat:
             turns = self._begin(make_turns(options), options)
             events = self._asked_stream(turns, options, until)
             fold = Fold(options.reading)
-            stream = Stream(self._streamed(turns, events, fold, options, until), fold, self._guard)
+            stream = Stream(self._streamed(turns, events, fold, options, until), fold, events, self._guard)
             self._open = weakref.ref(stream)
             return stream
 

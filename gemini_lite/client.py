@@ -60,7 +60,7 @@ class GeminiClient(Chat):
         session_id = options.session_id or new_session_id()
         events = self._route.ask_stream(contents.turns(prompt), options, session_id, until)
         fold = Fold(options.reading)
-        return Stream(chunks(events, fold), fold)
+        return Stream(chunks(events, fold), fold, events)
 
     def chat(self, history: Any = None, **overrides: Any) -> Chat:
         """Another conversation over the same connections, from a `history` or none; `overrides` hold for all of it."""

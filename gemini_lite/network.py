@@ -59,7 +59,7 @@ def failure_of(error: Exception, url: Any, until: Optional[float]) -> TransportE
         return TransportError(
             "The proxy on the way to %s failed (%s). Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY." % (host, root),
             reason="PROXY", retryable=True)
-    if any_of(ssl.SSLCertVerificationError):
+    if any_of(ssl.SSLCertVerificationError) or "CertificateError" in [type(item).__name__ for item in chain]:
         return TransportError(
             "The certificate of %s could not be verified (%s). If your network signs with its own, set "
             "REQUESTS_CA_BUNDLE to its PEM file." % (host, root), reason="TLS")

@@ -206,8 +206,15 @@ class StreamChunk(GenerateContentResponse):
         self._reading = reading
         self.tool_results = tool_results
 
-    text_delta = GenerateContentResponse.text
-    thinking_delta = GenerateContentResponse.thinking
+    @property
+    def text_delta(self) -> str:
+        """The text that this event brought."""
+        return self.text
+
+    @property
+    def thinking_delta(self) -> str:
+        """The thoughts that this event brought."""
+        return self.thinking
 
     @property
     def response(self) -> GenerateContentResponse:

@@ -8,6 +8,7 @@ from .errors import GeminiError, IncompleteError
 from .response import GenerateContentResponse, Reading, StreamChunk, check
 from .shapes import a_dict, count, dicts, has_text
 
+Events = Generator[Dict[str, Any], None, None]
 Chunks = Generator[StreamChunk, None, None]
 
 
@@ -129,7 +130,7 @@ def _lay_over(mine: Dict[str, Any], new: Dict[str, Any], lists: bool) -> None:
             mine[key] = value
 
 
-def chunks(events: Generator[Dict[str, Any], None, None], fold: Fold) -> Chunks:
+def chunks(events: Events, fold: Fold) -> Chunks:
     """Yield a chunk for each event and fold it; at the end, the answer is checked and complete."""
     reading = fold.reading
     try:
@@ -158,8 +159,9 @@ class Stream:
     ``with`` or `close` ends it early; left alone it closes by itself. It belongs to one thread at a time.
     """
 
-    def __init__(self, source: Chunks, fold: Fold, guard: Any = None) -> None:
+    def __init__(self, source: Chunks, fold: Fold, events: Optional[Events] = None, guard: Any = None) -> None:
         self._source = source
+        self._events = events  # what the source reads first: it has no chance to close them before it is started
         self._fold = fold
         self._guard = guard  # a context manager to be inside of while the source runs
         self._response: Optional[GenerateContentResponse] = None
@@ -198,11 +200,11 @@ class Stream:
     def close(self) -> None:
         """End the answer here and close its connection; what was read stays as it is."""
         with self._guard or contextlib.nullcontext():
-            self._source.close()
+            self._close()
 
     def discard(self, error: Exception) -> None:
         """Close, and if the answer is not whole, let later reads raise `error`."""
-        self._source.close()
+        self._close()
         if not self._fold.complete:
             self._error = self._error or error
 
@@ -214,7 +216,12 @@ class Stream:
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError, ValueError):  # half made; or running in another thread, which ends it
-            self._source.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._source.close()
+        if self._events is not None:
+            self._events.close()
 
     def __reduce__(self) -> str:
         raise TypeError("a stream is a live connection and cannot be pickled: pickle stream.response")

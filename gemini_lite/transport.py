@@ -49,8 +49,8 @@ class Transport:
     """Sends calls over one `requests.Session`, from any number of threads.
 
     `timeout` is (connect, read between bytes) in seconds, `retries` how often a call is made again, `max_wait` the
-    longest wait in seconds that a server may ask for. Our own session is made with the first call and made anew
-    after a fork; a `session` of the user's is used exactly as requests would use it, and never closed.
+    longest wait in seconds that a server may ask for. Our own session is made anew after a fork; a `session` of the
+    user's is used exactly as requests would use it, and never closed.
     """
 
     def __init__(
@@ -111,13 +111,20 @@ class Transport:
         sender = self._sender()
         self._authenticate(self.auth.ready, sender, call)
         response = self._exchange(sender, call, url, data, encoding)
-        if response.status_code == 401 and self._authenticate(self.auth.renew, sender, call):
+        if response.status_code == 401 and self._renewed(response, sender, call):
             response.close()
             response = self._exchange(sender, call, url, data, encoding)
         if 200 <= response.status_code < 300:
             return response
         with response:
             raise errors.from_response(response.status_code, response.headers, self._error_body(response, call))
+
+    def _renewed(self, refused: requests.Response, sender: Sender, call: Call) -> bool:
+        try:
+            return bool(self._authenticate(self.auth.renew, sender, call))
+        except BaseException:
+            refused.close()
+            raise
 
     def _authenticate(self, step: Callable[..., Any], sender: Sender, call: Call) -> Any:
         """One step of the auth object, which may use the network."""
@@ -230,7 +237,7 @@ def _raw_blocks(raw: Any) -> Iterator[bytes]:
         yield from raw.stream(BLOCK, decode_content=True)
         return
     if hasattr(raw, "read1"):
-        yield from iter(lambda: raw.read1(BLOCK, decode_content=True), b"")
+        yield from iter(lambda: raw.read1(BLOCK, decode_content=True) or b"", b"")  # None once it is closed
         return
     yield from _blocks_below(raw)
 
@@ -238,17 +245,33 @@ def _raw_blocks(raw: Any) -> Iterator[bytes]:
 def _blocks_below(raw: Any) -> Iterator[bytes]:
     """`_raw_blocks` for urllib3 before 2.2, whose ``read(n)`` waits for n bytes: read beneath it."""
     packed = raw.headers.get("Content-Encoding", "identity").lower()
-    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress if packed in ("gzip", "x-gzip", "deflate") else None
+    unpack = _Unpacker() if packed in ("gzip", "x-gzip", "deflate") else None
     length, got = raw.headers.get("Content-Length", ""), 0
     for block in iter(lambda: raw._fp.read1(BLOCK), b""):
         got += len(block)
         if unpack is not None:
-            block = unpack(block)
+            block = unpack.feed(block)
         if block:
             yield block
     if length.isdigit() and got < int(length):
         raise http.client.IncompleteRead(b"", int(length) - got)
     raw.read()  # finds the end and so gives the connection back
+
+
+class _Unpacker:
+    """Unpacks gzip, of any number of members, and deflate as it comes."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def feed(self, block: bytes) -> bytes:
+        parts = []
+        while block:
+            if self._member.eof:
+                self._member = zlib.decompressobj(zlib.MAX_WBITS | 32)
+            parts.append(self._member.decompress(block))
+            block = self._member.unused_data
+        return b"".join(parts)
 
 
 def _parsed(source: Iterable[bytes], response: requests.Response, unwrap: Callable[[Event], Event]) -> Iterator[Event]:

@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import pathlib
 import re
+import sys
 import textwrap
+import types
 from typing import Any, Dict, List, Tuple
 
 import pytest
@@ -37,7 +39,9 @@ def test_the_python_of_the_readme_runs_as_it_stands(
     assert len(python) >= 5
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    names: Dict[str, Any] = {"__name__": "readme"}
+    module = types.ModuleType("readme")
+    monkeypatch.setitem(sys.modules, "readme", module)
+    names: Dict[str, Any] = vars(module)
     with FakeGemini(answer) as fake:
         monkeypatch.setenv("GEMINI_API_KEY", "test-key")
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
