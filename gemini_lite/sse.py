@@ -9,7 +9,6 @@ from typing import Iterable, Iterator, List
 
 _BOM = b"\xef\xbb\xbf"
 _SLACK = len(_BOM + b"data: ")  # what a line may have beside its data
-_LINE_ENDS = b"\r\n"
 
 
 class Unterminated(bytes):
@@ -29,7 +28,9 @@ def events(blocks: Iterable[bytes], limit: int = 1 << 26) -> Iterator[bytes]:
     data: List[bytes] = []
     size = 0
     for lines in _lines(blocks, limit):
-        for line in lines:
+        lines.reverse()
+        while lines:
+            line = lines.pop()  # so that no large event is held for longer than it takes
             if line[:5] == b"data:":
                 line = line[6:] if line[5:6] == b" " else line[5:]
                 data.append(line)
@@ -43,6 +44,7 @@ def events(blocks: Iterable[bytes], limit: int = 1 << 26) -> Iterator[bytes]:
                     size = 0
                     if line:
                         yield line
+                        line = b""
             elif line == b"data":
                 data.append(b"")
     rest = Unterminated(b"\n".join(data))

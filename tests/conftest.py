@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import socket
 import struct
 import threading
@@ -55,6 +56,14 @@ def no_sleep(monkeypatch: pytest.MonkeyPatch) -> List[float]:
     waits: List[float] = []
     monkeypatch.setattr("gemini_lite.retry.sleep", waits.append)
     return waits
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT is heeded, here and in child processes, though a shell started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Peer:

@@ -236,10 +236,15 @@ def test_bad_input_leaves_history_alone_and_sends_nothing(fake: FakeGemini, chat
 # Streams that are not read to their end
 
 def endless() -> Raw:
-    """A stream that goes on until nobody listens, with a finish reason nowhere."""
+    """A stream that goes on until nobody listens, or for `SOON` seconds, with a finish reason nowhere."""
     raw = Raw(headers={"Content-Type": "text/event-stream"})
-    piece = b'data: {"candidates": [{"content": {"parts": [{"text": "%s"}]}}]}\n\n' % (b"x" * 1000)
-    raw.pieces = iter(lambda: piece, b"")  # type: ignore[assignment]
+
+    def pieces() -> Iterator[bytes]:
+        end = time.monotonic() + SOON
+        while time.monotonic() < end:
+            yield b'data: {"candidates": [{"content": {"parts": [{"text": "%s"}]}}]}\n\n' % (b"x" * 1000)
+
+    raw.pieces = pieces()  # type: ignore[assignment]
     return raw
 
 
@@ -285,6 +290,7 @@ def test_an_exception_in_the_consumer_leaves_history_as_it_was(long_chat: Any) -
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signal.pthread_kill")
+@pytest.mark.usefixtures("interruptible")
 @both
 def test_ctrl_c_in_the_middle_of_a_read_leaves_history_as_it_was(client: Client, how: str) -> None:
     main = threading.main_thread().ident

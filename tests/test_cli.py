@@ -353,6 +353,7 @@ def interrupted(child: "subprocess.Popen[bytes]") -> Any:
 
 
 @posix
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_ctrl_c_in_the_middle_of_an_answer_is_code_130_without_a_traceback(
         monkeypatch: pytest.MonkeyPatch, flags: List[str]) -> None:
@@ -374,6 +375,7 @@ def test_ctrl_c_in_the_middle_of_an_answer_is_code_130_without_a_traceback(
 
 
 @posix
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_standard_input_is_read_is_code_130(at_fake: FakeGemini) -> None:
     with subprocess.Popen([*COMMAND, "--demo", "Hi"], env=environment(), stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:

@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import sys
+import time
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
@@ -411,3 +412,105 @@ def test_labels_and_safety_stand_at_the_requests_root(
 def test_endpoints_that_are_none_are_refused(endpoints: Any) -> None:
     with pytest.raises(ValueError, match="endpoint"):
         g.CodeAssist(lambda: TOKEN, endpoints=endpoints)
+
+
+# With the sign-in of Gemini CLI, end to end
+
+def sign_in(path: pathlib.Path, **fields: Any) -> pathlib.Path:
+    """A file such as Gemini CLI keeps, whose token is good for an hour."""
+    saved = {"access_token": "old-" + TOKEN, "refresh_token": "fake-" + "refresh", "token_type": "Bearer",
+             "expiry_date": int((time.time() + 3600) * 1000), "scope": "s", **fields}
+    path.write_text(json.dumps(saved), "utf-8")
+    return path
+
+
+def renewing(fake: FakeGemini, path: pathlib.Path) -> g.GeminiClient:
+    credentials = g.OAuthCredentials(path, "an-id", "a-" + "secret", fake.token_url)
+    return g.GeminiClient(backend=g.CodeAssist(credentials, endpoints=fake.code_assist_url))
+
+
+def bearers(fake: FakeGemini) -> List[str]:
+    return [request.headers["authorization"] for request in fake.requests if request.kind == "generate"]
+
+
+def test_the_path_of_a_sign_in_alone_opens_a_conversation(
+    fake: FakeGemini, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CODE_ASSIST_ENDPOINT", fake.code_assist_url)
+    fake.reply("Hel", "lo")
+    fake.reply("Hello again")
+    with g.GeminiClient(credentials_path=str(sign_in(tmp_path / "oauth_creds.json"))) as client:
+        assert client.send_message_stream("hi").response.text == "Hello"
+        assert client.send_message("hi").text == "Hello again" and len(client.history) == 4
+    assert bearers(fake) == ["Bearer old-" + TOKEN] * 2
+
+
+@pytest.mark.parametrize("home", ["GEMINI_CLI_HOME", "HOME"])
+def test_the_environment_chooses_code_assist_and_finds_the_sign_in(
+    fake: FakeGemini, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, home: str,
+) -> None:
+    (tmp_path / ".gemini").mkdir()
+    sign_in(tmp_path / ".gemini" / "oauth_creds.json")
+    monkeypatch.setenv(home, str(tmp_path))
+    monkeypatch.setenv("GOOGLE_GENAI_USE_GCA", "true")
+    monkeypatch.setenv("CODE_ASSIST_ENDPOINT", fake.code_assist_url)
+    fake.reply("Hello")
+    assert str(g.query("hi")) == "Hello" and bearers(fake) == ["Bearer old-" + TOKEN]
+
+
+def test_a_token_of_the_environment_is_used_without_a_file(
+    fake: FakeGemini, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GEMINI_CLI_HOME", str(tmp_path))
+    monkeypatch.setenv("GOOGLE_GENAI_USE_GCA", "true")
+    monkeypatch.setenv("GOOGLE_CLOUD_ACCESS_TOKEN", "given-" + TOKEN)
+    monkeypatch.setenv("CODE_ASSIST_ENDPOINT", fake.code_assist_url)
+    fake.reply("Hello")
+    assert str(g.query("hi")) == "Hello" and bearers(fake) == ["Bearer given-" + TOKEN]
+
+
+def test_a_sign_in_that_expires_in_the_middle_is_renewed_and_saved(fake: FakeGemini, tmp_path: pathlib.Path) -> None:
+    path = sign_in(tmp_path / "oauth_creds.json", expiry_date=int(time.time() * 1000), theirs="kept")
+    fake.reply("Hello")
+    with renewing(fake, path) as client:
+        assert client.send_message("hi").text == "Hello"
+    saved = json.loads(path.read_text("utf-8"))
+    assert bearers(fake) == ["Bearer fake-access-token-1"]
+    assert (saved["access_token"], saved["theirs"], saved["refresh_token"]) == (
+        "fake-access-token-1", "kept", "fake-" + "refresh")
+
+
+@pytest.mark.parametrize("method", ["send_message", "send_message_stream"])
+def test_a_401_renews_the_sign_in_once_and_the_call_is_sent_once_more(
+    fake: FakeGemini, tmp_path: pathlib.Path, no_sleep: List[float], method: str,
+) -> None:
+    with renewing(fake, sign_in(tmp_path / "oauth_creds.json")) as client:
+        fake.error(401, "expired")
+        fake.reply("Hello")
+        answer = getattr(client, method)("hi")
+        assert getattr(answer, "response", answer).text == "Hello" and no_sleep == []
+        assert bearers(fake) == ["Bearer old-" + TOKEN, "Bearer fake-access-token-1"]
+        fake.error(401, "no")
+        fake.error(401, "still no")
+        with pytest.raises(g.AuthenticationError):
+            getattr(client, method)("again")
+    assert len(bearers(fake)) == 4 and len(client.history) == 2
+
+
+def test_a_revoked_sign_in_says_to_sign_in_again_and_keeps_the_history(fake: FakeGemini, tmp_path: pathlib.Path) -> None:
+    path = sign_in(tmp_path / "oauth_creds.json", expiry_date=1)
+    refusal = json.dumps({"error": "invalid_grant", "error_description": "Token has been expired or revoked."}).encode()
+    fake.answer("token", Raw(refusal, status=400, headers={"Content-Length": str(len(refusal))}))
+    with renewing(fake, path) as client, pytest.raises(g.CredentialsError, match="gemini.*again") as caught:
+        client.send_message("hi")
+    assert client.history == [] and caught.value.turns is not None
+    assert [request.kind for request in fake.requests] == ["token"]
+
+
+def test_a_token_server_that_is_down_is_asked_again(
+    fake: FakeGemini, tmp_path: pathlib.Path, no_sleep: List[float],
+) -> None:
+    fake.answer("token", Error(503, "later"), Raw(status=None))
+    fake.reply("Hello")
+    with renewing(fake, sign_in(tmp_path / "oauth_creds.json", expiry_date=1)) as client:
+        assert client.generate("hi").text == "Hello" and len(no_sleep) == 2

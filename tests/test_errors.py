@@ -75,8 +75,9 @@ def test_only_these_statuses_may_succeed_when_tried_again():
 
 
 @pytest.mark.parametrize("status, code", [
-    ("INVALID_ARGUMENT", 400), ("UNAUTHENTICATED", 401), ("PERMISSION_DENIED", 403), ("NOT_FOUND", 404),
-    ("RESOURCE_EXHAUSTED", 429), ("CANCELLED", 499), ("INTERNAL", 500), ("UNAVAILABLE", 503),
+    ("INVALID_ARGUMENT", 400), ("FAILED_PRECONDITION", 400), ("OUT_OF_RANGE", 400), ("UNAUTHENTICATED", 401),
+    ("PERMISSION_DENIED", 403), ("NOT_FOUND", 404), ("ABORTED", 409), ("ALREADY_EXISTS", 409),
+    ("RESOURCE_EXHAUSTED", 429), ("CANCELLED", 499), ("INTERNAL", 500), ("UNIMPLEMENTED", 501), ("UNAVAILABLE", 503),
     ("DEADLINE_EXCEEDED", 504), ("OF_ANOTHER_WORLD", 500),
 ])
 def test_an_error_inside_a_stream_without_a_code_gets_the_one_of_its_status(status, code):
@@ -100,6 +101,8 @@ def test_an_event_without_an_error_object_is_no_error(event):
     # the largest of what the server states
     ("", [retry_info("3s")], {}, 3),
     ("", [retry_info({"seconds": "3", "nanos": 500000000})], {}, 3.5),
+    ("", [retry_info({"seconds": 3})], {}, 3),
+    ("", [retry_info({"nanos": 5000000})], {}, 0.005),
     ("", [info("X", quotaResetDelay="539.477544ms")], {}, 0.539477544),
     ("", [], {"Retry-After": "4"}, 4),
     ("", [], {"retry-after": "1.5"}, 1.5),
@@ -217,14 +220,15 @@ def test_the_metadata_of_another_domain_is_no_delay():
 
 
 @pytest.mark.parametrize("message, details", [
-    ("", [info("MODEL_CAPACITY_EXHAUSTED")]), ("", [info("MODEL_CAPACITY_EXCEEDED")]),
+    ("No room.", [info("MODEL_CAPACITY_EXHAUSTED")]), ("No room.", [info("MODEL_CAPACITY_EXCEEDED")]),
     ("You have exhausted your capacity on this model.", []), ("Capacity exceeded", []),
 ])
 def test_a_lack_of_capacity_is_no_fault_of_the_callers_quota(message, details):
     assert outcome(parsed(429, message, *details)) == ("OverloadedError", True, None)
 
 
-@pytest.mark.parametrize("code, reason", [(403, "UNSUPPORTED_CLIENT"), (403, "TOS_VIOLATION"), (429, "TOS_VIOLATION")])
+@pytest.mark.parametrize("code", [403, 429, 500])
+@pytest.mark.parametrize("reason", ["UNSUPPORTED_CLIENT", "TOS_VIOLATION"])
 def test_a_refusal_of_the_client_is_final(code, reason):
     assert not parsed(code, "no", info(reason)).retryable
 
@@ -298,7 +302,7 @@ def test_a_json_body_of_any_shape_is_read(body):
 @pytest.mark.parametrize("body, words", [
     (b"", ["502", "no explanation"]),
     (b" \n", ["502", "no explanation"]),
-    (b"<!doctype html><html><TITLE lang=en>Bad &amp; broken </TITLE>", ["502", "HTML page", "'Bad & broken'"]),
+    (b"<!doctype html><html><TITLE lang=en>Bad &amp; broken </TITLE>", ["502", "HTML page", "titled 'Bad & broken'"]),
     (b"<html>", ["502", "HTML page"]),
     (b"upstream gone", ["502", "upstream gone"]),
     (b"\xff\xfe\x00\x80", ["502"]),
@@ -427,12 +431,18 @@ def test_error_parsing_never_raises_on_nesting_of_any_depth(body):
     ((403, "Off.", info("SERVICE_DISABLED", GOOGLE)), "Switch the API on"),
     ((403, "Verify.", info("VALIDATION_REQUIRED", validation_link="https://v.example")), "https://v.example"),
     ((403, "Stop.", info("TOS_VIOLATION", appeal_url="https://appeal.example")), "https://appeal.example"),
+    ((403, "Verify.", info("VALIDATION_REQUIRED", validation_url="https://v.example")), "https://v.example"),
+    ((403, "Verify.", info("VALIDATION_REQUIRED"), {"@type": "type.googleapis.com/google.rpc.Help", "links": [
+        {"description": "verify", "url": "https://help.example"}]}), "Verify your account at https://help.example and"),
+    ((403, "Gone.", info("UNSUPPORTED_CLIENT")), "an API key works for everybody"),
+    ((403, "No licence.", info("SUBSCRIPTION_REQUIRED", "cloudaicompanion.googleapis.com")), "GOOGLE_CLOUD_PROJECT"),
+    ((403, "No licence. (#3501)"), "GOOGLE_CLOUD_PROJECT"),
     ((401, "Who?"), "sign in again"),
     ((403, "No."), "may use the model"),
     ((404, "models/x is not found."), "client.models()"),
     ((413, "Too large."), "Files API"),
     ((400, "Request payload size exceeds the limit."), "Files API"),
-    ((301, "Moved."), "base URL"),
+    ((300, "Moved."), "base URL"),
     ((308, "Moved."), "base URL"),
     ((429, "Quota exceeded, limit: 0"), errors.LIMITS_PAGE),
     ((429, "No room.", info("MODEL_CAPACITY_EXHAUSTED")), "another model"),

@@ -362,6 +362,18 @@ def test_the_last_usage_counts():
     assert folded(*events)["usageMetadata"] == {"totalTokenCount": 9}
 
 
+def test_of_lists_that_do_not_add_up_the_last_one_counts():
+    events = [answer(groundingMetadata={"webSearchQueries": ["a"], "searchEntryPoint": {"x": 1}}, reason=None),
+              answer(groundingMetadata={"webSearchQueries": ["b"]})]
+    assert folded(*events)["candidates"][0]["groundingMetadata"] == {
+        "webSearchQueries": ["b"], "searchEntryPoint": {"x": 1}}
+
+
+def test_a_content_without_parts_stays_one():
+    event = {"candidates": [{"content": {"role": "model"}, "finishReason": "STOP"}]}
+    assert folded(event) == event
+
+
 def test_candidates_are_kept_apart_by_index():
     events = [{"candidates": [{"index": 1, "content": {"parts": [{"text": "b"}]}},
                               {"content": {"parts": [{"text": "a"}]}}]},

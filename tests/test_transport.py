@@ -112,12 +112,13 @@ class Paced(Raw):
             yield part
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["own session", "given session"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_each_event_reaches_the_caller_before_the_next_is_sent(client: Client, shape: str) -> None:
+def test_each_event_reaches_the_caller_before_the_next_is_sent(client: Client, shape: str, own: bool) -> None:
     paced = Paced(shape, event("a"), event("b"), event("ü"), last("d"))
-    with FakeGemini(lambda request: paced) as fake:
+    with FakeGemini(lambda request: paced) as fake, requests.Session() as session:
         got = []
-        for number, chunk in enumerate(client(fake, retries=0).stream("Hi")):
+        for number, chunk in enumerate(client(fake, retries=0, session=None if own else session).stream("Hi")):
             got.append(chunk.text_delta)
             paced.taken[number].set()
     assert got == ["a", "b", "ü", "d"]
@@ -242,8 +243,7 @@ def test_a_stream_left_alone_closes_quietly(client: Client) -> None:
 
         def pieces() -> Iterator[bytes]:
             try:
-                while True:
-                    yield event("x" * 10000)
+                yield from repeated(lambda: event("x" * 10000))
             finally:
                 gone.set()
         raw.pieces = pieces()  # type: ignore[assignment]
@@ -856,11 +856,19 @@ def test_a_max_wait_of_zero_waits_for_no_server(fake: FakeGemini, client: Client
 
 # Sizes
 
+def repeated(make: Callable[[], bytes]) -> Iterator[bytes]:
+    """Pieces of a body that has no end as far as a client can tell: it goes on for `SOON` seconds."""
+    end = time.monotonic() + SOON
+    while time.monotonic() < end:
+        yield make()
+    raise ConnectionError("the client took it all")
+
+
 def endless(piece: bytes, status: int = 200, headers: Dict[str, str] = SSE) -> Callable[[Request], Raw]:
-    """A body that never ends; `sent` counts its bytes."""
+    """A default for `FakeGemini` whose body never ends."""
     def answer(request: Request) -> Raw:
         raw = Raw(status=status, headers=headers)
-        raw.pieces = iter(lambda: piece, b"")  # type: ignore[assignment]
+        raw.pieces = repeated(lambda: piece)  # type: ignore[assignment]
         return raw
     return answer
 
@@ -872,8 +880,8 @@ def test_an_event_without_end_is_refused(client: Client, no_sleep: List[float], 
         _, headers = shaped(shape, [], SSE)
         raw = Raw(headers=headers)
         packer = zlib.compressobj(wbits=31)
-        raw.pieces = (packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)  # type: ignore[assignment]
-                      if "gzip" in shape else piece for _ in iter(int, 1))
+        raw.pieces = repeated(  # type: ignore[assignment]
+            lambda: packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) if "gzip" in shape else piece)
         return raw
 
     with FakeGemini(body) as fake:
@@ -1150,9 +1158,10 @@ def test_the_hooks_of_a_given_session_are_called(
         fake: FakeGemini, client: Client, session: requests.Session, method: str) -> None:
     seen = []
     session.hooks["response"].append(lambda response, **kwargs: seen.append(response.status_code))
+    before = list(session.hooks["response"])
     fake.reply("a")
     getattr(client(fake, session=session), method)("Hi")
-    assert seen == [200]
+    assert seen == [200] and session.hooks == {"response": before}
 
 
 def test_the_adapters_of_a_given_session_are_used(
@@ -1198,11 +1207,13 @@ def test_the_cookies_of_a_given_session_are_its_own_affair(
 
 def test_our_own_session_keeps_no_cookies(fake: FakeGemini, client: Client) -> None:
     body = dump(answer("a"))
-    for _ in range(2):
+    for _ in range(3):
         fake.raw(body, headers={"Content-Length": str(len(body)), "Set-Cookie": "track=1; Path=/"})
     gemini = client(fake)
-    gemini.generate("Hi"), gemini.generate("Hi")
-    assert all("cookie" not in request.headers for request in fake.requests)
+    for model in ("m", "m", "another"):
+        gemini.generate("Hi", model=model)
+    gemini.models()
+    assert len(fake.requests) == 4 and all("cookie" not in request.headers for request in fake.requests)
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own session", "given session"])
@@ -1382,9 +1393,9 @@ from gemini_lite import DeveloperAPI, GeminiClient
 url, given = sys.argv[1:]
 session = requests.Session() if given == "given" else None
 client = GeminiClient(backend=DeveloperAPI("test-key", base_url=url), session=session, retries=0)
-assert client.generate("before").text == "before"
 stream = client.stream("streamed")
 next(stream)
+assert client.generate("before").text == "before"  # which leaves a second connection idle
 pid = os.fork()
 if pid == 0:
     code = 1
@@ -1422,8 +1433,9 @@ def test_a_client_works_on_both_sides_of_a_fork(given: str) -> None:
         used: Dict[str, set] = {}
         for request in fake.requests:
             used.setdefault(echo(request).split(" ")[0], set()).add(request.connection)
-    assert len(used["child"]) == 1
+    assert len(used["child"]) == 1 and used["before"] != used["streamed"]
     assert not used["child"] & (used["before"] | used["streamed"] | used["parent"])
+    assert used["parent"] <= used["before"] | used["streamed"], "the parent's connections outlive the child"
 
 
 @pytest.mark.parametrize("method", ["generate", "stream"])
