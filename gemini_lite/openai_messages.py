@@ -1,66 +1,36 @@
-"""A request in OpenAI's words as contents and options of Gemini: pure functions on dicts."""
+"""OpenAI's chat messages as contents of Gemini: pure functions on dicts."""
 from __future__ import annotations
 
 import base64
 import json
-import logging
 import mimetypes
-import re
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 from urllib.parse import unquote_to_bytes
 
-from . import media, openai_schema
-from .contents import merged
+from . import media
 from .schema import to_json
+from .shapes import a_dict, dicts
 from .tools import Toolbox
 
 Content = Dict[str, Any]
 Message = Dict[str, Any]
 Part = Dict[str, Any]
 
-_log = logging.getLogger("gemini_lite")
 
-_RENAMED = {
-    "model": "model", "temperature": "temperature", "top_p": "top_p", "seed": "seed", "n": "candidate_count",
-    "max_tokens": "max_output_tokens", "max_completion_tokens": "max_output_tokens",
-    "presence_penalty": "presence_penalty", "frequency_penalty": "frequency_penalty",
-}
-_AS_GEMINI_DOES = {"parallel_tool_calls": True, "service_tier": "auto", "modalities": ["text"]}
-_EFFORTS: Dict[str, Tuple[int, int, str, str]] = {  # for 2.5 flash, 2.5 pro, 3 flash, 3 pro
-    "none": (0, 128, "minimal", "low"),
-    "minimal": (3072, 4096, "low", "low"),
-    "low": (6144, 8192, "low", "low"),
-    "low_medium": (9216, 12288, "medium", "low"),
-    "medium": (12288, 16384, "medium", "high"),
-    "medium_high": (18432, 24576, "high", "high"),
-    "high": (24576, 32768, "high", "high"),
-    "xhigh": (24576, 32768, "high", "high"),
-    "auto": (-1, -1, "high", "high"),
-}
+def to_contents(messages: Any, toolbox: Toolbox, with_ids: bool) -> Tuple[List[Content], Optional[str]]:
+    """The contents that `messages` are, and their system prompt, None where there is none.
 
-
-def from_openai(
-    messages: Any, tools: Any = None, *, drop_params: bool = False, **parameters: Any,
-) -> Tuple[List[Content], Dict[str, Any]]:
-    """The contents that `messages` are, and the fields of `GeminiOptions` that `tools` and `parameters` set.
-
-    `parameters` are those of OpenAI's chat completions: model, temperature, top_p, max_tokens, max_completion_tokens,
-    stop, seed, n, presence_penalty, frequency_penalty, tool_choice, response_format, reasoning_effort, logprobs,
-    top_logprobs; None is not given. What Gemini has no word for is a ValueError, or with `drop_params` left out and
-    logged. ValueError and TypeError name the place of a message or tool that cannot be sent. Nothing is changed.
+    Tools go by their names in `toolbox`. `with_ids` keeps the ids of calls: Gemini 3 pairs calls and results by them,
+    models before it refuse them. ValueError and TypeError name the place of what cannot be sent.
     """
-    model = parameters.get("model")
-    declarations = _declarations(tools)
-    conversation = _Conversation(Toolbox(declarations), not re.search(r"\bgemini-[12]\b|\bgemma", model or ""))
-    overrides = conversation.read(messages)
-    if declarations:
-        overrides["tools"] = declarations
-    elif parameters.get("tool_choice") in ("auto", "none"):
-        parameters["tool_choice"] = None
-    return conversation.contents, {**overrides, **_options(parameters, drop_params)}
+    if not isinstance(messages, (list, tuple)):
+        raise TypeError("messages is a list of dicts, not %s" % type(messages).__name__)
+    conversation = _Conversation(toolbox, with_ids)
+    for index, message in enumerate(messages):
+        where = "messages[%d]" % index
+        conversation.add(to_json(message, where), where)
+    return conversation.done()
 
-
-# Messages
 
 class _Conversation:
     """Contents that grow message by message; calls and their answers stay together."""
@@ -68,26 +38,16 @@ class _Conversation:
     def __init__(self, toolbox: Toolbox, with_ids: bool) -> None:
         self.contents: List[Content] = []
         self._toolbox = toolbox
-        self._with_ids = with_ids  # Gemini 3 pairs calls and answers by them, models before refuse them
+        self._with_ids = with_ids
         self._system: List[str] = []
-        self._calls: List[Dict[str, Any]] = []  # those of the last assistant's message: id, name, response
-        self._caller = ""  # where it stands
-        self._growing = False  # whether another call may join the last calls and answers
+        self._calls: List[Dict[str, Any]] = []  # those of the model's last turn: id, name and response, None if owed
+        self._caller = ""  # where these stand
+        self._growing = False  # whether another call may still join them
 
-    def read(self, messages: Any) -> Dict[str, Any]:
-        """Take in all messages; the system prompt comes back as an option."""
-        if not isinstance(messages, (list, tuple)):
-            raise TypeError("messages is a list of dicts, not %s" % type(messages).__name__)
-        for index, message in enumerate(messages):
-            where = "messages[%d]" % index
-            self._add(to_json(message, where), where)
-        self._check_answered("the end of the messages")
-        if not self.contents:
-            raise ValueError("messages hold nothing that could be answered: add {'role': 'user', 'content': '...'}")
-        return {"system_prompt": "\n\n".join(self._system)} if self._system else {}
-
-    def _add(self, message: Any, where: str) -> None:
-        role = message.get("role") if isinstance(message, dict) else None
+    def add(self, message: Any, where: str) -> None:
+        if not isinstance(message, dict):
+            raise TypeError("%s is no dict but %s" % (where, type(message).__name__))
+        role = message.get("role")
         if role in ("system", "developer"):
             self._system += filter(None, [_text(message.get("content"), where)])
         elif role in ("tool", "function"):
@@ -100,7 +60,14 @@ class _Conversation:
             else:
                 self._add_assistant(message, where)
         else:
-            raise ValueError("%s has the role %r: it must be system, developer, user, assistant or tool" % (where, role))
+            raise ValueError("%s has the role %r; the roles are system, developer, user, assistant and tool"
+                             % (where, role))
+
+    def done(self) -> Tuple[List[Content], Optional[str]]:
+        self._check_answered("the end")
+        if not self.contents:
+            raise ValueError("messages hold nothing to answer: add {'role': 'user', 'content': '...'}")
+        return self.contents, "\n\n".join(self._system) or None
 
     def _turn(self, role: str, parts: List[Part]) -> None:
         """Add a turn, or to the last one if it is of the same role; what a human says never joins an answer."""
@@ -111,19 +78,17 @@ class _Conversation:
             self.contents.append({"role": role, "parts": parts})
 
     def _add_assistant(self, message: Message, where: str) -> None:
-        calls = [(call, call.get("function")) for call in message.get("tool_calls") or ()]
+        calls = list(message.get("tool_calls") or ())
         if message.get("function_call"):
-            calls.append(({}, message["function_call"]))
+            calls.append({"function": message["function_call"]})
         self._turn("model", _said(message, where))
         self._calls, self._caller = [], where
-        for index, (call, function) in enumerate(calls):
-            self._add_call(call, function, "%s.tool_calls[%d]" % (where, index))
+        for index, call in enumerate(calls):
+            self._add_call(call, "%s.tool_calls[%d]" % (where, index))
 
-    def _add_call(self, call: Dict[str, Any], function: Any, where: str) -> None:
-        """Ask for the result of `function`, a dict with a name and arguments."""
-        name = function.get("name") if isinstance(function, dict) else None
-        if not isinstance(name, str) or not name:
-            raise ValueError("%s names no function" % where)
+    def _add_call(self, call: Any, where: str) -> None:
+        function = a_dict(a_dict(call).get("function", call))
+        name = _string(function, where, "name")
         one = {"id": call.get("id"), "name": name, "response": None}
         part = {"functionCall": {**self._named(one), "args": _arguments(function.get("arguments"), where)}}
         signature = _signature(call)
@@ -131,54 +96,52 @@ class _Conversation:
         self._calls.append(one)
 
     def _add_result(self, message: Message, where: str) -> None:
-        original = message.get("originalFunctionCall")
-        if original is not None:  # AnythingLLM keeps a call and its result in one message
-            self._add_original(original, where)
-        owed = [call for call in self._calls if call["response"] is None]
-        key = "id" if message.get("tool_call_id") else "name"
-        wanted = original.get("id") if original else message.get("tool_call_id") or message.get("name")
-        call = owed[0] if original else next((call for call in owed if wanted and call[key] == wanted), None)
-        if call is None:
-            raise ValueError("%s is the result of a call that is not there (%s %r); owed: %s"
-                             % (where, key, wanted, _listed(owed) or "none"))
+        if message.get("originalFunctionCall"):
+            self._add_original(message["originalFunctionCall"], where)
+            call = self._calls[-1]
+        else:
+            call = self._owed_by(message, where)
         call["response"] = _response(_text(message.get("content"), where))
-        if all(call["response"] is not None for call in self._calls):
-            self._answer()
+        if not self._owed():
+            self.contents.append({"role": "user", "parts": [
+                {"functionResponse": {**self._named(one), "response": one["response"]}} for one in self._calls]})
 
-    def _add_original(self, original: Any, where: str) -> None:
-        """Ask for the call that a function message brings along.
+    def _add_original(self, call: Any, where: str) -> None:
+        """Ask for the call that a message of AnythingLLM's brings along with its result.
 
-        The calls of one answer come as messages of their own, and only the first of them has a signature: a call
+        The calls of one answer come as messages of their own, and the first of them alone has a signature: a call
         without one joins those before it.
         """
         self._check_answered(where)
-        self._caller = where
-        if self._growing and not _signature(original):
-            self.contents.pop()
-            answered, self._calls = self._calls, []
-            self._add_call(original, original, where + ".originalFunctionCall")
-            self._calls = answered + self._calls
+        if self._growing and not _signature(call):
+            self.contents.pop()  # the answers, which come again with the new one
         else:
-            self._calls = []
-            self._add_call(original, original, where + ".originalFunctionCall")
+            self._calls, self._caller = [], where
+        self._add_call(call, where + ".originalFunctionCall")
         self._growing = True
 
-    def _answer(self) -> None:
-        """Add the turn with the results of all calls, in the order of the calls."""
-        self.contents.append({"role": "user", "parts": [
-            {"functionResponse": {**self._named(call), "response": call["response"]}} for call in self._calls]})
+    def _owed(self) -> List[Dict[str, Any]]:
+        return [call for call in self._calls if call["response"] is None]
+
+    def _owed_by(self, message: Message, where: str) -> Dict[str, Any]:
+        """The call that a result is for: by its id, or where it has none by its name."""
+        key = "id" if message.get("tool_call_id") else "name"
+        wanted = message.get("tool_call_id") or message.get("name")
+        found = next((call for call in self._owed() if wanted and call[key] == wanted), None)
+        if found is None:
+            raise ValueError("%s is the result of a call that is not there (%s %r); owed: %s"
+                             % (where, key, wanted, _listed(self._owed()) or "none"))
+        return found
 
     def _check_answered(self, where: str) -> None:
-        owed = [call for call in self._calls if call["response"] is None]
-        if owed:
+        if self._owed():
             raise ValueError("%s calls functions whose results do not come before %s; owed: %s"
-                             % (self._caller, where, _listed(owed)))
+                             % (self._caller, where, _listed(self._owed())))
 
     def _named(self, call: Dict[str, Any]) -> Dict[str, str]:
         """The name on the wire, and the id if the model takes one."""
         name = self._toolbox.wire_name(call["name"])
-        if name == call["name"]:  # it is lawful, or no longer among the tools
-            name = Toolbox([{"name": name}]).wire_name(name)
+        name = Toolbox([{"name": name}]).wire_name(name)  # it may not be among the tools any more
         return {"id": call["id"], "name": name} if call["id"] and self._with_ids else {"name": name}
 
 
@@ -191,10 +154,14 @@ def _text(content: Any, where: str) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):
-        raise ValueError("%s.content must be a string or a list of parts, not %r" % (where, content))
-    places = [(part, "%s.content[%d]" % (where, index)) for index, part in enumerate(content)]
-    return "".join([_string(part, place, str(part.get("type"))) if _kind(part) in ("text", "refusal")
-                    else _unknown(part, place) for part, place in places])
+        raise ValueError("%s.content must be a string or a list of parts, not %s" % (where, type(content).__name__))
+    texts = []
+    for index, part in enumerate(content):
+        place = "%s.content[%d]" % (where, index)
+        if _kind(part, place) not in ("text", "refusal"):
+            raise ValueError("%s is %s, where only text can be" % (place, part["type"]))
+        texts.append(_string(part, place, part["type"]))
+    return "".join(texts)
 
 
 def _parts(content: Any, where: str) -> List[Part]:
@@ -202,23 +169,29 @@ def _parts(content: Any, where: str) -> List[Part]:
     if not isinstance(content, list):
         text = _text(content, where)
         return [{"text": text}] if text else []
-    parts = [_PARTS.get(_kind(part), _unknown)(part, "%s.content[%d]" % (where, index))
-             for index, part in enumerate(content)]
+    parts = [_part(part, "%s.content[%d]" % (where, index)) for index, part in enumerate(content)]
     return [part for part in parts if part != {"text": ""}]
 
 
-def _kind(part: Any) -> str:
-    return str(part.get("type")) if isinstance(part, dict) else ""
+def _part(part: Any, where: str) -> Part:
+    kind = _kind(part, where)
+    if kind == "text":
+        return {"text": _string(part, where, "text")}
+    if kind not in _MEDIA:
+        raise ValueError("%s is of the type %r; the types are text, %s" % (where, kind, ", ".join(_MEDIA)))
+    return _MEDIA[kind](part, where)
 
 
-def _unknown(part: Any, where: str) -> Any:
-    raise ValueError("%s is of the type %r, which cannot be sent from here" % (where, _kind(part)))
+def _kind(part: Any, where: str) -> str:
+    if not isinstance(part, dict):
+        raise ValueError("%s is no part ({'type': 'text', 'text': ...}) but %s" % (where, type(part).__name__))
+    return str(part.get("type"))
 
 
 def _string(value: Any, where: str, *names: str) -> str:
     """The string in `value` under these names, one inside the other."""
     for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
+        value = a_dict(value).get(name)
     if not isinstance(value, str):
         raise ValueError("%s.%s must be a string" % (where, ".".join(names)))
     return value
@@ -238,22 +211,19 @@ def _audio(part: Dict[str, Any], where: str) -> Part:
 
 
 def _file(part: Dict[str, Any], where: str) -> Part:
-    file = part.get("file")
-    if isinstance(file, dict) and file.get("file_id"):
+    file = a_dict(part.get("file"))
+    if file.get("file_id"):
         raise ValueError("%s is a file in OpenAI's store, which Gemini cannot read: give its file_data" % where)
     data = _string(part, where, "file", "file_data")
     if data.startswith("data:"):
         return _from_data_url(data, where)
-    kind = mimetypes.guess_type(str(part["file"].get("filename")))[0]
+    kind = mimetypes.guess_type(str(file.get("filename")))[0]
     if kind is None:
         raise ValueError("%s tells no MIME type: give file_data as 'data:application/pdf;base64,...'" % where)
     return _from_base64(data, kind, where)
 
 
-_PARTS: Dict[str, Callable[[Any, str], Part]] = {
-    "text": lambda part, where: {"text": _string(part, where, "text")},
-    "image_url": _image, "input_audio": _audio, "file": _file,
-}
+_MEDIA: Dict[str, Callable[[Any, str], Part]] = {"image_url": _image, "input_audio": _audio, "file": _file}
 
 
 def _from_data_url(url: str, where: str) -> Part:
@@ -273,19 +243,18 @@ def _from_base64(data: str, kind: str, where: str) -> Part:
 
 def _google(holder: Any) -> Dict[str, Any]:
     """What Google's own endpoints, and `to_openai`, put beside a message or a call."""
-    extra = holder.get("extra_content") if isinstance(holder, dict) else None
-    found = extra.get("google") or extra.get("vertex") if isinstance(extra, dict) else None
-    return found if isinstance(found, dict) else {}
+    extra = a_dict(a_dict(holder).get("extra_content"))
+    return a_dict(extra.get("google") or extra.get("vertex"))
 
 
-def _signature(call: Any) -> Optional[str]:
-    return _google(call).get("thought_signature") or call.get("thought_signature")
+def _signature(holder: Any) -> Optional[str]:
+    return _google(holder).get("thought_signature") or a_dict(holder).get("thought_signature")
 
 
 def _said(message: Message, where: str) -> List[Part]:
     """The parts of what the model said before its calls, with their signatures where they were."""
     text = _text(message.get("content") or message.get("refusal"), where)
-    rest = _google(message).get("parts") or []
+    rest = dicts(_google(message).get("parts"))
     signature = None if rest else _signature(message)
     told = "".join([part["text"] for part in rest if "text" in part and not part.get("thought")])
     if not text.endswith(told):  # the text was edited since
@@ -319,43 +288,3 @@ def _response(text: str) -> Dict[str, Any]:
     if not isinstance(value, (dict, list)) or '"$ref"' in text:  # the API would look for what a $ref refers to
         return {"result": text}
     return value if isinstance(value, dict) else {"result": value}
-
-
-# Tools and parameters
-
-def _declarations(tools: Any) -> List[Dict[str, Any]]:
-    return [_declaration(to_json(tool, "tools[%d]" % index), "tools[%d]" % index)
-            for index, tool in enumerate(tools or ())]
-
-
-def _declaration(tool: Any, where: str) -> Dict[str, Any]:
-    function = tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise ValueError("%s is no tool that Gemini has: write {'type': 'function', 'function': {'name': ..., "
-                         "'description': ..., 'parameters': ...}}" % where)
-    declaration = {"name": function["name"]}
-    if function.get("description"):
-        declaration["description"] = function["description"]
-    parameters = function.get("parameters") or {}
-    if {key for key, value in parameters.items() if value} - {"type", "title", "$schema"}:  # not for no parameters
-        place = "%s.function.parameters" % where
-        declaration["parametersJsonSchema"] = openai_schema.to_gemini(parameters, place)
-    return declaration
-
-
-def _options(parameters: Mapping[str, Any], drop_params: bool) -> Dict[str, Any]:
-    overrides: Dict[str, Any] = {}
-    for name, value in parameters.items():
-        if value is None or type(value).__name__ in ("NotGiven", "Omit"):  # as the openai package says it
-            continue
-        if name in _RENAMED:
-            found: Optional[Dict[str, Any]] = {_RENAMED[name]: value}
-        elif name in _TURNED:
-            found = _TURNED[name](value, parameters.get("model") or "")
-        else:
-            found = {} if value == _AS_GEMINI_DOES.get(name, value or value) and not _asks(name, value) else None
-        if found is None:
-            _refuse(name, drop_params)
-        else:
-            overrides = merged(overrides, found)
-    return overrides

@@ -113,4 +113,4 @@ def seconds(value: Any, name: str, zero: bool = False) -> float:
         raise TypeError("%s is a number of seconds, not %r" % (name, value))
     if not (0 < value < float("inf") or zero and value == 0):
         raise ValueError("%s must be more than 0 seconds and finite, not %r" % (name, value))
-    return value
+    return float(value)

@@ -109,7 +109,8 @@ class _SharedContextAdapter(requests.adapters.HTTPAdapter):
         with self._lock:
             if self._manager is None:
                 args, kwargs = self._arguments
-                super().init_poolmanager(*args, ssl_context=_tls_context(self.verify), **kwargs)
+                base: Any = super()  # of which old stubs know no types
+                base.init_poolmanager(*args, ssl_context=_tls_context(self.verify), **kwargs)
             return self._manager
 
     @poolmanager.setter
@@ -118,14 +119,16 @@ class _SharedContextAdapter(requests.adapters.HTTPAdapter):
 
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
         context = _tls_context(self.verify)
-        return super().proxy_manager_for(proxy, ssl_context=context, proxy_ssl_context=context, **kwargs)
+        base: Any = super()
+        return base.proxy_manager_for(proxy, ssl_context=context, proxy_ssl_context=context, **kwargs)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         conn.cert_reqs = "CERT_REQUIRED"  # and no bundle: the context holds it
 
     def close(self) -> None:
         if self._manager is not None or self.proxy_manager:
-            super().close()
+            base: Any = super()
+            base.close()
 
 
 @functools.lru_cache(maxsize=8)

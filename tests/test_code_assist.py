@@ -46,7 +46,7 @@ def made_of(case: Dict[str, Any], client: g.GeminiClient, fake: FakeGemini) -> N
               "required": ["name"]}
     name = case["case"]
     if name in ("count_tokens", "quota", "load_code_assist"):
-        {"count_tokens": lambda: client.count_tokens("hi"), "quota": client.quota, "load_code_assist": client.quota}[name]()
+        client.count_tokens("hi") if name == "count_tokens" else client.quota()
         return
     calls: Dict[str, Any] = {
         "text": ("hi", {}),
@@ -56,7 +56,7 @@ def made_of(case: Dict[str, Any], client: g.GeminiClient, fake: FakeGemini) -> N
             stop_sequences=["END"], presence_penalty=0.1, frequency_penalty=0.2, seed=7)),
         "thinking_budget": ("hi", dict(thinking_budget=8192, include_thoughts=True)),
         "tools": ("w", dict(
-            tools=[{"functionDeclarations": [{"name": "get_weather", "description": "d", "parametersJsonSchema": schema}]}],
+            tools=[{"name": "get_weather", "description": "d", "parametersJsonSchema": schema}],
             tool_config={"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["get_weather"]}})),
         "inline_image": (["what?", {"inlineData": {"mimeType": "image/png", "data": "iVBORw0K"}}], {}),
     }
@@ -135,7 +135,8 @@ def test_the_environment_names_endpoint_version_and_project(fake: FakeGemini, mo
     load, call = fake.requests
     assert load.path == "/v2internal:loadCodeAssist"
     assert load.body == {"cloudaicompanionProject": "first", "metadata": {
-        "ideType": "IDE_UNSPECIFIED", "platform": "PLATFORM_UNSPECIFIED", "pluginType": "GEMINI", "duetProject": "first"}}
+        "ideType": "IDE_UNSPECIFIED", "platform": "PLATFORM_UNSPECIFIED", "pluginType": "GEMINI",
+        "duetProject": "first"}}
     assert call.body["project"] == "first"
 
 
@@ -226,7 +227,8 @@ def test_a_failed_onboarding_says_what_the_server_said(
     fake: FakeGemini, assist: Callable[..., g.GeminiClient],
 ) -> None:
     fake.answer("loadCodeAssist", {})
-    fake.answer("onboardUser", {"done": True, "error": {"code": 9, "status": "FAILED_PRECONDITION", "message": "No way"}})
+    failure = {"code": 9, "status": "FAILED_PRECONDITION", "message": "No way"}
+    fake.answer("onboardUser", {"done": True, "error": failure})
     with pytest.raises(g.APIError, match="No way"):
         assist(onboard=True).generate("hi")
 
@@ -289,7 +291,8 @@ def test_counting_sends_no_thoughts_and_an_error_is_never_a_zero(
 ) -> None:
     client = assist(retries=0)
     thought = {"role": "model", "parts": [{"text": "hm", "thought": True}, {"text": "Hello"}]}
-    client.count_tokens([{"role": "user", "parts": [{"text": "hi"}]}, thought, {"role": "user", "parts": [{"text": "?"}]}])
+    question = {"role": "user", "parts": [{"text": "?"}]}
+    client.count_tokens([question, thought, question])
     assert fake.requests[-1].body["request"]["contents"][1]["parts"] == [{"text": "Hello"}]
     fake.answer("countTokens", {}, Error(500, "broken"))
     with pytest.raises(g.ParseError):
@@ -330,7 +333,8 @@ def test_the_next_endpoint_is_tried_without_waiting_when_one_fails(
         assert no_sleep == [] and [request.kind for request in first.requests] == ["loadCodeAssist", "generate"]
 
 
-@pytest.mark.parametrize("code, error", [(429, g.RateLimitError), (400, g.BadRequestError), (403, g.PermissionDeniedError)])
+@pytest.mark.parametrize("code, error", [
+    (429, g.RateLimitError), (400, g.BadRequestError), (403, g.PermissionDeniedError)])
 def test_a_limit_or_a_refusal_is_not_taken_to_the_next_endpoint(
     fake: FakeGemini, assist: Callable[..., g.GeminiClient], no_sleep: List[float], code: int, error: Any,
 ) -> None:
@@ -371,7 +375,8 @@ def info(reason: str, domain: str = "cloudcode-pa.googleapis.com", **metadata: s
     (429, "No capacity", [info("MODEL_CAPACITY_EXHAUSTED")], g.OverloadedError, "another model"),
 ])
 def test_an_error_of_code_assist_ends_with_the_next_step(
-    fake: FakeGemini, assist: Callable[..., g.GeminiClient], code: int, message: str, details: Any, error: Any, words: str,
+    fake: FakeGemini, assist: Callable[..., g.GeminiClient], code: int, message: str, details: Any, error: Any,
+    words: str,
 ) -> None:
     fake.error(code, message, details=details)
     with pytest.raises(error, match="(?s)%s.*%s" % (re.escape(message), words)):
@@ -497,7 +502,9 @@ def test_a_401_renews_the_sign_in_once_and_the_call_is_sent_once_more(
     assert len(bearers(fake)) == 4 and len(client.history) == 2
 
 
-def test_a_revoked_sign_in_says_to_sign_in_again_and_keeps_the_history(fake: FakeGemini, tmp_path: pathlib.Path) -> None:
+def test_a_revoked_sign_in_says_to_sign_in_again_and_keeps_the_history(
+    fake: FakeGemini, tmp_path: pathlib.Path,
+) -> None:
     path = sign_in(tmp_path / "oauth_creds.json", expiry_date=1)
     refusal = json.dumps({"error": "invalid_grant", "error_description": "Token has been expired or revoked."}).encode()
     fake.answer("token", Raw(refusal, status=400, headers={"Content-Length": str(len(refusal))}))

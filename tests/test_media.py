@@ -30,7 +30,8 @@ def test_the_first_bytes_tell_the_mime_type(first: bytes, mime_type: str) -> Non
 
 
 def test_the_name_of_a_file_comes_before_its_first_bytes(tmp_path: pathlib.Path) -> None:
-    for name, data, mime_type in (("a.png", b"x", "image/png"), ("notes.txt", PNG, "text/plain"), ("odd", PNG, "image/png")):
+    files = [("a.png", b"x", "image/png"), ("notes.txt", PNG, "text/plain"), ("odd", PNG, "image/png")]
+    for name, data, mime_type in files:
         (tmp_path / name).write_bytes(data)
         assert contents.turns(tmp_path / name)[0]["parts"] == [inline(data, mime_type)]
 
@@ -71,7 +72,8 @@ def test_pictures_and_figures_are_known_by_their_methods() -> None:
             file.write(b"figure " + format.encode())
 
     picture = Picture()
-    assert contents.turns([picture, Figure()])[0]["parts"] == [inline(b"PNG", "image/png"), inline(b"figure png", "image/png")]
+    expected = [inline(b"PNG", "image/png"), inline(b"figure png", "image/png")]
+    assert contents.turns([picture, Figure()])[0]["parts"] == expected
     picture.format = "JPEG"  # type: ignore[assignment]
     assert contents.turns(picture)[0]["parts"] == [inline(b"JPEG", "image/jpeg")]
 
@@ -81,7 +83,8 @@ def answer(*parts: Any, **candidate: Any) -> GenerateContentResponse:
 
 
 def test_files_of_an_answer_are_bytes_with_their_type(tmp_path: pathlib.Path) -> None:
-    response = answer({"text": "here"}, inline(PNG, "image/png"), inline(b"%PDF", "application/pdf"), {"inlineData": {"data": 5}})
+    response = answer({"text": "here"}, inline(PNG, "image/png"), inline(b"%PDF", "application/pdf"),
+                      {"inlineData": {"data": 5}})
     assert response.images == [("image/png", PNG)] and response.audio == [] and len(response.files) == 2
     response.images[0].save(tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == PNG and os.listdir(tmp_path) == ["a.png"]
@@ -96,7 +99,9 @@ def test_raw_sound_is_saved_as_a_real_wav(tmp_path: pathlib.Path) -> None:
         assert file.readframes(1000) == pcm and sound.data == pcm
 
 
-def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_leaves_the_old_file_and_no_other(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
     (tmp_path / "a.png").write_bytes(b"old")
 
     def full(*args: Any) -> None:

@@ -56,7 +56,8 @@ def test_the_python_of_the_readme_runs_as_it_stands(
 def test_every_name_in_the_tables_exists() -> None:
     import gemini_lite
     from gemini_lite import GeminiClient, GenerateContentResponse
-    named: List[Tuple[str, Any]] = [(name, gemini_lite) for name in re.findall(r"``(\w+Error|TransportTimeout)``", TEXT)]
+    errors = re.findall(r"``(\w+Error|TransportTimeout)``", TEXT)
+    named: List[Tuple[str, Any]] = [(name, gemini_lite) for name in errors]
     named += [(name, GeminiClient) for name in re.findall(r"client\.(\w+)", TEXT) if name != "py"]
     named += [(name, GenerateContentResponse) for name in re.findall(r"response\.(\w+)", TEXT)]
     missing = [name for name, owner in named if not hasattr(owner, name)

@@ -87,22 +87,26 @@ def result(name: str, response: Any, **more: Any) -> Dict[str, Any]:
     return {"functionResponse": {**more, "name": name, "response": response}}
 
 
-def test_two_turns_with_parallel_calls_send_exactly_the_documented_bodies(fake: FakeGemini, talk: Talk, send: Send) -> None:
+def test_two_turns_with_parallel_calls_send_exactly_the_documented_bodies(
+    fake: FakeGemini, talk: Talk, send: Send,
+) -> None:
+    calls = [CALL_WEATHER, CALL_AGAIN, FakeGemini.call("list_cities", {}), FakeGemini.call("fail", {})]
     client = talk(tools=[get_weather, list_cities, fail])
-    fake.reply("Let me see. ", [CALL_WEATHER, CALL_AGAIN, FakeGemini.call("list_cities", {}), FakeGemini.call("fail", {})])
+    fake.reply("Let me see. ", calls)
     fake.reply("Clear ", "everywhere.")
     answer = send(client, "send_message", "Weather?")
     assert answer.text == "Clear everywhere."
     assert [round.finish_reason for round in answer.rounds] == ["STOP", "STOP"]
     turns = [
         user("Weather?"),
-        model("Let me see. ", CALL_WEATHER, CALL_AGAIN, FakeGemini.call("list_cities", {}), FakeGemini.call("fail", {})),
+        model("Let me see. ", *calls),
         user(result("get_weather", {"city": "Paris", "days": 1, "sky": "clear"}),
              result("get_weather", {"city": "Rome", "days": 1, "sky": "clear"}),
              result("list_cities", {"result": ["Paris", "Rome"]}), result("fail", {"error": "RuntimeError: no luck"})),
     ]
     tools = [{"functionDeclarations": [
-        WEATHER, {"name": "list_cities", "description": "The cities there are."}, {"name": "fail", "description": "Fails."}]}]
+        WEATHER, {"name": "list_cities", "description": "The cities there are."},
+        {"name": "fail", "description": "Fails."}]}]
     assert sent(fake) == [{"contents": turns[:1], "tools": tools}, {"contents": turns, "tools": tools}]
     fake.reply("Bye.")
     send(client, "send_message", "Thanks")
@@ -222,7 +226,8 @@ def test_results_by_hand_are_put_in_call_order_and_same_names_are_answered_in_or
     fake.reply([CALL_WEATHER, FakeGemini.call("other", {}, id="o1"), CALL_AGAIN])
     fake.reply("Done.")
     send(client, "send_message", "?")
-    send(client, "send_tool_results", [("other", {"a": 1}, "o1"), ("get_weather", "first"), ("get_weather", ["second"])])
+    results = [("other", {"a": 1}, "o1"), ("get_weather", "first"), ("get_weather", ["second"])]
+    send(client, "send_tool_results", results)
     assert sent(fake)[-1]["contents"][-1] == user(
         result("get_weather", {"result": "first"}), result("other", {"a": 1}, id="o1"),
         result("get_weather", {"result": ["second"]}))
@@ -330,8 +335,8 @@ def test_a_forced_choice_holds_for_the_first_request_only(fake: FakeGemini, talk
 
 
 def test_signatures_come_back_on_exactly_their_parts_through_json(fake: FakeGemini, talk: Talk, send: Send) -> None:
-    parts = [{"text": "a", "thoughtSignature": "s1"}, {"text": "b"}, {"text": "", "thoughtSignature": "s2"}, CALL_WEATHER,
-             CALL_AGAIN]
+    parts = [{"text": "a", "thoughtSignature": "s1"}, {"text": "b"}, {"text": "", "thoughtSignature": "s2"},
+             CALL_WEATHER, CALL_AGAIN]
     client = talk(tools=[WEATHER])
     fake.reply(*parts)
     send(client, "send_message", "?")
@@ -360,7 +365,7 @@ def test_the_stand_in_for_a_missing_signature_is_sent_only_when_asked_for_and_on
 @pytest.mark.parametrize("history, words", [
     ([user("a"), model(CALL_WEATHER), user("b"), model("c")], "entry 2.*something else"),
     ([user("a"), model("b"), user(result("x", {})), model("c")], "no call of x"),
-    ([user("a"), model(CALL_WEATHER, CALL_AGAIN), user(result("get_weather", {})), model("c")], "still owed: get_weather"),
+    ([user("a"), model(CALL_WEATHER, CALL_AGAIN), user(result("get_weather", {})), model("c")], "still owed: get_w"),
 ])
 def test_a_history_with_calls_and_results_that_do_not_pair_is_refused(talk: Talk, history: Any, words: str) -> None:
     with pytest.raises(ValueError, match="(?s)" + words):
@@ -379,7 +384,9 @@ class Trip:
     places: List[Place]
 
 
-def test_a_schema_from_a_nested_dataclass_comes_back_as_that_dataclass(fake: FakeGemini, talk: Talk, send: Send) -> None:
+def test_a_schema_from_a_nested_dataclass_comes_back_as_that_dataclass(
+    fake: FakeGemini, talk: Talk, send: Send,
+) -> None:
     fake.reply('{"title": "Alps", "places": [{"na', 'me": "Eiger", "height": 3967}]}')
     answer = send(talk(response_schema=Trip), "send_message", "?")
     assert answer.parsed == Trip("Alps", [Place("Eiger", 3967)])
