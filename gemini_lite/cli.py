@@ -89,7 +89,10 @@ def _prompt(words: List[str]) -> str:
     """What a pipe or a file brings on standard input, then the words of the command line."""
     piped = ""
     if sys.stdin is not None and not sys.stdin.isatty():
-        piped = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
+        try:
+            piped = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
+        except OSError as error:
+            raise ValueError("standard input cannot be read: %s" % error.strerror) from error
     return "\n\n".join(filter(None, (piped, " ".join(words).strip())))
 
 

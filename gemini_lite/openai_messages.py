@@ -72,7 +72,7 @@ class _Conversation:
     def _turn(self, role: str, parts: List[Part]) -> None:
         """Add a turn, or to the last one if it is of the same role; what a human says never joins an answer."""
         last = self.contents[-1] if self.contents else {}
-        if parts and last.get("role") == role and "functionResponse" not in last["parts"][-1]:
+        if last.get("role") == role and "functionResponse" not in last["parts"][-1]:
             last["parts"] += parts
         elif parts:
             self.contents.append({"role": role, "parts": parts})
@@ -127,7 +127,7 @@ class _Conversation:
         """The call that a result is for: by its id, or where it has none by its name."""
         key = "id" if message.get("tool_call_id") else "name"
         wanted = message.get("tool_call_id") or message.get("name")
-        found = next((call for call in self._owed() if wanted and call[key] == wanted), None)
+        found = next((call for call in self._owed() if call[key] == wanted), None)
         if found is None:
             raise ValueError("%s is the result of a call that is not there (%s %r); owed: %s"
                              % (where, key, wanted, _listed(self._owed()) or "none"))

@@ -73,7 +73,7 @@ class _Turning:
         """The name in ``$defs`` of what `reference` leads to."""
         if reference not in self._names:
             target = self._target(reference)
-            name = re.sub(r"\W", "_", reference.rsplit("/", 1)[-1]) or "_"
+            name = re.sub(r"\W", "_", reference.rsplit("/", 1)[-1])
             while name in self._defs:
                 name += "_"
             self._names[reference], self._defs[name] = name, {}  # before its body is turned, which may lead back here

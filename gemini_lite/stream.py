@@ -178,7 +178,7 @@ class Stream:
 
     def _next(self) -> StreamChunk:
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)  # or it would hold the frames of all who met it
         try:
             return next(self._source)
         except GeminiError as error:

@@ -126,6 +126,12 @@ def test_a_data_url_may_be_percent_encoded() -> None:
     assert parts(image) == [{"inlineData": {"mimeType": "image/svg+xml", "data": base64.b64encode(b"<svg/>").decode()}}]
 
 
+@pytest.mark.parametrize("url", ["data:,a", "data:;base64,YQ=="])
+def test_a_data_url_without_a_type_is_plain_text(url: str) -> None:
+    assert parts({"type": "image_url", "image_url": {"url": url}}) == [
+        {"inlineData": {"mimeType": "text/plain", "data": "YQ=="}}]
+
+
 def test_a_picture_elsewhere_is_refused_with_the_reason_and_its_place() -> None:
     with pytest.raises(ValueError, match=r"messages\[0\]\.content\[1\].*https://x/cat\.png.*fetch it"):
         parts({"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "https://x/cat.png"}})
@@ -235,6 +241,11 @@ def test_original_calls_without_a_signature_join_the_parallel_calls_before_them(
     assert [turn["role"] for turn in found] == ["user", "model", "user", "model", "user"]
     assert ids == [["1", "2"], ["1", "2"], ["3", "4"], ["3", "4"]]
     assert [part.get("thoughtSignature") for turn in found[1::2] for part in turn["parts"]] == ["S", None, "T", None]
+
+
+def test_original_calls_of_a_model_without_signatures_are_one_turn() -> None:
+    found = contents(*HI, original("1"), original("2"), *HI, original("3"))
+    assert [len(turn["parts"]) for turn in found] == [1, 2, 2, 1, 1, 1]
 
 
 def test_system_text_between_calls_and_their_results_is_taken_out() -> None:
@@ -392,7 +403,13 @@ def test_names_of_properties_are_no_keywords() -> None:
 
 
 def test_data_in_a_schema_is_no_schema() -> None:
-    schema = {"type": "object", "properties": {"a": {"default": {"$ref": "#/x", "definitions": 1}, "enum": [{}]}}}
+    data = {"a": {"$ref": "#/x", "definitions": 1, "items": []}}
+    schema = {"type": "object", "properties": {"a": {"default": data, "enum": [data["a"]], "const": data["a"]}}}
+    assert declared(schema) == schema
+
+
+def test_what_is_required_may_be_described_elsewhere() -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"required": ["x"]}}}
     assert declared(schema) == schema
 
 
@@ -400,6 +417,8 @@ def test_a_reference_has_no_keywords_beside_it() -> None:
     schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A", "description": "the one"}},
               "$defs": {"A": {"type": "string"}}}
     assert declared(schema)["properties"]["a"] == {"anyOf": [{"$ref": "#/$defs/A"}], "description": "the one"}
+    schema["properties"]["a"] = {"$ref": "#/$defs/A", "anyOf": [{"maxLength": 1}]}  # type: ignore[index]
+    assert declared(schema)["properties"]["a"] == {"allOf": [{"$ref": "#/$defs/A"}], "anyOf": [{"maxLength": 1}]}
 
 
 @pytest.mark.parametrize("reference, schema", [
@@ -425,7 +444,8 @@ def test_two_definitions_of_one_name_are_both_kept() -> None:
 
 def test_a_root_that_is_a_reference_says_itself_what_it_is() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
-    assert declared({"$ref": "#/$defs/Node", "$defs": {"Node": node}}) == {**node, "$defs": {"Node": node}}
+    assert declared({"$ref": "#/$defs/Node", "$defs": {"Node": node}, "description": "a list"}) == {
+        **node, "$defs": {"Node": node}, "description": "a list"}
 
 
 @pytest.mark.parametrize("reference", ["#", "#/$defs/Node"])
@@ -587,6 +607,7 @@ def test_a_signed_texts_signature_is_on_the_message() -> None:
 def test_a_text_that_was_edited_loses_its_signatures() -> None:
     found = message({"text": "a", "thoughtSignature": "S"}, {"text": "b", "thoughtSignature": "T"})
     assert contents(*HI, {**found, "content": "x"})[1]["parts"] == [{"text": "x"}]
+    assert len(contents(*HI, {**found, "content": ""})) == 1
 
 
 @pytest.mark.parametrize("streamed", [False, True])
