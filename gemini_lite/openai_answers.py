@@ -96,12 +96,12 @@ def chunks_to_openai(chunks: Iterable[StreamChunk], model: str = "", include_usa
             fold.add(chunk.data)
             head = head or _head(chunk, "chat.completion.chunk", model, include_usage)
             for index, view in _views(chunk):
-                delta = _delta(view, calls.get(index, 0))
+                delta, logprobs = _delta(view, calls.get(index, 0)), _logprobs(view)
                 if index not in calls:
                     delta = {"role": "assistant", "content": "", **delta}
                 calls[index] = calls.get(index, 0) + len(delta.get("tool_calls", ()))
-                if delta:
-                    yield _chunk(head, index, delta, _logprobs(view))
+                if delta or logprobs:
+                    yield _chunk(head, index, delta, logprobs)
     except BlockedError:  # the last event said so
         pass
     response = fold.response()

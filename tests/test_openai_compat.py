@@ -538,6 +538,11 @@ def test_another_tool_choice_is_an_error(choice: Any) -> None:
 @pytest.mark.parametrize("choice", ["auto", "none"])
 def test_without_tools_there_is_nothing_to_choose(choice: str) -> None:
     assert overrides(tools=[], tool_choice=choice) == {}
+    assert overrides(tools=[WEATHER], tool_choice=choice)["tool_choice"] == choice
+
+
+def test_a_choice_without_tools_may_be_among_the_clients_own() -> None:
+    assert overrides(tool_choice="required") == {"tool_choice": "any"}
 
 
 def test_parallel_calls_have_one_index_each_over_the_whole_stream() -> None:
@@ -602,6 +607,12 @@ def test_what_the_model_said_goes_back_as_it_came(said: List[Dict[str, Any]], st
 
 def test_a_signed_texts_signature_is_on_the_message() -> None:
     assert message({"text": "Hi", "thoughtSignature": "S"}).extra_content == {"google": {"thought_signature": "S"}}
+
+
+def test_what_content_cannot_say_is_beside_it() -> None:
+    empty, picture = {"text": "", "thoughtSignature": "S"}, {"inlineData": {"mimeType": "image/png", "data": PNG}}
+    assert message({"text": "Hi"}, empty).extra_content == {"google": {"thought_signature": "S", "parts": [empty]}}
+    assert message({"text": "Hi"}, picture).extra_content == {"google": {"parts": [picture]}}
 
 
 def test_a_text_that_was_edited_loses_its_signatures() -> None:
@@ -700,6 +711,7 @@ def test_include_usage_sends_the_last_numbers_once_at_the_end() -> None:
     assert found[-1].choices == [] and found[-1].usage.total_tokens == 25
     assert all(chunk["usage"] is None for chunk in found[:-1])
     assert all("usage" not in chunk for chunk in chunks(*events))
+    assert len(chunks(END, include_usage=True)) == len(chunks(END)) == 2  # no numbers came
 
 
 def test_thoughts_are_reasoning_content_and_no_text() -> None:
@@ -738,6 +750,7 @@ def test_reasoning_effort_is_a_budget_for_2_5_and_a_level_for_3(
 
 def test_a_model_without_the_minimal_level_gets_the_lowest_it_has() -> None:
     assert overrides(model="gemini-3.7-flash", reasoning_effort="none")["thinking_level"] == "low"
+    assert overrides(model="gemini-3.7-flash", reasoning_effort="medium")["thinking_level"] == "medium"
 
 
 def test_reasoning_effort_replaces_the_thinking_of_the_clients_options(fake: FakeGemini) -> None:
@@ -834,6 +847,9 @@ def test_log_probabilities_come_in_openais_shape() -> None:
     assert [top.token for top in first.top_logprobs] == ["é", "x"]
     assert second == {"token": "b", "logprob": 0.0, "bytes": [98], "top_logprobs": []}
     assert to_openai(answer({"text": "a"})).choices[0].logprobs is None
+    late = {"candidates": [{"finishReason": "STOP", "logprobsResult": found}]}
+    streamed = [chunk.choices[0].logprobs for chunk in chunks([{"text": "éb"}], late)]
+    assert [one and len(one.content) for one in streamed] == [None, 2, None]
 
 
 def test_each_candidate_is_a_choice() -> None:
@@ -880,6 +896,24 @@ def test_the_errors_that_may_pass_are_marked_and_no_others(
 
 
 # The client object
+
+def test_the_answers_own_id_and_model_are_kept_and_missing_ones_made_up_once() -> None:
+    event = {"responseId": "r", "modelVersion": "v", **END}
+    assert {(chunk.id, chunk.model) for chunk in chunks(event, event, model="m")} == {("r", "v")}
+    found = to_openai(GenerateContentResponse(event), "m")
+    assert (found.id, found.model) == ("r", "v")
+    ids = {(chunk.id, chunk.model) for chunk in chunks([{"text": "a"}], [{"text": "b"}], END, model="m")}
+    assert len(ids) == 1 and {name for _, name in ids} == {"m"} and all(id for id, _ in ids)
+    assert to_openai(answer(), "m").model == "m" and to_openai(answer()).model == ""
+
+
+def test_a_model_that_does_not_say_its_name_is_called_as_it_was_asked_for(
+        client: GeminiClient, fake: FakeGemini) -> None:
+    for _ in range(2):
+        fake.reply("a", modelVersion=None)
+    assert OpenAIChat(client).create(messages=HI).model == "gemini-3-pro-preview"
+    assert next(OpenAIChat(client).create(messages=HI, model="gemini-3-x", stream=True)).model == "gemini-3-x"
+
 
 def test_code_for_the_openai_package_reads_the_answer(client: GeminiClient, fake: FakeGemini) -> None:
     fake.reply("Hello", usageMetadata=USAGE)
@@ -1064,12 +1098,19 @@ def test_what_the_agent_raises_while_it_listens_closes_the_stream(client: Gemini
 
 def test_tools_for_another_model_are_a_warning_and_no_wall(
         client: GeminiClient, fake: FakeGemini, caplog: pytest.LogCaptureFixture) -> None:
-    for model, warned in (("gemma-3-27b-it", True), ("models/gemini-3-pro", False)):
-        fake.reply("a")
+    def warned(functions: Any, **parameters: Any) -> bool:
+        fake.reply(call("weather", {}))
         caplog.clear()
         with caplog.at_level(logging.WARNING, "gemini_lite"):
-            OpenAIChat(client).agent_stream(HI, FUNCTIONS, model=model)
-        assert any("may have no tools" in text for text in caplog.messages) is warned
+            assert OpenAIChat(client).agent_stream(HI, functions, **parameters)["textResponse"] is None
+        return any("may have no tools" in text for text in caplog.messages)
+
+    assert warned(FUNCTIONS, model="gemma-3-27b-it") and not warned((), model="gemma-3-27b-it")
+    assert not warned(FUNCTIONS, model="models/gemini-3-pro") and not warned(FUNCTIONS)
+    client.options = client.options.replace(model="gemma-3-27b-it")
+    assert warned(FUNCTIONS)
+    client.options = client.options.replace(model=None)
+    assert not warned(FUNCTIONS)
 
 
 def test_the_agents_own_parameters_reach_the_request(client: GeminiClient, fake: FakeGemini) -> None:
