@@ -65,11 +65,11 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
                 block = block[1:]
         if not block:
             continue
-        lines = block.splitlines()  # of bytes: at LF, CR and CRLF only
-        if block[-1] not in b"\r\n":
-            tail = lines.pop()
+        if len(block) > 4096 and b"\n" not in block and b"\r" not in block:  # the middle of a large line: no copy
+            lines, tail = [], block
         else:
-            tail = b""
+            lines = block.splitlines()  # of bytes: at LF, CR and CRLF only
+            tail = b"" if block[-1] in b"\r\n" else lines.pop()
             after_cr = block[-1] == 13
         if lines:
             if pending:

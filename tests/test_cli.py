@@ -430,7 +430,8 @@ def test_a_terminal_that_cannot_show_a_letter_gets_its_escape(
 @posix
 def test_a_plain_c_locale_is_enough(at_fake: FakeGemini) -> None:
     at_fake.reply("ü")
-    done = process(input="grün".encode(), env=environment(LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0"))
+    plain = environment(LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0", PYTHONIOENCODING="")
+    done = process(input="grün".encode(), env=plain)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"\\xfc\n", b"")
     assert prompt_of(at_fake.requests[0]) == ["grün"]
 
