@@ -39,8 +39,9 @@ def failure_of(error: Exception, url: Any, until: Optional[float]) -> TransportE
     def any_of(*kinds: Any) -> bool:
         return any(isinstance(item, kinds) for item in chain)
 
-    if isinstance(error, ValueError) and isinstance(error, requests.exceptions.RequestException):
-        # such as InvalidHeader, whose text shows the header's value
+    ours = isinstance(error, ValueError) and isinstance(error, requests.exceptions.RequestException)
+    if ours and not any_of(urllib3.exceptions.InvalidHeader):  # urllib3's is about a header of the answer
+        # such as requests' InvalidHeader, whose text shows the header's value
         return TransportError(
             "The request to %s could not be made (%s): check the base URL, the proxies and the session's headers."
             % (host, type(error).__name__), reason="INVALID")

@@ -72,7 +72,12 @@ class GeminiOptions:
         unknown = [name for name in changes if name not in _NAMES]
         if unknown:
             raise TypeError("unknown option %r; the options are: %s" % (unknown[0], ", ".join(_NAMES)))
-        return dataclasses.replace(self, **changes) if changes else self
+        if not changes:
+            return self
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__getstate__(), **changes)
+        copy.__post_init__()
+        return copy
 
     def __getstate__(self) -> Dict[str, Any]:
         return {name: getattr(self, name) for name in _NAMES}  # without the toolbox, which is made again

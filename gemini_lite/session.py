@@ -46,7 +46,7 @@ class OwnSession:
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # keeps none
         self._tls = _SharedContextAdapter()
         self.session.mount("https://", self._tls)
-        self.session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=POOL_SIZE))
+        self.session.mount("http://", _Adapter(pool_maxsize=POOL_SIZE))
         self._proxies: Dict[str, Dict[str, str]] = {}  # by origin
         self._templates: Dict[Any, requests.PreparedRequest] = {}
 
@@ -55,7 +55,7 @@ class OwnSession:
     ) -> requests.Response:
         template = self._template(method, url, headers)
         prepared = requests.PreparedRequest()
-        prepared.method, prepared.url, prepared.hooks = template.method, template.url, template.hooks
+        prepared.method, prepared.url = template.method, template.url
         prepared.headers = template.headers.copy()
         if data is not None:
             prepared.body = data
@@ -64,14 +64,14 @@ class OwnSession:
         proxies = self._proxies.get(origin)
         if proxies is None:
             proxies = self._proxies[origin] = self._looked_up(url)
-        return self.session.send(auth(prepared), timeout=timeout, allow_redirects=False, stream=True, verify=True,
-                                 cert=None, proxies=proxies)
+        adapter = self.session.get_adapter(url)  # the session itself would look for cookies, hooks and redirects
+        return adapter.send(auth(prepared), stream=True, timeout=timeout, proxies=proxies)
 
     def _template(self, method: str, url: str, headers: Mapping[str, str]) -> requests.PreparedRequest:
         key = method, url, *headers.values()
         template = self._templates.get(key)
         if template is None:
-            request = requests.Request(method, url, headers=headers, auth=_nobody, hooks={"response": _refuse_redirect})
+            request = requests.Request(method, url, headers=headers, auth=_nobody)
             template = self.session.prepare_request(request)
             if len(self._templates) >= 256:
                 self._templates.clear()
@@ -87,7 +87,20 @@ class OwnSession:
 Sender = Union[GivenSession, OwnSession]
 
 
-class _SharedContextAdapter(requests.adapters.HTTPAdapter):
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Closes its idle connections when it is closed; urllib3 waits until no answer and no error knows them any more."""
+
+    def close(self) -> None:
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        base: Any = super()
+        base.close()
+
+
+class _SharedContextAdapter(_Adapter):
     """Verifies with one SSLContext, where requests reads the CA bundle into a fresh one for each connection.
 
     The context is made with the first connection, because that takes longer than making a client. `verify` is what

@@ -195,7 +195,9 @@ class Transport:
                     failure = deadline()
                     break
                 yield block
-        except NETWORK_ERRORS as error:
+            if not size and failure is None and _cut_in_head(response):
+                failure = failure_of(http.client.IncompleteRead(b""), response.url, until)
+        except (*NETWORK_ERRORS, ValueError) as error:  # ValueError: http.client, on a chunk of less than no size
             failure = failure_of(error, response.url, until)
         if failure is not None:
             raise failure
@@ -229,6 +231,12 @@ class Transport:
 
     def _new_sender(self) -> Sender:
         return OwnSession() if self._given is None else GivenSession(self._given)
+
+
+def _cut_in_head(response: requests.Response) -> bool:
+    """Whether an answer without a body says nowhere how it ends: http.client takes half a head for a whole one."""
+    told = {"content-length", "transfer-encoding", "connection"} & {name.lower() for name in response.headers}
+    return not told and response.status_code != 204
 
 
 def _raw_blocks(raw: Any) -> Iterator[bytes]:
