@@ -185,7 +185,7 @@ class Transport:
         until = call.until
         failure: Optional[errors.TransportError] = None
         try:
-            for block in _raw_blocks(response.raw):
+            for block in _raw_blocks(response.raw, punctual=until is not None):
                 size += len(block)
                 if size > limit:
                     failure = errors.TransportError(
@@ -195,7 +195,7 @@ class Transport:
                     failure = deadline()
                     break
                 yield block
-            if not size and failure is None and _cut_in_head(response):
+            if not size and failure is None and _ends_with_connection(response):
                 failure = failure_of(http.client.IncompleteRead(b""), response.url, until)
         except (*NETWORK_ERRORS, ValueError) as error:  # ValueError: http.client, on a chunk of less than no size
             failure = failure_of(error, response.url, until)
@@ -233,15 +233,18 @@ class Transport:
         return OwnSession() if self._given is None else GivenSession(self._given)
 
 
-def _cut_in_head(response: requests.Response) -> bool:
-    """Whether an answer without a body says nowhere how it ends: http.client takes half a head for a whole one."""
-    told = {"content-length", "transfer-encoding", "connection"} & {name.lower() for name in response.headers}
-    return not told and response.status_code != 204
+def _ends_with_connection(response: requests.Response) -> bool:
+    """Whether only the end of the connection ends the body; if none came, the head may have been cut as well, because
+    http.client takes half a head for a whole one."""
+    return not (response.raw.chunked or response.headers.get("Content-Length") or response.status_code == 204)
 
 
-def _raw_blocks(raw: Any) -> Iterator[bytes]:
-    """Blocks of a urllib3 response's body, unpacked, each as soon as it is there; ends on a whole body only."""
-    if raw.chunked:  # one block for each HTTP chunk: neither waits nor gathers
+def _raw_blocks(raw: Any, punctual: bool) -> Iterator[bytes]:
+    """Blocks of a urllib3 response's body, unpacked, each as soon as it is there; ends on a whole body only.
+
+    `punctual` blocks do not wait for the rest of a chunk, which may never come; that takes half as long again.
+    """
+    if raw.chunked and not punctual:  # one block for each HTTP chunk: neither waits nor gathers
         yield from raw.stream(BLOCK, decode_content=True)
         return
     if hasattr(raw, "read1"):
