@@ -6,9 +6,8 @@ import contextlib
 import io
 import json
 import os
-import re
 import sys
-from typing import Any, Iterator, List, Optional
+from typing import Iterator, List, Optional
 
 from . import DeveloperAPI, GeminiClient, GeminiError, GenerateContentResponse, Stream
 from .version import __version__
@@ -21,16 +20,6 @@ examples:
 
 Sign in with GEMINI_API_KEY (a key from https://aistudio.google.com/apikey); GEMINI_MODEL names another model.
 Exit codes: 0 done, 1 the call failed or nobody is signed in, 2 wrong usage, 130 interrupted.
-"""
-
-_DEMO_TEXT = """\
-You said: %s
-
-I am not a model. I am a small server that gemini-lite has just started on this machine, and this text came to you \
-word by word as server-sent events, the way an answer of Gemini does.
-
-To talk to Gemini itself, get an API key at https://aistudio.google.com/apikey, put it in GEMINI_API_KEY, and leave \
-out --demo.
 """
 
 
@@ -102,18 +91,10 @@ def _client(arguments: argparse.Namespace) -> Iterator[GeminiClient]:
         with GeminiClient() as client:
             yield client
         return
-    from .testing import FakeGemini
+    from .demo import demo
     _notice("demo: a stand-in on 127.0.0.1 answers, over real HTTP; there is no model behind it")
-    with FakeGemini(_demo_reply) as fake, GeminiClient(backend=DeveloperAPI("demo", base_url=fake.url)) as client:
+    with demo() as fake, GeminiClient(backend=DeveloperAPI("demo", base_url=fake.url)) as client:
         yield client
-
-
-def _demo_reply(request: Any) -> Any:
-    from .testing import Reply
-    words = request.body["contents"][-1]["parts"][-1]["text"]
-    reply = Reply(*re.findall(r"\S+\s*", _DEMO_TEXT % (words if len(words) <= 200 else words[:200] + "...")))
-    reply.delay = 0.02
-    return reply
 
 
 def _print_stream(stream: Stream) -> GenerateContentResponse:

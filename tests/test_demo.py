@@ -1,0 +1,138 @@
+"""The stand-in: it answers in every form that a program may ask for, and runs a program with itself as its Gemini."""
+from __future__ import annotations
+
+import dataclasses
+import enum
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional
+
+import pytest
+
+import gemini_lite
+from gemini_lite import CodeAssist, DeveloperAPI, GeminiClient, Tool, demo
+
+
+@pytest.fixture(params=["DeveloperAPI", "CodeAssist"])
+def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[GeminiClient]:
+    monkeypatch.setattr(demo, "DELAY", 0)
+    with demo.demo() as server:
+        backend: Any = DeveloperAPI("demo", base_url=server.url) if request.param == "DeveloperAPI" \
+            else CodeAssist(lambda: "token", endpoints=[server.url])
+        with GeminiClient(backend=backend) as made:
+            yield made
+
+
+def test_a_prompt_is_repeated_word_by_word(client: GeminiClient) -> None:
+    chunks = [chunk.text_delta for chunk in client.stream("Hello there")]
+    assert len(chunks) > 50 and "".join(chunks).startswith("You said: Hello there\n\nI am not a model.")
+    assert "You said: Look (a file)\n" in client.generate(["Look", (b"x", "image/png")]).text
+    assert "You said: %s...\n" % ("x" * 200) in client.generate("x" * 201).text
+
+
+def test_thoughts_come_when_they_are_asked_for(client: GeminiClient) -> None:
+    answer = client.generate("Hi", include_thoughts=True)
+    assert answer.thinking and answer.text.startswith("You said: Hi")
+    assert client.generate("Hi").thinking == ""
+
+
+class Sky(enum.Enum):
+    CLEAR = "clear"
+    GREY = "grey"
+
+
+@dataclasses.dataclass
+class Day:
+    sky: Sky
+    degrees: float
+    hours: List[int]
+    inner: Optional[Day] = None
+    words: Dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def test_data_fits_the_schema(client: GeminiClient) -> None:
+    day = client.generate("Hi", response_schema=Day).parsed
+    assert day == Day(Sky.CLEAR, 1, [1])
+    assert len(list(client.stream("Hi", response_schema=Day))) > 1
+
+
+@pytest.mark.parametrize("schema, value", [
+    ({}, "demo"), ({"const": 3}, 3), ({"default": [1]}, [1]), ({"type": ["integer", "null"], "minimum": 7}, 7),
+    ({"type": "boolean"}, True), ({"type": "null"}, None), ({"anyOf": [{"type": "number"}, {"type": "null"}]}, 1),
+    ({"type": "array", "items": {"type": "string"}, "minItems": 2}, ["demo", "demo"]),
+    ({"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}]}, ["demo", 1]),
+    ({"properties": {"a": {"type": "string"}, "b": {}}, "required": ["a"]}, {"a": "demo"}),
+])
+def test_a_sample_is_of_its_schema(schema: Any, value: Any) -> None:
+    assert demo.sample(schema) == value
+
+
+def test_the_first_function_is_called_and_its_result_is_told(client: GeminiClient) -> None:
+    asked = []
+
+    def weather(city: str, days: int, unit: str = "C") -> str:
+        """The weather."""
+        asked.append((city, days, unit))
+        return "sunny"
+
+    answer = client.chat(tools=[weather, Tool("other", "Another.", {})]).send_message("Hi")
+    assert asked == [("demo", 1, "C")]
+    assert "weather gave me" in answer.text and "sunny" in answer.text
+
+
+def test_pictures_and_sound_come_when_they_are_asked_for(client: GeminiClient, tmp_path: Path) -> None:
+    answer = client.generate("Hi", extra={"generationConfig": {"responseModalities": ["TEXT", "IMAGE", "AUDIO"]}})
+    assert [blob.mime_type for blob in answer.images] == ["image/png"]
+    assert answer.images[0].data == demo.picture() and demo.picture().startswith(b"\x89PNG")
+    answer.audio[0].save(tmp_path / "tone.wav")
+    assert (tmp_path / "tone.wav").stat().st_size == 44 + 24000
+    assert client.generate("Hi", model="gemini-2.5-flash-image").images
+
+
+# The program
+
+def run(*command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    env = {**os.environ, "PYTHONPATH": str(Path(gemini_lite.__file__).parent.parent), **environment}
+    return subprocess.run([sys.executable, "-W", "error", "-m", "gemini_lite.demo", *command], env=env,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+                          universal_newlines=True)
+
+
+ASK = "from gemini_lite import query; print(query('Hi there', model='m').text)"
+
+
+def test_a_command_runs_with_the_stand_in_as_its_gemini_whoever_is_signed_in() -> None:
+    done = run(sys.executable, "-c", ASK, GOOGLE_API_KEY="other", GOOGLE_GENAI_USE_GCA="true",
+               GOOGLE_GEMINI_BASE_URL="http://127.0.0.1:1")
+    assert (done.returncode, done.stdout[:18]) == (0, "You said: Hi there")
+    assert done.stderr.count("\n") == 1 and "no model behind it" in done.stderr
+
+
+def test_the_command_s_exit_code_is_passed_on() -> None:
+    assert run(sys.executable, "-c", "raise SystemExit(7)").returncode == 7
+    assert run().returncode == 2
+    missing = run("no-such-command")
+    assert missing.returncode == 127 and "no-such-command cannot be run: No such file" in missing.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("sent, code", [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 5)])
+def test_a_signal_ends_the_command_and_then_the_stand_in(sent: signal.Signals, code: int) -> None:
+    wait = ("import time\nprint('there', flush=True)\ntry:\n    time.sleep(60)\n"
+            "except KeyboardInterrupt:\n    raise SystemExit(5)\n")
+    env = {**os.environ, "PYTHONPATH": str(Path(gemini_lite.__file__).parent.parent)}
+    command = [sys.executable, "-m", "gemini_lite.demo", sys.executable, "-c", wait]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"there\n"
+        started = time.monotonic()
+        if sent == signal.SIGINT:  # as a terminal does it: to all
+            os.killpg(process.pid, sent)
+        else:
+            process.send_signal(sent)
+        assert process.wait(30) == code and time.monotonic() - started < 20
