@@ -6,22 +6,23 @@ says whether it is worth asking again.
 """
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import os
 import re
+import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple, Union
 
 import requests
 import requests.auth
-import requests.exceptions
 
+from .body import blocks
 from .errors import KEYS_PAGE, CredentialsError, GeminiError, from_response
 from .gemini_cli import SIGN_IN, SignIn, SignInFile, default_path, oauth_client
+from .locks import TimedLock
 
 log = logging.getLogger("gemini_lite")
 Timeout = Tuple[float, float]
@@ -45,24 +46,29 @@ class Secret:
         raise TypeError("a secret is not pickled: sign in again where it is needed")
 
 
-def checked(value: object, what: str, source: str) -> Secret:
-    """`value`, stripped, as a secret that a header can carry; `source` says where to get one."""
-    if not isinstance(value, str):
-        raise CredentialsError("the %s must be a string, not %s" % (what, type(value).__name__))
-    value = value.strip()
-    if not value:
+def hidden(value: Union[str, Secret, None]) -> Optional[Secret]:
+    """`value` as a secret, at once: an argument that keeps it open is seen in tracebacks that show locals."""
+    return value if value is None or isinstance(value, Secret) else Secret(value)
+
+
+def checked(secret: Optional[Secret], what: str, source: str) -> Secret:
+    """`secret`, stripped, if a header can carry it; `source` says where to get one."""
+    if secret is None or not isinstance(secret.value, str):
+        raise CredentialsError("the %s must be a string, not %s" % (what, type(secret and secret.value).__name__))
+    secret = Secret(secret.value.strip())
+    if not secret.value:
         raise CredentialsError("the %s is empty: %s" % (what, source))
-    if not value.isascii() or not value.isprintable() or " " in value:
+    if not secret.value.isascii() or not secret.value.isprintable() or " " in secret.value:
         raise CredentialsError("the %s holds a character that no %s has (a line break, a blank or a letter outside "
                                "ASCII): copy it again, in one piece" % (what, what))
-    return Secret(value)
+    return secret
 
 
 class APIKey(requests.auth.AuthBase):
     """An API key in the header ``x-goog-api-key``, never in a URL."""
 
-    def __init__(self, key: str) -> None:
-        self._key = checked(key, "API key", "get one at %s" % KEYS_PAGE)
+    def __init__(self, key: Union[str, Secret]) -> None:
+        key = self._key = checked(hidden(key), "API key", "get one at %s" % KEYS_PAGE)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["x-goog-api-key"] = self._key.value
@@ -88,27 +94,28 @@ class OAuthCredentials(requests.auth.AuthBase):
 
     def __init__(
         self, path: Union[str, "os.PathLike[str]", None] = None, client_id: Optional[str] = None,
-        client_secret: Optional[str] = None, token_uri: str = "https://oauth2.googleapis.com/token", *,
-        token: Union[str, Callable[[], str], None] = None,
+        client_secret: Union[str, Secret, None] = None, token_uri: str = "https://oauth2.googleapis.com/token", *,
+        token: Union[str, Secret, Callable[[], str], None] = None,
     ) -> None:
+        client_secret, token = hidden(client_secret), token if callable(token) else hidden(token)
         if path is not None and token is not None:
             raise ValueError("give the path of a sign-in or a token, not both")
         if client_id is None and client_secret is not None:
             raise ValueError("a client_secret belongs to a client_id: give both")
         if path is None and token is None and os.environ.get("GOOGLE_GENAI_USE_GCA"):
-            token = os.environ.get("GOOGLE_CLOUD_ACCESS_TOKEN") or None
+            token = hidden(os.environ.get("GOOGLE_CLOUD_ACCESS_TOKEN") or None)
         if client_id is None and os.environ.get("GEMINI_LITE_OAUTH_CLIENT_ID"):
             client_id = os.environ["GEMINI_LITE_OAUTH_CLIENT_ID"]
-            client_secret = os.environ.get("GEMINI_LITE_OAUTH_CLIENT_SECRET") or None
+            client_secret = hidden(os.environ.get("GEMINI_LITE_OAUTH_CLIENT_SECRET") or None)
         self._given = None if token is None else _giver(token)
         self._file = SignInFile(default_path() if path is None else Path(os.path.expanduser(path)))
         self.path = self._file.path if token is None else None
         self.client_id = client_id
-        self.client_secret = None if client_secret is None else Secret(client_secret)
+        self.client_secret = client_secret
         self.token_uri = token_uri
         self._current = _Token(Secret(""), 0)
         self._mine = _Mine()
-        self._lock, self._pid = threading.Lock(), os.getpid()
+        self._lock = TimedLock()
         self._warned = False
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -118,7 +125,8 @@ class OAuthCredentials(requests.auth.AuthBase):
         return request
 
     def __repr__(self) -> str:
-        return "OAuthCredentials(%s)" % ("token=***" if self.path is None else repr(str(self.path)))
+        path = getattr(self, "path", None)  # none either while this is being made
+        return "OAuthCredentials(%s)" % ("token=***" if path is None else repr(str(path)))
 
     def __reduce__(self) -> str:
         raise TypeError("OAuthCredentials hold tokens and are not pickled: make them anew where they are needed, "
@@ -137,12 +145,15 @@ class OAuthCredentials(requests.auth.AuthBase):
     def _token(self, refused: Optional[Secret], session: requests.Session, timeout: Timeout) -> Secret:
         """The user's token; or one that lasts and is not `refused`: that at hand, the file's, or a new one."""
         if self._given is not None:
-            return checked(self._given(), "access token", "sign in again, and give the new one")
+            return checked(hidden(self._given()), "access token", "sign in again, and give the new one")
         token = self._current
         if not token.serves(refused):
-            with self._one_thread(timeout):
+            until = time.monotonic() + max(timeout)
+            with self._lock.within(max(timeout), "renewal of the token"):
                 token = self._current  # by now perhaps another thread's
                 if not token.serves(refused):
+                    left = max(0.001, until - time.monotonic())
+                    timeout = min(timeout[0], left), min(timeout[1], left)
                     token = self._current = self._newer(refused, session, timeout)
         return token.secret
 
@@ -171,9 +182,11 @@ class OAuthCredentials(requests.auth.AuthBase):
         if client_secret is not None:
             form["client_secret"] = client_secret.value
         code, headers, body = _posted(session, self.token_uri, form, timeout)
-        answer = SignIn.parsed(body)
-        if code != 200 or not answer or not answer.get("access_token"):
-            raise _refusal(code, headers, body)
+        answer = SignIn.parsed(body) or SignIn()
+        failure = None if code == 200 and answer.get("access_token") else _refusal(code, headers, body)
+        del body  # tokens, which a traceback with locals would show
+        if failure is not None:
+            raise failure
         lifetime = answer.pop("expires_in", None)
         answer["expiry_date"] = int((time.time() + lifetime) * 1000) if _is_number(lifetime) else None
         answer["refresh_token"] = answer.get("refresh_token") or saved["refresh_token"]
@@ -182,8 +195,7 @@ class OAuthCredentials(requests.auth.AuthBase):
     def _client(self, saved: SignIn) -> Tuple[str, Optional[Secret]]:
         """The OAuth client that issued the sign-in, and its secret if it has one."""
         if self.client_id is None and saved.get("client_id"):
-            secret = saved.get("client_secret")
-            return saved["client_id"], Secret(secret) if secret else None
+            return saved["client_id"], hidden(saved.get("client_secret") or None)
         if self.client_id is None:
             found = oauth_client()
             if found is None:
@@ -194,25 +206,12 @@ class OAuthCredentials(requests.auth.AuthBase):
             self.client_id, self.client_secret = found[0], Secret(found[1])
         return self.client_id, self.client_secret
 
-    @contextlib.contextmanager
-    def _one_thread(self, timeout: Timeout) -> Iterator[None]:
-        """Hold the other threads back, each for as long as its own time limits allow."""
-        if self._pid != os.getpid():  # after a fork nobody is left to open the parent's lock
-            self._lock, self._pid = threading.Lock(), os.getpid()
-        lock = self._lock
-        if not lock.acquire(timeout=min(sum(timeout), threading.TIMEOUT_MAX)):
-            raise requests.exceptions.ReadTimeout("another thread's renewal of the token did not end in time")
-        try:
-            yield
-        finally:
-            lock.release()
 
-
-def _giver(token: Union[str, Callable[[], str]]) -> Callable[[], str]:
+def _giver(token: Union[Secret, Callable[[], str]]) -> Callable[[], Union[str, Secret]]:
     if callable(token):
         return token
     secret = checked(token, "access token", SIGN_IN)
-    return lambda: secret.value
+    return lambda: secret
 
 
 class _Mine(threading.local):
@@ -233,7 +232,7 @@ class _Token(NamedTuple):
         if not saved.get("access_token"):
             return cls(Secret(""), 0)
         expires: Any = saved.get("expiry_date")
-        return cls(checked(saved["access_token"], "access token", SIGN_IN),
+        return cls(checked(hidden(saved["access_token"]), "access token", SIGN_IN),
                    expires / 1000 if _is_number(expires) else math.inf)
 
     def serves(self, refused: Optional[Secret]) -> bool:
@@ -247,15 +246,18 @@ def _is_number(value: Any) -> bool:
 def _posted(
     session: requests.Session, url: str, form: SignIn, timeout: Timeout,
 ) -> Tuple[int, Mapping[str, str], bytes]:
-    """Status, headers and body of the answer to a form."""
+    """Status, headers and body of the answer to a form, which is there in time or not at all."""
+    until = time.monotonic() + max(timeout)
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     with session.post(url, data=form, headers=headers, timeout=timeout, allow_redirects=False, stream=True,
                       auth=lambda request: request) as response:  # an auth, so that no .netrc is looked into
         body = b""
-        for block in response.iter_content(1 << 13):
+        for block in blocks(response.raw, punctual=True):
             body += block
             if len(body) > LARGEST_ANSWER:
                 break
+            if time.monotonic() > until:
+                raise socket.timeout("the answer to the renewal of the token did not end in time")
         return response.status_code, response.headers, body
 
 

@@ -1,18 +1,19 @@
 """Where a request goes, and the envelope it wears there.
 
 A backend is any object with ``auth``, ``endpoints`` (base URLs, tried in order), ``default_model`` and the methods of
-`DeveloperAPI`. To set itself up it is handed ``post(path, body)``; a `body` of None makes that a GET.
+`DeveloperAPI`. To set itself up it is handed ``post(path, body)``; a `body` of None makes that a GET, and
+``post.until`` is the `time.monotonic` by which all must be done, or None.
 """
 from __future__ import annotations
 
 import logging
 import os
 import sys
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 from urllib.parse import quote, urlsplit
 
 from . import errors
-from .auth import APIKey
+from .auth import APIKey, Secret, hidden
 from .options import GeminiOptions
 from .version import __version__
 
@@ -40,13 +41,12 @@ class DeveloperAPI:
     default_model = "gemini-flash-latest"
 
     def __init__(
-        self, api_key: Optional[str] = None, *, base_url: Optional[str] = None, api_version: str = "v1beta",
+        self, api_key: Union[str, Secret, None] = None, *, base_url: Optional[str] = None, api_version: str = "v1beta",
     ) -> None:
-        if api_key is None:
-            api_key = _key_from_environment()
-        if api_key is None:
+        key = api_key = hidden(api_key) or _key_from_environment()
+        if key is None:
             raise errors.CredentialsError(_WAYS)
-        self.auth = APIKey(api_key)
+        self.auth = APIKey(key)
         base = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or "https://generativelanguage.googleapis.com"
         self.endpoints: Tuple[str, ...] = (checked_url(base, "base_url"),)
         self.api_version = api_version.strip("/")
@@ -99,12 +99,12 @@ _DEVELOPER_HEADERS = {
 }
 
 
-def _key_from_environment() -> Optional[str]:
+def _key_from_environment() -> Optional[Secret]:
     """GOOGLE_API_KEY, then GEMINI_API_KEY: the order of Google's own Python client."""
-    google, gemini = os.environ.get("GOOGLE_API_KEY"), os.environ.get("GEMINI_API_KEY")
-    if google and gemini and google != gemini:
+    google, gemini = [hidden(os.environ.get(name) or None) for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY")]
+    if google and gemini and google.value != gemini.value:
         log.warning("GOOGLE_API_KEY and GEMINI_API_KEY are both set and differ: GOOGLE_API_KEY is used")
-    return google or gemini or None
+    return google or gemini
 
 
 def checked_url(url: str, name: str) -> str:
@@ -117,5 +117,6 @@ def checked_url(url: str, name: str) -> str:
     except ValueError:  # the port is none, or a bracket is missing
         good = False
     if not good or parts.query or parts.fragment or not url.isprintable() or " " in url:
-        raise ValueError("%s must be like 'https://host' or 'http://host:port/path', not %r" % (name, url))
+        raise ValueError("%s must be like 'https://host' or 'http://host:port/path', without a query, a fragment or "
+                         "blanks (it may hold a key, and so is not shown here)" % name)
     return url.rstrip("/")

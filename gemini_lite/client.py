@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Generator, List, Optional
+from typing import Any, Dict, Generator, List, Optional, Union
 
 import requests
 
 from . import contents
+from .auth import Secret, hidden
 from .backends import DeveloperAPI, Post
 from .chat import Chat, new_session_id
 from .code_assist import CodeAssist, Quota
@@ -33,12 +34,13 @@ class GeminiClient(Chat):
     """
 
     def __init__(
-        self, options: Optional[GeminiOptions] = None, credentials_path: Any = None, *, api_key: Optional[str] = None,
-        backend: Any = None, timeout: Any = (10, 300), retries: int = 4, max_wait: float = 60,
-        deadline: Optional[float] = None, session: Optional[requests.Session] = None,
+        self, options: Optional[GeminiOptions] = None, credentials_path: Any = None, *,
+        api_key: Union[str, Secret, None] = None, backend: Any = None, timeout: Any = (10, 300), retries: int = 4,
+        max_wait: float = 60, deadline: Optional[float] = None, session: Optional[requests.Session] = None,
         max_event_bytes: int = Limits().event, max_body_bytes: int = Limits().body,
         max_error_bytes: int = Limits().error,
     ) -> None:
+        api_key = hidden(api_key)
         if options is not None and not isinstance(options, GeminiOptions):
             raise TypeError("options must be GeminiOptions(...), not %s" % type(options).__name__)
         backend = _chosen(api_key, credentials_path, backend)
@@ -128,17 +130,14 @@ class _Route:
     def request(
         self, method: str, turns: Contents, options: GeminiOptions, session_id: str, until: Optional[float],
     ) -> Dict[str, Any]:
-        answer = self._transport.request(self.backend.endpoints, self._call(method, turns, options, session_id, until))
-        return answer  # type: ignore[no-any-return]
+        return self.sent(self._call(method, turns, options, session_id, until))
+
+    def sent(self, call: Call) -> Dict[str, Any]:
+        return self._transport.request(self.backend.endpoints, call)  # type: ignore[no-any-return]
 
     def post(self, model: str = "", until: Optional[float] = None) -> Post:
         """The function that a backend is handed for calls of its own."""
-        def send(path: str, body: Optional[Dict[str, Any]]) -> Dict[str, Any]:
-            headers = self.backend.headers("", model or self._model)
-            method = "GET" if body is None else "POST"
-            call = Call(path, headers, body, method=method, until=until)
-            return self._transport.request(self.backend.endpoints, call)  # type: ignore[no-any-return]
-        return send
+        return _Post(self, model or self._model, until)
 
     def _call(
         self, method: str, turns: Contents, options: GeminiOptions, session_id: str, until: Optional[float],
@@ -151,7 +150,18 @@ class _Route:
         return Call(backend.path(method, model), backend.headers(method, model), body, backend.unwrap, until=until)
 
 
-def _chosen(api_key: Optional[str], credentials_path: Any, backend: Any) -> Any:
+class _Post:
+    """Sends the calls of a backend's own, all of them by `until`."""
+
+    def __init__(self, route: _Route, model: str, until: Optional[float]) -> None:
+        self._route, self._model, self.until = route, model, until
+
+    def __call__(self, path: str, body: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+        headers = self._route.backend.headers("", self._model)
+        return self._route.sent(Call(path, headers, body, method="GET" if body is None else "POST", until=self.until))
+
+
+def _chosen(api_key: Optional[Secret], credentials_path: Any, backend: Any) -> Any:
     """The backend that the arguments name, or else the environment; a file alone never chooses Code Assist."""
     given = {"api_key": api_key, "credentials_path": credentials_path, "backend": backend}
     named = [name for name, value in given.items() if value is not None]

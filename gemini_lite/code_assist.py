@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 import datetime
+import math
 import os
 import re
 import sys
-import threading
 from time import monotonic
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import errors, retry
 from .auth import OAuthCredentials
 from .backends import PYTHON, US, Body, Post, checked_url
+from .locks import TimedLock
 from .options import GeminiOptions
 from .version import __version__
 
@@ -68,7 +69,7 @@ class CodeAssist:
         self._capture_source = os.environ.get("CAPTURE_SOURCE")
         self._onboard = onboard
         self._found_project: Optional[str] = None
-        self._set_up = threading.Lock()
+        self._set_up = TimedLock()
 
     def path(self, method: str, model: str = "") -> str:
         """The path and query of an API method such as ``generateContent``."""
@@ -127,7 +128,8 @@ class CodeAssist:
 
     def _project(self, post: Post) -> str:
         """The project to work in, which the server is asked for once."""
-        with self._set_up:
+        until = getattr(post, "until", None)
+        with self._set_up.within(math.inf if until is None else until - monotonic(), "set-up of Code Assist"):
             if self._found_project is None:
                 self._found_project = self._discover(post)
             return self._found_project

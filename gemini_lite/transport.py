@@ -6,13 +6,13 @@ import json
 import logging
 import os
 import time
-import zlib
 from typing import Any, Callable, Dict, Generator, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 from typing import TypeVar
 
 import requests
 
 from . import errors, retry, sse
+from .body import blocks
 from .network import NETWORK_ERRORS, deadline, failure_of, host_of
 from .options import seconds
 from .session import GivenSession, OwnSession, Sender
@@ -21,7 +21,6 @@ log = logging.getLogger("gemini_lite")
 Result = TypeVar("Result")
 Event = Dict[str, Any]
 
-BLOCK = 1 << 16
 _decode = json.JSONDecoder().decode
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -185,7 +184,7 @@ class Transport:
         until = call.until
         failure: Optional[errors.TransportError] = None
         try:
-            for block in _raw_blocks(response.raw, punctual=until is not None):
+            for block in blocks(response.raw, punctual=until is not None):
                 size += len(block)
                 if size > limit:
                     failure = errors.TransportError(
@@ -237,52 +236,6 @@ def _ends_with_connection(response: requests.Response) -> bool:
     """Whether only the end of the connection ends the body; if none came, the head may have been cut as well, because
     http.client takes half a head for a whole one."""
     return not (response.raw.chunked or response.headers.get("Content-Length") or response.status_code == 204)
-
-
-def _raw_blocks(raw: Any, punctual: bool) -> Iterator[bytes]:
-    """Blocks of a urllib3 response's body, unpacked, each as soon as it is there; ends on a whole body only.
-
-    `punctual` blocks do not wait for the rest of a chunk, which may never come; that takes half as long again.
-    """
-    if raw.chunked and not punctual:  # one block for each HTTP chunk: neither waits nor gathers
-        yield from raw.stream(BLOCK, decode_content=True)
-        return
-    if hasattr(raw, "read1"):
-        yield from iter(lambda: raw.read1(BLOCK, decode_content=True) or b"", b"")  # None once it is closed
-        return
-    yield from _blocks_below(raw)
-
-
-def _blocks_below(raw: Any) -> Iterator[bytes]:
-    """`_raw_blocks` for urllib3 before 2.2, whose ``read(n)`` waits for n bytes: read beneath it."""
-    packed = raw.headers.get("Content-Encoding", "identity").lower()
-    unpack = _Unpacker() if packed in ("gzip", "x-gzip", "deflate") else None
-    length, got = raw.headers.get("Content-Length", ""), 0
-    for block in iter(lambda: raw._fp.read1(BLOCK), b""):
-        got += len(block)
-        if unpack is not None:
-            block = unpack.feed(block)
-        if block:
-            yield block
-    if length.isdigit() and got < int(length):
-        raise http.client.IncompleteRead(b"", int(length) - got)
-    raw.read()  # finds the end and so gives the connection back
-
-
-class _Unpacker:
-    """Unpacks gzip, of any number of members, and deflate as it comes."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(zlib.MAX_WBITS | 32)
-
-    def feed(self, block: bytes) -> bytes:
-        parts = []
-        while block:
-            if self._member.eof:
-                self._member = zlib.decompressobj(zlib.MAX_WBITS | 32)
-            parts.append(self._member.decompress(block))
-            block = self._member.unused_data
-        return b"".join(parts)
 
 
 def _parsed(source: Iterable[bytes], response: requests.Response, unwrap: Callable[[Event], Event]) -> Iterator[Event]:

@@ -22,7 +22,10 @@ import requests
 import gemini_lite
 from gemini_lite import OAuthCredentials, auth
 from gemini_lite.auth import APIKey, Secret
-from gemini_lite.errors import APIError, AuthenticationError, CredentialsError, RateLimitError, ServerError
+from gemini_lite.errors import (
+    APIError, AuthenticationError, CredentialsError, RateLimitError, ServerError, TransportTimeout,
+)
+from gemini_lite.network import NETWORK_ERRORS
 from gemini_lite.testing import Error, FakeGemini, Raw
 from gemini_lite.transport import Call, Transport
 
@@ -443,7 +446,7 @@ def test_a_thread_waits_for_another_s_refresh_no_longer_than_its_own_time_limits
 ) -> None:
     save(path, -1)
     made, started = credentials(), time.monotonic()
-    with made._lock, pytest.raises(requests.exceptions.Timeout):
+    with made._lock.within(1, "test"), pytest.raises(TransportTimeout, match="renewal of the token"):
         made.ready(session, (0.01, 0.01))
     assert time.monotonic() - started < 1
 
@@ -453,8 +456,8 @@ def test_a_lock_that_was_held_at_a_fork_does_not_bind_the_child(
 ) -> None:
     save(path)
     made = credentials()
-    with made._lock:
-        monkeypatch.setattr("gemini_lite.auth.os.getpid", lambda: -1)
+    with made._lock.within(1, "test"):
+        monkeypatch.setattr("gemini_lite.locks.os.getpid", lambda: -1)
         made.ready(session, (0.1, 0.1))
     assert sent(made) == OLD
 
@@ -728,7 +731,7 @@ def test_a_token_endpoint_that_hangs_is_left_after_the_given_time(
 ) -> None:
     save(path, -1)
     fake.answer("token", Raw(b"{", b"}", delay=5))
-    with pytest.raises(requests.exceptions.RequestException):
+    with pytest.raises(NETWORK_ERRORS):
         credentials().ready(session, (5, 0.1))
 
 
