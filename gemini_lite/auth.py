@@ -252,7 +252,7 @@ def _posted(
     with session.post(url, data=form, headers=headers, timeout=timeout, allow_redirects=False, stream=True,
                       auth=lambda request: request) as response:  # an auth, so that no .netrc is looked into
         body = b""
-        for block in blocks(response.raw, punctual=True):
+        for block in blocks(response.raw, until):
             body += block
             if len(body) > LARGEST_ANSWER:
                 break

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Generator, Iterable, Iterator, Mapping, 
 from typing import TypeVar
 
 import requests
+import urllib3
 
 from . import errors, retry, sse
 from .body import blocks
@@ -140,7 +141,7 @@ class Transport:
         started = time.monotonic()
         try:
             headers = {"Accept-Encoding": encoding, **call.headers}
-            response = sender.send(call.method, url, headers, data, self.auth, timeout)
+            response = sender.send(call.method, url, headers, data, self.auth, _in_all(timeout, call.until))
         except NETWORK_ERRORS as error:
             failure = failure_of(error, url, call.until)
         else:
@@ -184,7 +185,7 @@ class Transport:
         until = call.until
         failure: Optional[errors.TransportError] = None
         try:
-            for block in blocks(response.raw, punctual=until is not None):
+            for block in blocks(response.raw, until):
                 size += len(block)
                 if size > limit:
                     failure = errors.TransportError(
@@ -285,6 +286,13 @@ def _body(body: Any) -> Optional[bytes]:
 
 def _too_large(what: str, limit: str) -> str:
     return "The server's data was refused: %s. Allow more with GeminiClient(max_%s_bytes=...)." % (what, limit)
+
+
+def _in_all(timeout: Tuple[float, float], until: Optional[float]) -> Any:
+    """`timeout` for requests; under a deadline connecting and waiting for the head have to share what is left."""
+    if until is None:
+        return timeout
+    return urllib3.Timeout(connect=timeout[0], read=timeout[1], total=max(timeout))
 
 
 def _checked_timeout(timeout: Any) -> Tuple[float, float]:

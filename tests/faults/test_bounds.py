@@ -168,6 +168,48 @@ def test_a_deadline_holds_for_a_thread_that_waits_for_another(tmp_path: Path) ->
             slow.join()
 
 
+@pytest.mark.parametrize("how", ["generate", "stream"])
+def test_a_deadline_ends_a_silence_wherever_it_falls(client: Client, how: str) -> None:
+    """Half of the time is over when the head comes, and half of the rest when the first event comes."""
+    over = threading.Event()
+
+    def slow() -> Iterator[bytes]:
+        time.sleep(0.5)
+        yield event("a")
+        over.wait(10)
+
+    def answer(request: Request) -> Raw:
+        time.sleep(1)
+        return raw_of(slow())
+
+    with FakeGemini(answer) as fake:
+        started = time.monotonic()
+        with pytest.raises(TransportTimeout) as caught:
+            list(client(fake, deadline=2).stream("Hi")) if how == "stream" \
+                else client(fake, deadline=2).generate("Hi")
+        seconds = time.monotonic() - started
+        over.set()
+    assert caught.value.reason == "DEADLINE"
+    assert 1.9 <= seconds < 3, "%.2f s" % seconds
+
+
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "with a length"])
+def test_a_connection_s_next_call_has_its_usual_time(client: Client, chunked: bool) -> None:
+    """Longer than what was left of the call before, under whose deadline its socket became impatient."""
+    def answer(request: Request) -> Any:
+        if request.body["contents"][-1]["parts"][0]["text"] == "slow":
+            time.sleep(DEADLINE * 1.5)
+        return raw_of(iter([event("a", "STOP")])) if chunked else "a"
+
+    with FakeGemini(answer) as fake:
+        gemini = client(fake, retries=0)
+        for _ in range(3):
+            for prompt, limits in (("Hi", {"deadline": DEADLINE}), ("slow", {})):
+                response = gemini.stream(prompt, **limits).response if chunked else gemini.generate(prompt, **limits)
+                assert response.text == "a"
+        assert fake.connections == 1
+
+
 def test_a_deadline_covers_all_rounds_of_tools(client: Client) -> None:
     calls = []
 
