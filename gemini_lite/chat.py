@@ -228,6 +228,9 @@ class Chat:
             self._pending = None
             yield
 
+    def __repr__(self) -> str:
+        return "<%s: %d turns>" % (type(self).__name__, len(self._history))
+
     def __reduce__(self) -> str:
         raise TypeError("a conversation holds a live client and cannot be pickled: keep its history (JSON data) and "
                         "its options, and make it again with client.chat(history)")

@@ -121,18 +121,21 @@ def main(command: List[str]) -> int:
         environment = {name: value for name, value in os.environ.items() if name not in _SIGN_IN}
         environment.update(GEMINI_API_KEY="demo", GOOGLE_GEMINI_BASE_URL=server.url)
         print("demo: a stand-in on 127.0.0.1 answers in place of Gemini; there is no model behind it", file=sys.stderr)
+        running: List["subprocess.Popen[bytes]"] = []
+
+        def stop(*args: Any) -> None:
+            for process in running:
+                process.terminate()
+
+        signal.signal(signal.SIGINT, lambda *args: None)  # Ctrl-C is for the command, which gets it too
+        signal.signal(signal.SIGTERM, stop)
         try:
-            process = subprocess.Popen(command, env=environment)
+            running.append(subprocess.Popen(command, env=environment))
         except OSError as error:
             print("demo: %s cannot be run: %s" % (command[0], error.strerror), file=sys.stderr)
             return 127
-        signal.signal(signal.SIGTERM, lambda *args: process.terminate())
-        while True:
-            try:
-                code = process.wait()
-                return code if code >= 0 else 128 - code
-            except KeyboardInterrupt:  # Ctrl-C is for the command, which gets it too
-                pass
+        code = running[0].wait()
+        return code if code >= 0 else 128 - code
 
 
 # What would lead the command elsewhere.

@@ -2,14 +2,16 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
+import itertools
 import mimetypes
 import os
 import re
 import struct
-from typing import Any, Dict, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Union
 from urllib.parse import urlsplit
+
+from . import files
 
 Part = Dict[str, Any]
 Data = Union[bytes, bytearray, memoryview]
@@ -24,6 +26,9 @@ _FIRST_BYTES = (  # offset, bytes, MIME type; those that Gemini takes
     (8, b"AVI ", "video/x-msvideo"), (0, b"\x00\x00\x01\xba", "video/mpeg"),
 )
 _PCM = re.compile(r"audio/(?:l16|pcm|x-pcm)\b", re.IGNORECASE)
+_PLAIN_NAME = re.compile(r"[a-z]+/[a-z0-9.+-]+")
+_ELEMENTS = {"image": '<img src="%s">', "audio": '<audio controls src="%s"></audio>',
+             "video": '<video controls src="%s"></video>'}
 _RATE = re.compile(r"rate=(\d+)", re.IGNORECASE)
 _CHANNELS = re.compile(r"channels=(\d+)", re.IGNORECASE)
 
@@ -82,18 +87,29 @@ class Blob(NamedTuple):
 
     def save(self, path: Union[str, "os.PathLike[str]"]) -> None:
         """Write the file, whole or not at all; raw PCM sound is written as WAV."""
-        temporary = "%s.%s.part" % (os.fspath(path), os.urandom(4).hex())
-        try:
-            with open(temporary, "xb") as file:
-                file.write(self._playable())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        files.write(path, self._playable())
+
+    @property
+    def raw(self) -> bool:
+        """Whether this is bare PCM, whose samples go on in the next piece of a stream."""
+        return _PCM.match(self.mime_type) is not None
+
+    def __repr__(self) -> str:
+        return "Blob(%r, %d bytes)" % (self.mime_type, len(self.data))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Dict[str, str]:
+        """What a notebook shows: the picture, or a player."""
+        kind = "audio/wav" if self.raw else self.mime_type.partition(";")[0].strip().lower()
+        element = _ELEMENTS.get(kind.partition("/")[0], "") if _PLAIN_NAME.fullmatch(kind) else ""
+        if not element:
+            return {"text/plain": repr(self)}
+        data = base64.b64encode(self._playable()).decode("ascii")
+        if kind in ("image/png", "image/jpeg"):  # the two that every front end and nbconvert take
+            return {kind: data, "text/plain": repr(self)}
+        return {"text/html": element % ("data:%s;base64,%s" % (kind, data)), "text/plain": repr(self)}
 
     def _playable(self) -> bytes:
-        if not _PCM.match(self.mime_type):
+        if not self.raw:
             return self.data
         rate, channels = _RATE.search(self.mime_type), _CHANNELS.search(self.mime_type)
         return _wav(self.data, int(rate.group(1)) if rate else 24000, int(channels.group(1)) if channels else 1)
@@ -105,6 +121,14 @@ def blob(inline: Dict[str, Any]) -> Optional[Blob]:
         return Blob(str(inline["mimeType"]), base64.b64decode(inline["data"]))
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def joined(files: Iterable[Blob]) -> List[Blob]:
+    """`files`, with the pieces of one sound as one."""
+    found: List[Blob] = []
+    for (mime_type, raw), run in itertools.groupby(files, lambda file: (file.mime_type, file.raw)):
+        found += [Blob(mime_type, b"".join([file.data for file in run]))] if raw else run
+    return found
 
 
 def _wav(pcm: bytes, rate: int, channels: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import media, schema
+from . import media, notebook, schema
 from .errors import BlockedError, IncompleteError, ParseError
 from .shapes import a_dict, count, dicts, has_text, string
 from .tools import FunctionCall, FunctionResult
@@ -132,9 +132,12 @@ class GenerateContentResponse:
 
     @property
     def files(self) -> List[media.Blob]:
-        """The files in the answer: pictures, sound and others, each with ``mime_type``, ``data`` and ``save(path)``."""
+        """The files in the answer: pictures, sound and others, each with ``mime_type``, ``data`` and ``save(path)``.
+
+        Pieces of raw PCM that follow each other, as a stream brings them, are one.
+        """
         found = [media.blob(a_dict(part.get("inlineData"))) for part in self.parts]
-        return [file for file in found if file is not None]
+        return media.joined(file for file in found if file is not None)
 
     @property
     def images(self) -> List[media.Blob]:
@@ -182,7 +185,20 @@ class GenerateContentResponse:
         return self.text
 
     def _repr_markdown_(self) -> str:
-        return self.text
+        return self._page().markdown
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Dict[str, str]:
+        return self._page().bundle
+
+    def _ipython_display_(self) -> None:
+        """Show text, pictures and players as outputs of their own, where they are several."""
+        outputs = self._page().outputs
+        if len(outputs) < 2 or not notebook.in_notebook():
+            raise NotImplementedError  # IPython asks for the MIME bundle then, and numbers the output
+        notebook.publish(outputs)
+
+    def _page(self) -> notebook.Page:
+        return notebook.whole(self, self._reading[1])
 
     def __repr__(self) -> str:
         return "%s(%r)" % (type(self).__name__, self.data)

@@ -17,6 +17,7 @@ from .errors import TransportError
 
 Timeout = Tuple[float, float]
 POOL_SIZE = 64
+_SSLContext = ssl.SSLContext  # as it is now: gevent may put another in its place
 
 
 class GivenSession:
@@ -144,13 +145,20 @@ class _SharedContextAdapter(_Adapter):
             base.close()
 
 
-@functools.lru_cache(maxsize=8)
 def _tls_context(verify: Union[bool, str]) -> ssl.SSLContext:
     """A verifying context with requests' own CA bundle, or the one that REQUESTS_CA_BUNDLE names."""
+    return _context_of(verify, ssl.SSLContext)
+
+
+@functools.lru_cache(maxsize=8)
+def _context_of(verify: Union[bool, str], kind: type) -> ssl.SSLContext:
     bundle = requests.utils.DEFAULT_CA_BUNDLE_PATH if verify is True else str(verify)
-    context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    where: Any = {"capath" if os.path.isdir(bundle) else "cafile": bundle}
     try:
-        context.load_verify_locations(**{"capath" if os.path.isdir(bundle) else "cafile": bundle})
+        if kind is not _SSLContext:  # gevent patched ssl after urllib3 was loaded, whose own would recurse endlessly
+            return ssl.create_default_context(**where)
+        context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+        context.load_verify_locations(**where)
     except OSError as error:
         raise TransportError(
             "The CA bundle %s cannot be read (%s): set REQUESTS_CA_BUNDLE to a PEM file, or unset it."

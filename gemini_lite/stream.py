@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Dict, Generator, List, Optional
 
+from . import notebook
 from .errors import GeminiError, IncompleteError
 from .response import GenerateContentResponse, Reading, StreamChunk, check
 from .shapes import a_dict, count, dicts, has_text
@@ -197,6 +198,13 @@ class Stream:
             self._response = self._fold.response()
         return self._response
 
+    def display(self) -> None:
+        """Show the answer as it comes: in a notebook as Markdown that grows under the cell, elsewhere as plain text.
+
+        The answer is `response` afterwards. What arrived stays on show when the cell is interrupted or the call fails.
+        """
+        notebook.show(self, self._fold.response(), self._fold.reading[1])
+
     def close(self) -> None:
         """End the answer here and close its connection; what was read stays as it is."""
         with self._guard or contextlib.nullcontext():
@@ -222,6 +230,9 @@ class Stream:
         self._source.close()
         if self._events is not None:
             self._events.close()
+
+    def __repr__(self) -> str:
+        return "<Stream: iterate it, or show it with .display()>"
 
     def __reduce__(self) -> str:
         raise TypeError("a stream is a live connection and cannot be pickled: pickle stream.response")

@@ -64,7 +64,7 @@ def test_an_answer_is_read_by_these_names():
     assert response.candidates == FULL["candidates"]
     assert response.content is FULL["candidates"][1]["content"]
     assert response.parts == FULL["candidates"][1]["content"]["parts"]
-    assert response.text == str(response) == response._repr_markdown_() == "abc"
+    assert response.text == str(response) == "abc"
     assert response.thinking == "hm so"
     assert response.function_calls == [("f", {"x": 1}, "7"), ("g", {}, None)]
     assert response.function_calls[0].name == "f" and response.function_calls[0].args == {"x": 1}
@@ -109,7 +109,7 @@ def test_what_is_absent_reads_as_nothing():
     assert {"finish_reason", "block_reason", "model_version", "response_id"} == {
         name for name, value in nothing.items() if value is None}
     assert set(nothing) - lists == {"text", "thinking", "finish_reason", "block_reason", "model_version", "response_id"}
-    assert response.content == {} and str(response) == response._repr_markdown_() == ""
+    assert response.content == {} and str(response) == ""
     assert [getattr(response.usage_metadata, name) for name in USAGE] == [None] * len(USAGE)
 
 
