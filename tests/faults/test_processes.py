@@ -11,7 +11,9 @@ import linecache
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -290,6 +292,40 @@ def test_200_greenlets_stream_at_once() -> None:
 
     with FakeGemini(answer) as fake:
         script(GEVENT, fake.url)
+
+
+LATE = """
+import sys
+from gemini_lite import DeveloperAPI, GeminiClient, TransportError
+
+with GeminiClient(backend=DeveloperAPI("test-key", base_url="https://localhost:%s" % sys.argv[1]), retries=0) as client:
+    from gevent import monkey
+    monkey.patch_all()
+    try:
+        client.generate("Hi")
+    except TransportError as error:
+        assert error.reason == "TLS", error
+    else:
+        raise SystemExit("a certificate that nobody signed was taken")
+"""
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs the openssl command")
+def test_a_client_that_was_made_before_gevent_patched_still_verifies(serve: Serve, tmp_path: Path) -> None:
+    """As in a worker of gunicorn -k gevent --preload; urllib3's own TLS context would recurse for ever."""
+    pytest.importorskip("gevent")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-subj", "/CN=elsewhere", "-addext", "subjectAltName=DNS:elsewhere", "-days", "2",
+                    "-keyout", "key.pem", "-out", "cert.pem"], cwd=tmp_path, check=True, stderr=subprocess.DEVNULL)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
+    port = serve(lambda peer: None, tls=tls).rpartition(":")[2]
+    env = {**os.environ, "PYTHONPATH": str(Path(gemini_lite.__file__).parent.parent)}
+    trusting = {**env, "REQUESTS_CA_BUNDLE": str(tmp_path / "cert.pem")}
+    for environment in (env, trusting):  # trusted, the certificate is still that of another host
+        done = subprocess.run([sys.executable, "-c", LATE, port], env=environment, timeout=SOON,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        assert done.returncode == 0, done.stderr.decode()
 
 
 # Interrupts
