@@ -1,118 +1,138 @@
 """The command line: a prompt in, an answer out."""
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
-import json
 import os
 import sys
-from typing import Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
-from . import DeveloperAPI, GeminiClient, GeminiError, GenerateContentResponse, Stream
-from .version import __version__
-
-_EPILOG = """\
-examples:
-  gemini-lite "Explain server-sent events in one sentence"
-  cat err.log | gemini-lite "Why did this fail?"
-  gemini-lite --demo "Hello"            the whole client against a stand-in on this machine, no account needed
-
-Sign in with GEMINI_API_KEY (a key from https://aistudio.google.com/apikey); GEMINI_MODEL names another model.
-Exit codes: 0 done, 1 the call failed or nobody is signed in, 2 wrong usage, 130 interrupted.
-"""
+from . import CodeAssist, DeveloperAPI, GeminiClient, GeminiError, cli_arguments
+from .cli_input import Inputs, options, tools
+from .cli_output import Printer, tell
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command and return its exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    parser, given = cli_arguments.parse(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # an answer may hold what the terminal cannot show
     try:
-        with _client(arguments) as client:
-            prompt = _prompt(arguments.prompt)
-            if not prompt:
-                parser.error("no prompt: give one as an argument or on standard input")
-            asked = {"model": arguments.model, "system_prompt": arguments.system, "temperature": arguments.temperature}
-            if arguments.json or arguments.no_stream:
-                response = client.generate(prompt, **asked)
-                whole = json.dumps(response.data, ensure_ascii=False, indent=2) if arguments.json else response.text
-                print(whole, flush=True)
-            else:
-                response = _print_stream(client.stream(prompt, **asked))
-            _notice_end(response)
-        return 0
+        return _COMMANDS[given.command](given)
+    except _NoPrompt:
+        parser.error("no prompt: give one as an argument or on standard input")
     except OSError as error:  # standard output: nobody reads on, or the disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails once more
         if isinstance(error, BrokenPipeError):
             return 0
-        _notice("the answer could not be written: %s" % error.strerror)
+        tell("the answer could not be written: %s" % error.strerror)
         return 1
     except KeyboardInterrupt:
         return 130
     except GeminiError as error:
-        _notice(str(error))
+        tell(str(error))
         return 1
     except (ValueError, TypeError) as error:
-        _notice(str(error))
+        tell(str(error))
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="gemini-lite", description="Ask Gemini and read the answer as it is written.", epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("prompt", nargs="*", help="the prompt; what comes on standard input goes before it")
-    parser.add_argument("-m", "--model", help="the model's name (default: GEMINI_MODEL, else the backend's own)")
-    parser.add_argument("-s", "--system", metavar="TEXT", help="a system prompt")
-    parser.add_argument("-t", "--temperature", type=float, metavar="NUMBER", help="0 is the most predictable")
-    parser.add_argument("--json", action="store_true", help="print the whole response as JSON, when it is complete")
-    parser.add_argument("--no-stream", action="store_true", help="print the answer when it is complete")
-    parser.add_argument("--demo", action="store_true", help="talk to a stand-in on this machine: no model, no account")
-    parser.add_argument("--version", action="version", version="gemini-lite %s" % __version__)
-    return parser
+class _NoPrompt(Exception):
+    """There is nothing to ask."""
 
 
-def _prompt(words: List[str]) -> str:
-    """What a pipe or a file brings on standard input, then the words of the command line."""
-    piped = ""
-    if sys.stdin is not None and not sys.stdin.isatty():
+def _prompt(given: Any) -> int:
+    """Ask once."""
+    from .talk import Talk
+    inputs = Inputs()
+    with _client(given) as client:
+        schema = inputs.schema(given.schema) if given.schema else None
+        talk = Talk(client, options(given, response_schema=schema), given.save, given.resume)
+        prompt = inputs.prompt(given.words, given.attach)
+        if not prompt:
+            raise _NoPrompt
+        printer = Printer(given.output, thinking=given.thinking, rich=not given.no_rich and schema is None)
+        if given.no_stream or given.output == "json":
+            with contextlib.redirect_stdout(sys.stderr):  # what a tool prints is no part of the answer
+                response = talk.chat.send_message(prompt)
+            printer.whole(response)
+        else:
+            response = printer.stream(talk.chat.send_message_stream(prompt))
+        if schema is not None:
+            response.parsed  # or the error
+        talk.save()
+    return 0
+
+
+def _chat(given: Any) -> int:
+    """A conversation, until there is no more input."""
+    from .repl import Repl
+    with _client(given) as client:
+        return Repl(client, given).run()
+
+
+def _models(given: Any) -> int:
+    with _client(given) as client:
         try:
-            piped = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
-        except OSError as error:
-            raise ValueError("standard input cannot be read: %s" % error.strerror) from error
-    return "\n\n".join(filter(None, (piped, " ".join(words).strip())))
+            models = client.models()
+        except ValueError:  # Code Assist
+            raise ValueError("this backend has no list of models: 'gemini-lite quota' names those that you have a "
+                             "quota for") from None
+    if given.output == "json":
+        Printer().data(models)
+    else:
+        Printer().table(("model", "input tokens", "output tokens"), [
+            (str(model.get("name")).replace("models/", "", 1), model.get("inputTokenLimit"),
+             model.get("outputTokenLimit")) for model in models])
+    return 0
+
+
+def _count(given: Any) -> int:
+    with _client(given) as client:
+        prompt = Inputs().prompt(given.words, given.attach)
+        if not prompt:
+            raise _NoPrompt
+        count = client.count_tokens(prompt, model=given.model, system_prompt=given.system, tools=tools(given.tool))
+    if given.output == "json":
+        Printer().data({"totalTokens": count}, None)
+    else:
+        print(count, flush=True)
+    return 0
+
+
+def _quota(given: Any) -> int:
+    with _client(given) as client:
+        quota = client.quota()
+    if given.output == "json":
+        Printer().data([{**item._asdict(), "reset_time": item.reset_time and item.reset_time.isoformat()}
+                        for item in quota])
+    else:
+        Printer().table(("model", "left", "amount", "of", "comes back"), [
+            (item.model, None if item.remaining_fraction is None else "%.0f%%" % (100 * item.remaining_fraction),
+             item.remaining_amount, item.token_type, item.reset_time) for item in quota])
+    return 0
+
+
+def _doctor(given: Any) -> int:
+    from .doctor import examine
+    return examine(lambda: _client(given, retries=0, timeout=(10, 30)), given.demo)
+
+
+_COMMANDS: Dict[str, Callable[[Any], int]] = {
+    "prompt": _prompt, "chat": _chat, "models": _models, "count": _count, "quota": _quota, "doctor": _doctor,
+}
 
 
 @contextlib.contextmanager
-def _client(arguments: argparse.Namespace) -> Iterator[GeminiClient]:
-    if not arguments.demo:
-        with GeminiClient() as client:
+def _client(given: Any, **settings: Any) -> Iterator[GeminiClient]:
+    if not given.demo:
+        with GeminiClient(**settings) as client:
             yield client
         return
     from .demo import demo
-    _notice("demo: a stand-in on 127.0.0.1 answers, over real HTTP; there is no model behind it")
-    with demo() as fake, GeminiClient(backend=DeveloperAPI("demo", base_url=fake.url)) as client:
-        yield client
-
-
-def _print_stream(stream: Stream) -> GenerateContentResponse:
-    last = ""
-    for chunk in stream:
-        last = chunk.text_delta or last
-        print(chunk.text_delta, end="", flush=True)
-    if not last.endswith("\n"):
-        print(flush=True)
-    return stream.response
-
-
-def _notice_end(response: GenerateContentResponse) -> None:
-    if response.finish_reason not in (None, "STOP"):
-        _notice("the answer ended early: %s" % response.finish_reason)
-    elif not response.parts:
-        _notice("the answer is empty")
-
-
-def _notice(text: str) -> None:
-    print("gemini-lite: %s" % " ".join(text.split()), file=sys.stderr, flush=True)
+    tell("demo: a stand-in on 127.0.0.1 answers, over real HTTP; there is no model behind it")
+    with demo() as fake:
+        backend = CodeAssist(lambda: "demo", endpoints=[fake.url]) if given.command == "quota" \
+            else DeveloperAPI("demo", base_url=fake.url)
+        with GeminiClient(backend=backend, **settings) as client:
+            yield client

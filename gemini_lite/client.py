@@ -51,6 +51,11 @@ class GeminiClient(Chat):
             seconds(deadline, "deadline")
         super().__init__(self._route.ask, self._route.ask_stream, options or GeminiOptions(), deadline=deadline)
 
+    @property
+    def backend(self) -> Any:
+        """The backend that was given or chosen: a `DeveloperAPI`, a `CodeAssist` or one of your own."""
+        return self._route.backend
+
     def generate(self, prompt: Any, **overrides: Any) -> GenerateContentResponse:
         """One request, no history; `prompt`, `overrides` and errors as for `send_message`."""
         options, until = self._settings(overrides)

@@ -1,6 +1,7 @@
 """The laws of the command line: a prompt in, an answer out, one line for what went wrong, and an exit code."""
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 import gemini_lite
+from gemini_lite import conversations
 from gemini_lite.cli import main
 from gemini_lite.testing import FakeGemini, Raw, Reply, Request
 
@@ -24,8 +26,9 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes and sig
 
 
 @pytest.fixture(autouse=True)
-def signed_in(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def signed_in(clean_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "test-key")
+    monkeypatch.setenv("GEMINI_LITE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(sys, "stdin", None)  # as of a program that was started without one
 
 
@@ -269,6 +272,329 @@ def test_standard_output_may_be_any_text_stream(at_fake: FakeGemini, monkeypatch
     monkeypatch.setattr(sys, "stdout", out)
     at_fake.reply("ü")
     assert run("Hi") == 0 and out.getvalue() == "ü\n"
+
+
+# Words and flags
+
+@pytest.mark.parametrize("arguments", [
+    ["--", "models"], ["prompt", "models"], ["prompt", "--", "models"], ["-m", "m", "models"], ["--", "models", "-m"]])
+def test_a_prompt_may_be_the_word_of_a_command(at_fake: FakeGemini, arguments: List[str]) -> None:
+    at_fake.reply("a")
+    assert run(*arguments) == 0
+    assert prompt_of(at_fake.requests[0])[0].startswith("models") and at_fake.requests[0].kind == "generate"
+
+
+@pytest.mark.parametrize("arguments, hint", [
+    (["models", "of", "the", "world"], "gemini-lite prompt"), (["chat", "with", "me"], "gemini-lite prompt"),
+    (["models", "--tool", "x:y"], "gemini-lite prompt"), (["count", "--schema", "x", "Hi"], "--schema"),
+    (["doctor", "-o", "json"], "gemini-lite prompt"), (["Hi", "-o", "yaml"], "jsonl"),
+    (["models", "-o", "jsonl"], "json"),
+    (["Hi", "--temp", "0"], "--temp"), (["Hi", "--at", "x"], "--at"),
+])
+def test_what_a_command_does_not_take_is_code_2_with_a_hint(
+        fake: FakeGemini, capsys: pytest.CaptureFixture[str], arguments: List[str], hint: str) -> None:
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines()[-1].startswith("gemini-lite") and hint in err and fake.requests == []
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def parts_of(request: Request) -> Any:
+    """(MIME type, bytes) of files, the texts as they are, and the URIs of files."""
+    return [(part["inlineData"]["mimeType"], base64.b64decode(part["inlineData"]["data"])) if "inlineData" in part
+            else part.get("text") or part["fileData"]["fileUri"] for part in request.body["contents"][0]["parts"]]
+
+
+@pytest.mark.parametrize("flags, expected", [
+    (["-a", "a.png"], [("image/png", b"x")]),
+    (["-a", "b", "--attach", "a.png"], [("image/png", PNG), ("image/png", b"x")]),
+    (["-a", "Makefile"], [("text/plain", "ü:".encode())]), (["--at", "c", "audio/x-y"], [("audio/x-y", b"\0\1")]),
+    (["--at", "a.png", "image/webp", "-a", "b"], [("image/webp", b"x"), ("image/png", PNG)]),
+    (["-a", "https://youtu.be/x"], ["https://youtu.be/x"]), (["-a", "gs://b/a.pdf"], ["gs://b/a.pdf"]),
+])
+@pytest.mark.parametrize("words", [["Look"], []])
+def test_attachments_go_before_the_words_in_their_order(
+        at_fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: List[str], expected: List[Any],
+        words: List[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, data in {"a.png": b"x", "b": PNG, "Makefile": "ü:".encode(), "c": b"\0\1"}.items():
+        (tmp_path / name).write_bytes(data)
+    at_fake.reply("a")
+    assert run(*flags, *words) == 0
+    assert parts_of(at_fake.requests[0]) == [*expected, *words]
+
+
+@pytest.mark.parametrize("flags, expected", [
+    (["-a", "-"], ("image/png", PNG)), (["--at", "-", "a/b"], ("a/b", PNG))])
+def test_an_attachment_may_come_on_standard_input(
+        at_fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, flags: List[str], expected: Any) -> None:
+    piped(monkeypatch, PNG)
+    at_fake.reply("a")
+    assert run(*flags, "Look") == 0
+    assert parts_of(at_fake.requests[0]) == [expected, "Look"]
+
+
+@pytest.mark.parametrize("flags, data, said", [
+    (["-a", "nowhere.png"], b"", "nowhere.png cannot be read: No such file"), (["-a", "."], b"", ". cannot be read: "),
+    (["-a", "empty.png"], b"", "empty.png is empty"), (["-a", "odd"], b"", "--at odd TYPE/SUBTYPE"),
+    (["-a", "odd.tar.gz"], b"", "--at odd.tar.gz"), (["--at", "odd", "png"], b"", "no MIME type"),
+    (["-a", "-"], None, "terminal"), (["-a", "-", "-a", "-"], b"x", "once"),
+    (["-a", "-", "--schema", "-"], b"{}", "once"), (["-a", ""], b"", "cannot be read"),
+    (["-a", "a\0b"], b"", "cannot be read"), (["--schema", "nowhere"], b"", "nowhere"),
+    (["--schema", "bad.json"], b"", "is no JSON: "), (["--schema", "odd"], b"", "is no JSON: "),
+    (["--schema", "-"], b"[1]", "an object"), (["--schema", "-"], b"[" * 100000, "is no JSON: "),
+    (["--tool", "tools"], b"", "module:function"), (["--tool", ":x"], b"", "module:function"),
+    (["--tool", "nowhere:x"], b"", "nowhere"), (["--tool", "tools:nowhere"], b"", "nowhere"),
+    (["--tool", "tools:text"], b"", "function"), (["--tool", "broken:x"], b"", "ZeroDivisionError"),
+    (["--tool", "tools:good", "--tool", "tools:good"], b"", "two tools are named good"),
+    (["--save", "../x"], b"", "cannot name"), (["--continue", "/x"], b"", "cannot name"),
+    (["--continue", "nobody"], b"", "no conversation nobody"),
+])
+def test_bad_files_tools_and_names_are_code_2_and_no_request(
+        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        flags: List[str], data: Optional[bytes], said: str) -> None:
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "tools", raising=False)
+    for name, content in {"empty.png": b"", "odd": b"\0\xff", "odd.tar.gz": b"\x1f\x8b\0", "bad.json": b"{",
+                          "tools.py": b"text = 'x'\ndef good(): 'x'\n", "broken.py": b"1 / 0\n"}.items():
+        (tmp_path / name).write_bytes(content)
+    piped(monkeypatch, data)
+    assert run("Hi", *flags) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and said in err and err.count("\n") == 1 and err.startswith("gemini-lite: ")
+    assert fake.requests == []
+
+
+def test_a_schema_is_sent_and_the_answer_is_its_json(
+        at_fake: FakeGemini, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    (tmp_path / "s.json").write_text(json.dumps(schema))
+    at_fake.reply('{"name":', ' "Ada"}')
+    assert run("--schema", str(tmp_path / "s.json"), "Who?") == 0
+    assert capsys.readouterr() == ('{"name": "Ada"}\n', "")
+    config = at_fake.requests[0].body["generationConfig"]
+    assert config == {"responseJsonSchema": schema, "responseMimeType": "application/json"}
+    at_fake.reply('{"name": "A', finishReason="MAX_TOKENS")
+    assert run("--schema", str(tmp_path / "s.json"), "Who?", "--save", "x") == 1
+    out, err = capsys.readouterr()
+    assert out == '{"name": "A\n' and "does not fit its schema" in err and not conversations.names()
+
+
+@pytest.mark.parametrize("flags", [[], ["--no-stream"], ["-o", "json"], ["-o", "jsonl"]])
+def test_tools_run_and_what_ran_is_told_on_standard_error(
+        at_fake: FakeGemini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+        flags: List[str]) -> None:
+    (tmp_path / "toolbox_of_mine.py").write_text(
+        "print('imported')\nclass Box:\n    @staticmethod\n    def add(a: int, b: int) -> int:\n"
+        "        'Add.'\n        print('adding')\n        return a + b\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    at_fake.reply(FakeGemini.call("add", {"a": 2, "b": 3}))
+    at_fake.reply("It is 5.")
+    assert run("-T", "toolbox_of_mine:Box.add", *flags, "2+3?") == 0
+    sys.modules.pop("toolbox_of_mine")
+    out, err = capsys.readouterr()
+    assert err.splitlines()[0] == "imported" and "adding" not in out
+    if flags in ([], ["--no-stream"]):
+        assert out == "It is 5.\n" and "gemini-lite: called add(a=2, b=3)" in err
+    elif flags[1] == "json":
+        assert json.loads(out)["candidates"][0]["content"]["parts"] == [{"text": "It is 5."}]
+    else:
+        assert json.loads(out.splitlines()[1]) == {
+            "functionResponses": [{"name": "add", "response": {"result": 5}, "id": None}]}
+
+
+@pytest.mark.parametrize("flags", [[], ["--no-stream"], ["-o", "json"], ["-o", "jsonl"]])
+def test_calls_that_were_not_run_are_code_1(
+        at_fake: FakeGemini, capsys: pytest.CaptureFixture[str], flags: List[str]) -> None:
+    at_fake.reply(FakeGemini.call("nonsense", {}))
+    assert run("Hi", *flags, "--save", "x") == 1
+    assert "nonsense" in capsys.readouterr().err and not conversations.names()
+
+
+@pytest.mark.parametrize("flags", [[], ["--no-stream"]])
+def test_thoughts_are_shown_on_standard_error_if_they_are_wanted(
+        at_fake: FakeGemini, capsys: pytest.CaptureFixture[str], flags: List[str]) -> None:
+    for _ in range(2):
+        at_fake.reply({"text": "hm ", "thought": True}, {"text": "so", "thought": True}, "Hello")
+    assert run("Hi", "--thinking", *flags) == 0
+    assert capsys.readouterr() == ("Hello\n", "hm so\n\n")
+    assert at_fake.requests[0].body["generationConfig"] == {"thinkingConfig": {"includeThoughts": True}}
+    assert run("Hi", *flags) == 0
+    assert capsys.readouterr() == ("Hello\n", "") and "generationConfig" not in at_fake.requests[1].body
+
+
+def test_jsonl_is_a_line_for_each_event(at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
+    at_fake.reply("wörld\u2028", {"text": "hm", "thought": True}, "b\nc")
+    assert run("Hi", "-o", "jsonl", "--thinking") == 0
+    out, err = capsys.readouterr()
+    events = [json.loads(line) for line in out.rstrip("\n").split("\n")]
+    assert [event["candidates"][0]["content"]["parts"][0]["text"] for event in events] == ["wörld\u2028", "hm", "b\nc"]
+    assert err == "" and events[-1]["candidates"][0]["finishReason"] == "STOP"
+    at_fake.reply("a", "b")
+    assert run("Hi", "-o", "jsonl", "--no-stream") == 0
+    assert json.loads(capsys.readouterr().out)["candidates"][0]["content"]["parts"] == [{"text": "ab"}]
+
+
+def test_files_in_an_answer_are_named(at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
+    at_fake.reply("Here:", {"inlineData": {"mimeType": "image/png", "data": "MQ=="}})
+    assert run("Draw") == 0
+    out, err = capsys.readouterr()
+    assert out == "Here:\n" and "image/png" in err and "-o json" in err
+
+
+# Conversations
+
+def said(name: str) -> List[str]:
+    return [part["text"] for turn in conversations.Saved(name).read().history for part in turn["parts"]]
+
+
+def test_a_conversation_is_saved_and_continued_with_its_model_and_system_prompt(
+        at_fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for reply in "abcd":
+        at_fake.reply(reply)
+    monkeypatch.setenv("GEMINI_MODEL", "from-env")
+    assert run("--save", "x", "-s", "S", "1") == 0
+    monkeypatch.setenv("GEMINI_MODEL", "another")
+    assert run("--continue", "x", "2") == run("--continue", "x", "-m", "m", "-s", "T", "-o", "json", "3") == 0
+    assert said("x") == ["1", "a", "2", "b", "3", "c"]
+    assert run("--continue", "x", "--save", "y", "4") == 0
+    assert len(said("x")) == 6 and len(said("y")) == 8
+    assert [request.model for request in at_fake.requests] == ["from-env", "from-env", "m", "m"]
+    systems = [request.body["systemInstruction"]["parts"][0]["text"] for request in at_fake.requests]
+    assert systems == ["S", "S", "T", "T"]
+    assert [turn["parts"][0]["text"] for turn in at_fake.requests[2].body["contents"]] == ["1", "a", "2", "b", "3"]
+
+
+@pytest.mark.parametrize("flag", ["--save", "--continue"])
+def test_a_conversation_that_another_process_uses_meanwhile_is_kept_beside_its(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    def meanwhile(request: Request) -> str:
+        other = conversations.Saved("x")
+        known = other.read().history if other.path.exists() else []
+        other.write(conversations.Conversation(None, None, known + [
+            {"role": role, "parts": [{"text": "other"}]} for role in ("user", "model")]))
+        return "a"
+
+    with FakeGemini(meanwhile) as fake:
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
+        if flag == "--continue":
+            meanwhile(Request("", "", {}, None, 0))
+        assert run(flag, "x", "mine") == 0
+    assert set(said("x")) == {"other"} and said("x-2")[-2:] == ["mine", "a"]
+    assert "is now x-2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("failure", [
+    lambda fake: fake.error(400, "no"), lambda fake: fake.reply("x", finishReason="SAFETY"), lambda fake: fake.reply(),
+    lambda fake: fake.raw(b'data: {"candidates": [{"content": {"parts": [{"text": "x"}]}}]}\n\n', cut=True),
+])
+def test_a_failed_call_saves_nothing_and_keeps_the_old_file(
+        at_fake: FakeGemini, failure: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    at_fake.reply("a")
+    assert run("--save", "x", "1") == 0
+    before = conversations.Saved("x").path.read_bytes()
+    failure(at_fake)
+    failure(at_fake)
+    codes = run("--continue", "x", "2"), run("--save", "y", "2")
+    assert codes in ((1, 1), (0, 0)), "an empty answer is no failure"
+    assert conversations.Saved("x").path.read_bytes() == before and conversations.names() == ["x"]
+
+
+def test_a_damaged_conversation_is_refused_before_anything_is_sent(
+        at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
+    at_fake.reply("a")
+    assert run("--save", "x", "1") == 0
+    path = conversations.Saved("x").path
+    path.write_bytes(path.read_bytes()[:-20])
+    before = path.read_bytes()
+    assert (run("--continue", "x", "2"), run("--save", "x", "2")) == (1, 2)
+    err = capsys.readouterr().err
+    assert str(path) in err.splitlines()[0] and "damaged" in err and "--continue x" in err.splitlines()[1]
+    assert path.read_bytes() == before and len(at_fake.requests) == 1
+
+
+def test_a_conversation_with_tools_and_attachments_is_kept_whole(
+        at_fake: FakeGemini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "toolbox_of_mine.py").write_text("def now() -> str:\n    return 'noon'\n")
+    (tmp_path / "a.png").write_bytes(PNG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    at_fake.reply(FakeGemini.call("now", {}, id="1", signature="MQ=="))
+    at_fake.reply("noon")
+    at_fake.reply("b")
+    assert run("-T", "toolbox_of_mine:now", "-a", "a.png", "--save", "x", "When?") == 0
+    sys.modules.pop("toolbox_of_mine")
+    assert run("--continue", "x", "Sure?") == 0
+    first, second, third = [request.body["contents"] for request in at_fake.requests]
+    assert third[:3] == second and second[0] == first[0] and third[1]["parts"][0]["thoughtSignature"] == "MQ=="
+
+
+# The other commands
+
+def test_models_are_listed_with_their_limits(at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
+    at_fake.answer("models", {"models": [{"name": "models/gemini-x", "inputTokenLimit": 1048576}, {"name": "tuned/y"}]})
+    assert run("models") == 0
+    assert capsys.readouterr().out == (
+        "model     input tokens  output tokens\ngemini-x       1048576              -\n"
+        "tuned/y              -              -\n")
+    assert run("models", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["name"] == "models/gemini-2.5-pro"
+
+
+def test_count_counts_the_whole_prompt(
+        at_fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    at_fake.answer("countTokens", {"totalTokens": 42}, {"totalTokens": 43})
+    (tmp_path / "a.png").write_bytes(PNG)
+    piped(monkeypatch, b"piped")
+    assert run("count", "-m", "m", "-s", "S", "-a", str(tmp_path / "a.png"), "some", "words") == 0
+    piped(monkeypatch, None)
+    assert run("count", "-o", "json", "Hi") == 0
+    assert capsys.readouterr() == ('42\n{"totalTokens": 43}\n', "")
+    request = at_fake.requests[0]
+    asked = request.body["generateContentRequest"]
+    assert request.model == "m" and asked["systemInstruction"]["parts"] == [{"text": "S"}]
+    assert [part.get("text") for part in asked["contents"][0]["parts"]] == [None, "piped\n\nsome words"]
+    assert run("count") == 2
+
+
+def test_quota_is_code_assist_s_and_models_are_not(
+        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("quota") == 2
+    assert "Only Code Assist has this call" in capsys.readouterr().err
+    monkeypatch.setenv("GOOGLE_GENAI_USE_GCA", "true")
+    monkeypatch.setenv("GOOGLE_CLOUD_ACCESS_TOKEN", "made-up-token")
+    monkeypatch.setenv("CODE_ASSIST_ENDPOINT", fake.code_assist_url)
+    fake.answer("retrieveUserQuota", {"buckets": [
+        {"modelId": "gemini-x", "remainingFraction": 0.25, "resetTime": "2100-01-01T00:00:00Z"}, {"modelId": "y"}]})
+    assert run("quota") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert rows == [["gemini-x", "25%", "-", "-", "2100-01-01", "00:00:00+00:00"], ["y", "-", "-", "-", "-"]]
+    assert run("quota", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["reset_time"] == "2100-01-01T00:00:00+00:00"
+    assert run("models") == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "gemini-lite quota" in err and "made-up-token" not in err
+
+
+@pytest.mark.parametrize("arguments", [
+    ["Hi"], ["models"], ["count", "Hi"], ["quota"], ["doctor"], ["chat"], ["Hi", "--save", "x"], ["Hi", "-o", "jsonl"],
+    ["Hi", "--thinking"]])
+@pytest.mark.parametrize("first", [True, False])
+def test_demo_works_with_every_command_and_without_an_account(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: List[str], first: bool) -> None:
+    monkeypatch.delenv("GEMINI_API_KEY")
+    monkeypatch.setattr("gemini_lite.demo.DELAY", 0)
+    if arguments == ["chat"]:
+        piped(monkeypatch, b"Hello\n")
+    assert run(*(["--demo", *arguments] if first else [*arguments, "--demo"])) == 0
+    out, err = capsys.readouterr()
+    assert out and "no model behind it" in err
 
 
 # As a process of its own

@@ -37,13 +37,13 @@ def test_no_import_is_for_the_type_checker_alone(room):
 
 def test_only_these_rooms_know_requests():
     assert {room for room, tree in TREES.items() if any(name.split(".")[0] == "requests" for name in imports(tree))} \
-        == {"auth", "client", "network", "session", "transport"}
+        == {"auth", "client", "doctor", "network", "session", "transport"}
 
 
 @pytest.mark.parametrize("room", sorted(TREES))
 def test_optional_packages_are_not_imported_with_a_room(room):
     top = {name.split(".")[0] for statement in TREES[room].body for name in imports(ast.Module([statement], []))}
-    assert not top & {"pydantic", "PIL", "IPython", "tqdm", "numpy", "matplotlib", "openai", "google"}
+    assert not top & {"pydantic", "PIL", "IPython", "rich", "tqdm", "numpy", "matplotlib", "openai", "google"}
 
 
 def test_only_retry_sleeps():
