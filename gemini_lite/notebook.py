@@ -109,7 +109,10 @@ class Page:
         for kind, what in found:
             last = self.outputs[-1] if self.outputs else None
             if kind == FILE:
-                self.outputs[-1:] = joined([last, what]) if isinstance(last, Blob) else [*self.outputs[-1:], what]
+                if isinstance(last, Blob):
+                    self.outputs[-1:] = joined([last, what])
+                else:
+                    self.outputs.append(what)
                 continue
             if not isinstance(last, Text):
                 last = Text()

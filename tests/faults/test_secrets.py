@@ -20,7 +20,9 @@ import pytest
 import requests
 
 import gemini_lite
-from gemini_lite import CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, OAuthCredentials, cli
+from gemini_lite import (
+    CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, OAuthCredentials, cli, cli_arguments,
+)
 from gemini_lite.testing import Error, FakeGemini, Raw
 
 Serve = Callable[..., str]
@@ -262,7 +264,7 @@ BAD_PLACES: Dict[str, Callable[[str], Any]] = {
     "DeveloperAPI": lambda bad: DeveloperAPI(bad),
     "token": lambda bad: OAuthCredentials(token=bad),
     "callable": lambda bad: GeminiClient(backend=CodeAssist(lambda: bad, endpoints=NOWHERE)).generate("Hi"),
-    "CLI": lambda bad: cli._client(cli._parser().parse_args(["Hi"])).__enter__(),
+    "CLI": lambda bad: cli._client(cli_arguments.parse(["Hi"])[1]).__enter__(),
 }
 
 
