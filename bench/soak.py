@@ -2,9 +2,10 @@
 
     python bench/soak.py --minutes 30 --threads 16
 
-Two clients (Gemini API and Code Assist) talk to a server in a process of its own. The prompt says what the server does
-with it and how the call must end; every answer is compared with its own prompt. At the end: calls = answered + failed,
-tries that the clients logged = requests that the server counted, and as many descriptors and threads as before.
+Two clients (Gemini API, and Code Assist with a deadline that is never met) talk to a server in a process of its own.
+The prompt says what the server does with it and how the call must end; every answer is compared with its own prompt. At
+the end: calls = answered + failed, tries that the clients logged = requests that the server counted, and as many
+descriptors and threads as before.
 """
 from __future__ import annotations
 
@@ -224,7 +225,7 @@ def soak(minutes: float, threads: int, rate: float) -> bool:
         at_first = usage()
         settings: Dict[str, Any] = {"timeout": (10, READ_TIMEOUT), "retries": 2, "max_wait": 5}
         clients = [GeminiClient(backend=DeveloperAPI("key", base_url=url), **settings),
-                   GeminiClient(backend=CodeAssist(lambda: "token", endpoints=[url]), **settings)]
+                   GeminiClient(backend=CodeAssist(lambda: "token", endpoints=[url]), deadline=60, **settings)]
         started = time.monotonic()
         until = started + minutes * 60
         workers = [threading.Thread(target=work, args=(seed, clients, threads / rate, until, account))
