@@ -67,8 +67,9 @@ def checked(secret: Optional[Secret], what: str, source: str) -> Secret:
 class APIKey(requests.auth.AuthBase):
     """An API key in the header ``x-goog-api-key``, never in a URL."""
 
-    def __init__(self, key: Union[str, Secret]) -> None:
-        key = self._key = checked(hidden(key), "API key", "get one at %s" % KEYS_PAGE)
+    def __init__(self, key: Union[str, Secret, None]) -> None:
+        key = hidden(key)
+        self._key = checked(key, "API key", "get one at %s" % KEYS_PAGE)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["x-goog-api-key"] = self._key.value

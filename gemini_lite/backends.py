@@ -43,10 +43,10 @@ class DeveloperAPI:
     def __init__(
         self, api_key: Union[str, Secret, None] = None, *, base_url: Optional[str] = None, api_version: str = "v1beta",
     ) -> None:
-        key = api_key = hidden(api_key) or _key_from_environment()
-        if key is None:
+        api_key = hidden(api_key) or _key_from_environment()
+        if api_key is None:
             raise errors.CredentialsError(_WAYS)
-        self.auth = APIKey(key)
+        self.auth = APIKey(api_key)
         base = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or "https://generativelanguage.googleapis.com"
         self.endpoints: Tuple[str, ...] = (checked_url(base, "base_url"),)
         self.api_version = api_version.strip("/")

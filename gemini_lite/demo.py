@@ -7,7 +7,6 @@ for: text word by word, thoughts, JSON that fits a schema, a call of the first f
 """
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
@@ -17,12 +16,14 @@ import struct
 import subprocess
 import sys
 import zlib
-from typing import Any, Dict, List
+from typing import Any, List
 
+from . import media
 from .shapes import a_dict, dicts
 from .testing import FakeGemini, Reply, Request, call
 
 DELAY = 0.02  # seconds between two words
+_SIGN_IN = ("GOOGLE_API_KEY", "GOOGLE_GENAI_USE_GCA")  # what would lead a command elsewhere
 _TEXT = """\
 You said: %s
 
@@ -61,35 +62,41 @@ def reply(request: Request) -> Reply:
     else:
         items += _words(_TEXT % _shortened(" ".join(part.get("text", "(a file)") for part in last)))
     wanted = config.get("responseModalities") or ["IMAGE"] * ("image" in request.model)
-    items += [_media("image/png", picture())] * ("IMAGE" in wanted)
-    items += [_media("audio/L16;rate=24000", sound())] * ("AUDIO" in wanted)
+    items += [media.from_bytes(picture(), "image/png")] * ("IMAGE" in wanted)
+    items += [media.from_bytes(sound(), "audio/L16;rate=24000")] * ("AUDIO" in wanted)
     answer = Reply(*items)
     answer.delay = DELAY
     return answer
 
 
-def sample(schema: Any, root: Any = None) -> Any:
-    """The smallest value that fits a JSON Schema of the usual kind; made-up words where a string is due."""
+def sample(schema: Any, root: Any = None, depth: int = 0) -> Any:
+    """A small value that fits a JSON Schema of the usual kind; `depth` is how many references lead to it.
+
+    A reference is to a type that holds itself: below the second, lists are empty, or it would have no end.
+    """
     schema, root = a_dict(schema), a_dict(root if root is not None else schema)
     for word in ("const", "default"):
         if word in schema:
             return schema[word]
     if "$ref" in schema:
         name = str(schema["$ref"]).rpartition("/")[2]
-        return sample(a_dict(root.get("$defs")).get(name), root)
+        return sample(a_dict(root.get("$defs")).get(name), root, depth + 1)
     for word in ("anyOf", "oneOf", "allOf"):
-        if dicts(schema.get(word)):
-            return sample(dicts(schema[word])[0], root)
+        choices = dicts(schema.get(word))
+        if choices:
+            null = {"type": "null"}
+            return None if depth > 1 and null in choices else sample(choices[0], root, depth)
     if schema.get("enum"):
         return schema["enum"][0]
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         wanted = schema.get("required", ())
-        return {name: sample(inner, root) for name, inner in a_dict(schema.get("properties")).items() if name in wanted}
+        properties = a_dict(schema.get("properties"))
+        return {name: sample(inner, root, depth) for name, inner in properties.items() if name in wanted}
     if kind == "array":
-        return [sample(item, root) for item in dicts(schema.get("prefixItems"))] \
-            or [sample(schema.get("items"), root) for _ in range(max(1, schema.get("minItems", 1)))]
+        return [sample(item, root, depth) for item in dicts(schema.get("prefixItems"))] \
+            or [sample(schema.get("items"), root, depth) for _ in range(max(depth < 2, schema.get("minItems", 0)))]
     number = schema.get("minimum", 1)
     return {"integer": number, "number": number, "boolean": True, "null": None}.get(kind, "demo")
 
@@ -138,20 +145,12 @@ def main(command: List[str]) -> int:
         return code if code >= 0 else 128 - code
 
 
-# What would lead the command elsewhere.
-_SIGN_IN = ("GOOGLE_API_KEY", "GOOGLE_GENAI_USE_GCA")
-
-
 def _words(text: str) -> List[str]:
     return re.findall(r"\S+\s*", text)
 
 
 def _shortened(words: str) -> str:
     return words if len(words) <= 200 else words[:200] + "..."
-
-
-def _media(mime_type: str, data: bytes) -> Dict[str, Any]:
-    return {"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode("ascii")}}
 
 
 if __name__ == "__main__":

@@ -34,6 +34,18 @@ def test_a_prompt_is_repeated_word_by_word(client: GeminiClient) -> None:
     assert "You said: %s...\n" % ("x" * 200) in client.generate("x" * 201).text
 
 
+@dataclasses.dataclass
+class Tree:
+    name: str
+    left: Optional[Tree]
+    others: List[Tree]
+
+
+def test_a_type_that_holds_itself_has_an_end(client: GeminiClient) -> None:
+    leaf = Tree("demo", None, [])
+    assert client.generate("Hi", response_schema=Tree).parsed == Tree("demo", leaf, [leaf])
+
+
 def test_thoughts_come_when_they_are_asked_for(client: GeminiClient) -> None:
     answer = client.generate("Hi", include_thoughts=True)
     assert answer.thinking and answer.text.startswith("You said: Hi")

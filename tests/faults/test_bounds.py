@@ -262,4 +262,5 @@ def test_what_is_refused_for_its_size_is_told_by_its_limit(client: Client) -> No
             with pytest.raises(TransportError, match=limit) as caught:
                 list(getattr(client(fake, **{limit: 1000}), how)("Hi"))
             assert (caught.value.reason, caught.value.retryable) == ("TOO_LARGE", False)
-            assert len(getattr(client(fake, **{limit: 10000}), how)("Hi").text if how == "generate" else "x") > 0
+            answer = getattr(client(fake, **{limit: 10000}), how)("Hi")
+            assert (answer if how == "generate" else answer.response).text == "x" * 5000

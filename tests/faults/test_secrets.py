@@ -23,6 +23,7 @@ import gemini_lite
 from gemini_lite import (
     CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, OAuthCredentials, cli, cli_arguments,
 )
+from gemini_lite.auth import APIKey
 from gemini_lite.testing import Error, FakeGemini, Raw
 
 Serve = Callable[..., str]
@@ -262,6 +263,7 @@ NOWHERE = ["http://127.0.0.1:1"]
 BAD_PLACES: Dict[str, Callable[[str], Any]] = {
     "api_key": lambda bad: GeminiClient(api_key=bad),
     "DeveloperAPI": lambda bad: DeveloperAPI(bad),
+    "APIKey": lambda bad: APIKey(bad),
     "token": lambda bad: OAuthCredentials(token=bad),
     "callable": lambda bad: GeminiClient(backend=CodeAssist(lambda: bad, endpoints=NOWHERE)).generate("Hi"),
     "CLI": lambda bad: cli._client(cli_arguments.parse(["Hi"])[1]).__enter__(),
