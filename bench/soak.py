@@ -25,8 +25,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from gemini_lite import CodeAssist, DeveloperAPI, GeminiClient, GeminiError  # noqa: E402
-from gemini_lite.testing import Error, FakeGemini, Raw, Reply, Request, call  # noqa: E402
+from gemini_lite import CodeAssist, DeveloperAPI, GeminiClient, GeminiError
+from gemini_lite.testing import Error, FakeGemini, Raw, Reply, Request, call
 
 SSE = {"Content-Type": "text/event-stream"}
 READ_TIMEOUT = 2.0  # seconds

@@ -1,11 +1,11 @@
 """The blocking Gemini client for Python, on requests and urllib3 alone."""
 import logging
 
-from .auth import OAuthCredentials
-from .backends import DeveloperAPI
+from .auth.oauth import OAuthCredentials
+from .backends.code_assist import CodeAssist
+from .backends.developer import DeveloperAPI
 from .chat import Chat
 from .client import GeminiClient, query
-from .code_assist import CodeAssist
 from .errors import (
     APIError, AuthenticationError, BadRequestError, BlockedError, ConversationBusyError, CredentialsError, GeminiError,
     IncompleteError, NotFoundError, OverloadedError, ParseError, PermissionDeniedError, QuotaExhaustedError,
@@ -15,7 +15,7 @@ from .options import GeminiOptions
 from .response import GenerateContentResponse, StreamChunk
 from .stream import Stream
 from .tools import Tool
-from .version import __version__  # noqa: F401  (re-exported)
+from .version import __version__
 
 __all__ = [
     "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",

@@ -7,15 +7,15 @@ from typing import Any, Dict, Generator, List, Optional, Union
 import requests
 
 from . import contents
-from .auth import Secret, hidden
-from .backends import DeveloperAPI, Post
+from .auth.oauth import Secret, hidden
+from .backends.code_assist import CodeAssist, Quota
+from .backends.developer import DeveloperAPI, Post
 from .chat import Chat, new_session_id
-from .code_assist import CodeAssist, Quota
 from .errors import ParseError
 from .options import GeminiOptions, seconds
 from .response import GenerateContentResponse, check
 from .stream import Fold, Stream, chunks
-from .transport import Call, Limits, Transport
+from .transport.transport import Call, Limits, Transport
 
 Contents = List[Dict[str, Any]]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from . import media, schema
+from . import media
 from .options import GeminiOptions
+from . import schema
 
 Part = Dict[str, Any]
 Content = Dict[str, Any]

@@ -19,8 +19,8 @@ import zlib
 from typing import Any, List
 
 from . import media
-from .shapes import a_dict, dicts
-from .testing import FakeGemini, Reply, Request, call
+from .json_data import a_dict, dicts
+from .testing.server import FakeGemini, Reply, Request, call
 
 DELAY = 0.02  # seconds between two words
 _SIGN_IN = ("GOOGLE_API_KEY", "GOOGLE_GENAI_USE_GCA")  # what would lead a command elsewhere

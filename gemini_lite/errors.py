@@ -8,7 +8,7 @@ import re
 import time
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
-from .shapes import dicts, string
+from .json_data import dicts, string
 
 Detail = Dict[str, Any]
 

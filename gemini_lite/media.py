@@ -11,7 +11,7 @@ import struct
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Union
 from urllib.parse import urlsplit
 
-from . import files
+from . import files_on_disk
 
 Part = Dict[str, Any]
 Data = Union[bytes, bytearray, memoryview]
@@ -87,7 +87,7 @@ class Blob(NamedTuple):
 
     def save(self, path: Union[str, "os.PathLike[str]"]) -> None:
         """Write the file, whole or not at all; raw PCM sound is written as WAV."""
-        files.write(path, self._playable())
+        files_on_disk.write(path, self._playable())
 
     @property
     def raw(self) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import media, notebook, schema
+from . import media
+from .display import notebook
 from .errors import BlockedError, IncompleteError, ParseError
-from .shapes import a_dict, count, dicts, has_text, string
+from .json_data import a_dict, count, dicts, has_text, string
+from . import schema
 from .tools import FunctionCall, FunctionResult
 
 _BLOCKING = frozenset(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"))

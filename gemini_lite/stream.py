@@ -4,10 +4,10 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Dict, Generator, List, Optional
 
-from . import notebook
+from .display import notebook
 from .errors import GeminiError, IncompleteError
+from .json_data import a_dict, count, dicts, has_text
 from .response import GenerateContentResponse, Reading, StreamChunk, check
-from .shapes import a_dict, count, dicts, has_text
 
 Events = Generator[Dict[str, Any], None, None]
 Chunks = Generator[StreamChunk, None, None]

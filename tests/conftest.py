@@ -54,7 +54,7 @@ def client() -> Iterator[Callable[..., GeminiClient]]:
 def no_sleep(monkeypatch: pytest.MonkeyPatch) -> List[float]:
     """The waits between tries, which take no time."""
     waits: List[float] = []
-    monkeypatch.setattr("gemini_lite.retry.sleep", waits.append)
+    monkeypatch.setattr("gemini_lite.transport.retry.sleep", waits.append)
     return waits
 
 

@@ -758,7 +758,7 @@ def lab(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: p
         return resolve(host, *args, **kwargs)
 
     lab = Lab(serve)
-    monkeypatch.setattr("gemini_lite.retry.sleep", lab.sleep)
+    monkeypatch.setattr("gemini_lite.transport.retry.sleep", lab.sleep)
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     with contextlib.ExitStack() as stack:
         with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import gemini_lite
-from gemini_lite import conversations
-from gemini_lite.conversations import Conversation, Saved
+from gemini_lite.cli import saved
+from gemini_lite.cli.saved import Conversation, Saved
 from gemini_lite.testing import FakeGemini, Request
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def killed_chats(fake: FakeGemini, rounds: int) -> int:
     """How often a file was left half written beside the conversation by a chat that was killed while it saved."""
-    folder = conversations.folder()
+    folder = saved.folder()
     known, caught = 0, 0
     env = {**os.environ, "PYTHONPATH": str(Path(gemini_lite.__file__).parent.parent),
            "GEMINI_API_KEY": "test-key", "GOOGLE_GEMINI_BASE_URL": fake.url}
@@ -56,7 +56,7 @@ def killed_chats(fake: FakeGemini, rounds: int) -> int:
         history = Saved("x").read().history  # or the error of a damaged file
         assert known + 2 * (answers + len(said) - 1) <= len(history) <= known + 2 * (answers + len(said) + 1)
         assert all(turn["parts"][0]["text"].startswith("answer") for turn in history[3::2])
-        assert conversations.names() == ["x"]
+        assert saved.names() == ["x"]
         known = len(history)
     return caught
 

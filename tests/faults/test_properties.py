@@ -15,10 +15,11 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import pytest
 
-from gemini_lite import Chat, DeveloperAPI, GeminiClient, GeminiError, GenerateContentResponse, errors, retry, sse
+from gemini_lite import Chat, DeveloperAPI, GeminiClient, GeminiError, GenerateContentResponse, errors
 from gemini_lite.stream import Fold, chunks
 from gemini_lite.testing import Answer, Error, FakeGemini, Raw, Reply, call
 from gemini_lite.tools import Toolbox
+from gemini_lite.transport import retry, sse
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies

@@ -20,10 +20,9 @@ import pytest
 import requests
 
 import gemini_lite
-from gemini_lite import (
-    CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, OAuthCredentials, cli, cli_arguments,
-)
-from gemini_lite.auth import APIKey
+from gemini_lite import CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, OAuthCredentials
+from gemini_lite.auth.oauth import APIKey
+from gemini_lite.cli import arguments, main
 from gemini_lite.testing import Error, FakeGemini, Raw
 
 Serve = Callable[..., str]
@@ -248,7 +247,7 @@ def test_no_secret_shows_when_the_file_cannot_be_written(
     with FakeGemini() as fake:
         fake.answer("token", {"access_token": RENEWED, "expires_in": 3599})
         fake.reply("a")
-        monkeypatch.setattr("gemini_lite.gemini_cli.os.replace", full)
+        monkeypatch.setattr("gemini_lite.auth.sign_in.os.replace", full)
         with code_assist(fake, OAuthCredentials(file(tmp_path), "planted-id", CLIENT_SECRET, fake.token_url)) as client:
             assert client.generate("Hi").text == "a"
     assert "No space left" in caplog.text
@@ -266,7 +265,7 @@ BAD_PLACES: Dict[str, Callable[[str], Any]] = {
     "APIKey": lambda bad: APIKey(bad),
     "token": lambda bad: OAuthCredentials(token=bad),
     "callable": lambda bad: GeminiClient(backend=CodeAssist(lambda: bad, endpoints=NOWHERE)).generate("Hi"),
-    "CLI": lambda bad: cli._client(cli_arguments.parse(["Hi"])[1]).__enter__(),
+    "CLI": lambda bad: main._client(arguments.parse(["Hi"])[1]).__enter__(),
 }
 
 
@@ -391,7 +390,7 @@ CRASH = """
 import sys, gemini_lite.cli as cli, gemini_lite.transport as transport
 def crash(*args): raise RuntimeError("crash")
 transport.{name} = crash
-sys.exit(cli.main(["Hi"]))
+sys.exit(main.main(["Hi"]))
 """
 
 
@@ -414,9 +413,9 @@ def test_an_error_of_the_command_line_shows_no_key(environment: Dict[str, str], 
                                                    capfd: pytest.CaptureFixture[str]) -> None:
     for name, value in {"GEMINI_API_KEY": KEY, **environment}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("gemini_lite.retry.sleep", lambda seconds: None)
+    monkeypatch.setattr("gemini_lite.transport.retry.sleep", lambda seconds: None)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-    assert cli.main(["Hi"]) in (1, 2)
+    assert main.main(["Hi"]) in (1, 2)
     out, err = capfd.readouterr()
     assert err.startswith("gemini-lite: ")
     clean(out + err)

@@ -15,7 +15,8 @@ import nbformat
 import pytest
 from jupyter_client.manager import KernelManager
 
-from gemini_lite import demo, markdown
+from gemini_lite import demo
+from gemini_lite.display import markdown
 from gemini_lite.testing import FakeGemini
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "notebook.ipynb"

@@ -18,8 +18,10 @@ from typing import Any, Callable, Dict, Iterator, List, Set
 
 import pytest
 import requests
-from servers import (APPS, EXAMPLES, LATE, SERVERS, SOON, Browser, Endless, Gated, Server, Stage, Upstream, answer_to,
-                     end, free_port, listens, question_of, wait_for)
+from servers import (
+    APPS, EXAMPLES, LATE, SERVERS, SOON, Browser, Endless, Gated, Server, Stage, Upstream, answer_to, end, free_port,
+    listens, question_of, wait_for,
+)
 
 import gemini_lite
 from gemini_lite.testing import Error, Raw, Reply, Request

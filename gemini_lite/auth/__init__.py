@@ -1,0 +1,1 @@
+"""Who is calling: an API key, or a sign-in kept fresh on disk."""

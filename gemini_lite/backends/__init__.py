@@ -1,0 +1,1 @@
+"""Where a request goes, and the envelope it wears there."""

@@ -1,0 +1,239 @@
+"""Code Assist: its envelope, the project to work in, and its quota."""
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import re
+import sys
+from time import monotonic
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
+
+from .. import errors
+from ..auth.oauth import OAuthCredentials
+from ..options import GeminiOptions
+from ..transport import retry
+from ..transport.locks import TimedLock
+from ..version import __version__
+from .developer import PYTHON, US, Body, Post, checked_url
+
+_FINAL = frozenset(("UNSUPPORTED_CLIENT", "TOS_VIOLATION", "VALIDATION_REQUIRED"))  # no set-up gets past these
+
+
+class Quota(NamedTuple):
+    """What is left of one model's quota; None where the server said nothing.
+
+    `remaining_fraction` is 0 to 1, `remaining_amount` a count of `token_type`, `reset_time` an aware datetime in UTC.
+    """
+
+    model: Optional[str]
+    remaining_fraction: Optional[float]
+    remaining_amount: Optional[int]
+    reset_time: Optional[datetime.datetime]
+    token_type: Optional[str]
+
+
+class CodeAssist:
+    """Gemini Code Assist, with the sign-in of Gemini CLI; read the README on who may use it, and Google's terms.
+
+    `credentials` are `OAuthCredentials`, the path of such a file, a callable that returns an access token, or None
+    for the CLI's own file. `project` is the Cloud project that the licence belongs to, else the environment's
+    GOOGLE_CLOUD_PROJECT or GOOGLE_CLOUD_PROJECT_ID; the server's own answer comes before both. `endpoints` are tried
+    in order when one fails. `user_agent` is a template with ``{version} {model} {platform} {arch}``. `onboard` lets
+    the account be set up for its tier, where that was never done.
+    """
+
+    default_model = "gemini-2.5-pro"
+
+    def __init__(
+        self, credentials: Any = None, *, project: Optional[str] = None,
+        endpoints: Optional[Sequence[str]] = None, api_version: Optional[str] = None, user_agent: Optional[str] = None,
+        onboard: bool = False,
+    ) -> None:
+        if isinstance(credentials, (str, os.PathLike)) or credentials is None:
+            credentials = OAuthCredentials(credentials)
+        elif not hasattr(credentials, "ready"):
+            credentials = OAuthCredentials(token=credentials)
+        self.auth = credentials
+        default = os.environ.get("CODE_ASSIST_ENDPOINT") or "https://cloudcode-pa.googleapis.com"
+        given = (default,) if endpoints is None else (endpoints,) if isinstance(endpoints, str) else endpoints
+        self.endpoints = tuple(checked_url(url, "an endpoint") for url in given)
+        if not self.endpoints:
+            raise ValueError("endpoints is empty; give at least one base URL, or None for Google's")
+        self.api_version = (api_version or os.environ.get("CODE_ASSIST_API_VERSION") or "v1internal").strip("/")
+        self.project = project or os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("GOOGLE_CLOUD_PROJECT_ID")
+        if self.project and self.project.isdigit():
+            raise ValueError("%s is a project number; Code Assist wants the project's id, which has letters: see "
+                             "https://console.cloud.google.com" % self.project)
+        self._user_agent = user_agent or "gemini-lite/{version}/{model} ({platform}; {arch})"
+        self._named(self.default_model)
+        self._capture_source = os.environ.get("CAPTURE_SOURCE")
+        self._onboard = onboard
+        self._found_project: Optional[str] = None
+        self._set_up = TimedLock()
+
+    def path(self, method: str, model: str = "") -> str:
+        """The path and query of an API method such as ``generateContent``."""
+        return "/%s:%s%s" % (self.api_version, method, "?alt=sse" if method == "streamGenerateContent" else "")
+
+    def headers(self, method: str, model: str) -> Mapping[str, str]:
+        """The headers that say what is sent and who sends it, without the credentials."""
+        headers = {
+            "Accept": "*/*" if method == "streamGenerateContent" else "application/json",
+            "Content-Type": "application/json", "User-Agent": self._named(model),
+            "x-goog-api-client": "%s %s" % (PYTHON, US),
+        }
+        if self._capture_source:
+            headers["x-capture-source"] = self._capture_source
+        return headers
+
+    def wrap(
+        self, method: str, model: str, request: Body, options: GeminiOptions, session_id: str, post: Post,
+    ) -> Body:
+        """The envelope around `request`, with ids that stay the same over its tries."""
+        if method == "countTokens":
+            return {"request": {"model": "models/" + model, "contents": request["contents"]}}
+        return {
+            "model": model, "project": self._project(post), "user_prompt_id": os.urandom(7).hex(),
+            "request": {**request, "session_id": session_id},
+        }
+
+    def unwrap(self, event: Body) -> Body:
+        """The API's own object inside an answer or event, with the trace id as its response id."""
+        inner = event.get("response")
+        if not isinstance(inner, dict):
+            return event
+        if "traceId" in event:
+            inner.setdefault("responseId", event["traceId"])
+        return inner
+
+    def models(self, post: Post) -> List[Body]:
+        """This API has no such call."""
+        raise ValueError("Code Assist has no list of models; client.quota() names those that you have a quota for")
+
+    def quota(self, post: Post) -> List[Quota]:
+        """What is left, model by model."""
+        answer = post(self.path("retrieveUserQuota"), {"project": self._project(post)})
+        return [_quota(bucket) for bucket in answer.get("buckets") or ()]
+
+    def _named(self, model: str) -> str:
+        """The User-Agent for calls to `model`."""
+        try:
+            name = self._user_agent.format(version=__version__, model=model, platform=_PLATFORM, arch=_ARCH)
+        except (LookupError, ValueError) as error:
+            raise ValueError("user_agent may hold {version} {model} {platform} {arch} and no other braces (%s)"
+                             % error) from None
+        if not name.isascii() or not name.isprintable():
+            raise ValueError("user_agent holds a character that no header can carry")
+        return name
+
+    def _project(self, post: Post) -> str:
+        """The project to work in, which the server is asked for once."""
+        until = getattr(post, "until", None)
+        with self._set_up.within(math.inf if until is None else until - monotonic(), "set-up of Code Assist"):
+            if self._found_project is None:
+                self._found_project = self._discover(post)
+            return self._found_project
+
+    def _discover(self, post: Post) -> str:
+        """What loadCodeAssist says, and where the account has no tier yet, onboardUser."""
+        state = self._loaded(post)
+        ineligible = [tier for tier in state.get("ineligibleTiers") or () if isinstance(tier, dict)]
+        if not state.get("currentTier"):
+            reasons = {tier.get("reasonCode") for tier in ineligible}
+            if ineligible and (not self._onboard or not state.get("allowedTiers") or reasons & _FINAL):
+                raise _ineligible(ineligible)
+            if not self._onboard:
+                raise errors.CredentialsError(
+                    "This account has never been set up for Code Assist. Run 'gemini' once, or write "
+                    "CodeAssist(onboard=True) to have it set up for its tier.", reason="NOT_ONBOARDED")
+            state = self._onboarded(post, state)
+        found = _project_id(state.get("cloudaicompanionProject")) or self.project
+        if found:
+            return found
+        if ineligible:
+            raise _ineligible(ineligible)
+        raise errors.CredentialsError(
+            "Code Assist wants a Google Cloud project for this account: set GOOGLE_CLOUD_PROJECT or write "
+            "CodeAssist(project=...).", reason="PROJECT_REQUIRED")
+
+    def _loaded(self, post: Post) -> Body:
+        try:
+            return post(self.path("loadCodeAssist"), self._account())
+        except errors.APIError as error:
+            if any(detail.get("reason") == "SECURITY_POLICY_VIOLATED" for detail in error.details):
+                return {"currentTier": {"id": "standard-tier"}}  # behind VPC Service Controls only licences work
+            raise
+
+    def _onboarded(self, post: Post, state: Body) -> Body:
+        """The account set up for its default tier; asks every 5 seconds, for 2 minutes, whether that is done."""
+        tiers = [tier for tier in state.get("allowedTiers") or () if isinstance(tier, dict) and tier.get("isDefault")]
+        tier_id = tiers[0].get("id") if tiers else "legacy-tier"
+        # the free tier has a project of its own, and refuses another with "Precondition Failed"
+        operation = post(self.path("onboardUser"), {"tierId": tier_id, **self._account(tier_id != "free-tier")})
+        until = monotonic() + 120
+        while not operation.get("done"):
+            if not operation.get("name") or monotonic() > until:
+                raise errors.TransportTimeout("Code Assist did not finish setting up this account. Try again in a few "
+                                              "minutes.", reason="DEADLINE", retryable=True)
+            retry.pause(5)
+            operation = post("/%s/%s" % (self.api_version, operation["name"]), None)
+        failure = errors.from_event(operation, {})
+        if failure is not None:
+            raise failure
+        return operation.get("response") or {}
+
+    def _account(self, with_project: bool = True) -> Body:
+        """The metadata of loadCodeAssist and onboardUser."""
+        metadata = {"ideType": "IDE_UNSPECIFIED", "platform": "PLATFORM_UNSPECIFIED", "pluginType": "GEMINI"}
+        if not (with_project and self.project):
+            return {"metadata": metadata}
+        return {"cloudaicompanionProject": self.project, "metadata": {**metadata, "duetProject": self.project}}
+
+
+def _node_arch() -> str:
+    """The processor by the name that Node gives it."""
+    machine = os.uname().machine if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "unknown")
+    names = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "i386": "ia32", "i686": "ia32", "x86": "ia32",
+             "armv7l": "arm", "armv6l": "arm"}
+    return names.get(machine.lower(), machine.lower())
+
+
+_PLATFORM = sys.platform if sys.platform == "win32" else re.sub(r"\d+$", "", sys.platform)  # in Node's words
+_ARCH = _node_arch()
+
+
+def _project_id(value: Any) -> Optional[str]:
+    """The id in loadCodeAssist's answer: a text, or an object that has it; never a project number."""
+    value = value.get("id") if isinstance(value, dict) else value
+    return value if isinstance(value, str) and value and not value.isdigit() else None
+
+
+def _ineligible(tiers: Sequence[Body]) -> errors.APIError:
+    """The error for an account that Code Assist does not serve, in Google's words and with the next step."""
+    said = ", ".join(str(tier["reasonMessage"]) for tier in tiers if tier.get("reasonMessage"))
+    code = next((str(tier["reasonCode"]) for tier in tiers if tier.get("reasonCode")), None)
+    link = next((str(tier["validationUrl"]) for tier in tiers if tier.get("validationUrl")), None)
+    if link:
+        step = "Verify the account at %s and try again." % link
+    elif code in ("UNSUPPORTED_LOCATION", "UNKNOWN_LOCATION", "RESTRICTED_AGE", "RESTRICTED_NETWORK"):
+        step = "This account cannot use Code Assist from here."
+    else:
+        step = "Code Assist serves holders of a Standard or Enterprise licence."
+    return errors.PermissionDeniedError("%s %s Everybody can use an API key: %s" % (
+        said or "This account is not eligible for Code Assist.", step, errors.KEYS_PAGE), reason=code)
+
+
+def _quota(bucket: Body) -> Quota:
+    amount = str(bucket.get("remainingAmount"))
+    return Quota(
+        bucket.get("modelId"), bucket.get("remainingFraction"), int(amount) if amount.isdigit() else None,
+        _utc(bucket.get("resetTime")), bucket.get("tokenType"))
+
+
+def _utc(text: Any) -> Optional[datetime.datetime]:
+    """An RFC 3339 time in UTC; None if it is none."""
+    match = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z", str(text))
+    if not match:
+        return None
+    return datetime.datetime.strptime(match.group(1), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)

@@ -1,0 +1,1 @@
+"""An answer as a notebook shows it: plain dicts and Blobs in, pages out."""

@@ -1,0 +1,1 @@
+"""One request: sent, tried again as Google asks, answered as JSON or as events."""

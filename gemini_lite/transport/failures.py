@@ -1,0 +1,83 @@
+"""What a failure below HTTP means, as one of our errors."""
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import time
+import zlib
+from typing import Any, Optional, Sequence
+from urllib.parse import urlsplit
+
+import requests.exceptions
+import urllib3.exceptions
+
+from ..errors import TransportError, TransportTimeout
+
+NETWORK_ERRORS = (
+    requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, zlib.error,
+)
+
+
+def deadline() -> TransportTimeout:
+    """The error for a call whose time is over."""
+    return TransportTimeout("The deadline passed before the answer was there. Allow more seconds with deadline=, or "
+                            "ask for less.", reason="DEADLINE", retryable=True)
+
+
+def host_of(url: Any) -> str:
+    """The host and port in a URL, for a message."""
+    return urlsplit(url).netloc or "the server"
+
+
+def failure_of(error: Exception, url: Any, until: Optional[float]) -> TransportError:
+    """Our error for one of requests, urllib3, http.client or the socket; it keeps the root's text alone."""
+    chain = _chain(error)
+    host, last = host_of(url), next((item for item in reversed(chain) if not isinstance(item, ValueError)), error)
+    root = "%s: %s" % (type(last).__name__, last)
+
+    def any_of(*kinds: Any) -> bool:
+        return any(isinstance(item, kinds) for item in chain)
+
+    ours = isinstance(error, ValueError) and isinstance(error, requests.exceptions.RequestException)
+    if ours and not any_of(urllib3.exceptions.InvalidHeader):  # urllib3's is about a header of the answer
+        # such as requests' InvalidHeader, whose text shows the header's value
+        return TransportError(
+            "The request to %s could not be made (%s): check the base URL, the proxies and the session's headers."
+            % (host, type(error).__name__), reason="INVALID")
+    if type(error) is OSError and error.errno is None:  # requests on a certificate file that is not there
+        return TransportError("The request to %s could not be made: %s" % (host, error), reason="TLS")
+    if until is not None and time.monotonic() >= until:
+        return deadline()
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return TransportTimeout(
+            "No connection to %s in time. Check the network, or allow more with timeout=(connect, read)." % host,
+            reason="CONNECT_TIMEOUT", retryable=True)
+    if any_of(socket.timeout, urllib3.exceptions.ReadTimeoutError):
+        return TransportTimeout("%s was silent for too long. Allow more with timeout=(connect, read)." % host,
+                                reason="READ_TIMEOUT", retryable=True)
+    if any_of(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
+        return TransportError(
+            "The proxy on the way to %s failed (%s). Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY." % (host, root),
+            reason="PROXY", retryable=True)
+    if any_of(ssl.SSLCertVerificationError) or "CertificateError" in [type(item).__name__ for item in chain]:
+        return TransportError(
+            "The certificate of %s could not be verified (%s). If your network signs with its own, set "
+            "REQUESTS_CA_BUNDLE to its PEM file." % (host, root), reason="TLS")
+    if any_of(urllib3.exceptions.DecodeError, requests.exceptions.ContentDecodingError, zlib.error):
+        return TransportError("The answer of %s could not be unpacked (%s)." % (host, root), reason="ENCODING")
+    return TransportError("The connection to %s failed (%s). Check the network and the base URL." % (host, root),
+                          reason="CONNECTION", retryable=True)
+
+
+def _chain(error: BaseException) -> Sequence[BaseException]:
+    """`error` and what caused it, the root last; urllib3 and requests keep causes in ``args`` and ``reason`` too."""
+    chain = [error]
+    while len(chain) < 12:
+        last = chain[-1]
+        inner = [item for item in (getattr(last, "reason", None), *last.args) if isinstance(item, BaseException)]
+        cause = (inner or [last.__cause__ or last.__context__])[0]  # type: ignore[list-item]
+        if cause is None or cause in chain:
+            break
+        chain.append(cause)
+    return chain

@@ -1,0 +1,304 @@
+"""One request: sent, tried again as Google asks, answered as JSON or as events."""
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import os
+import time
+from typing import (
+    Any, Callable, Dict, Generator, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar,
+)
+
+import requests
+import urllib3
+
+from .. import errors
+from ..options import seconds
+from . import retry, sse
+from .body import blocks
+from .failures import NETWORK_ERRORS, deadline, failure_of, host_of
+from .session import GivenSession, OwnSession, Sender
+
+log = logging.getLogger("gemini_lite")
+Result = TypeVar("Result")
+Event = Dict[str, Any]
+
+_decode = json.JSONDecoder().decode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+class Limits(NamedTuple):
+    """The most bytes, unpacked, that are taken in: for one event, one answer, and one error."""
+
+    event: int = 64 << 20
+    body: int = 1 << 30
+    error: int = 1 << 20
+
+
+class Call(NamedTuple):
+    """One call of the API, for every endpoint and try the same."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: Any = None
+    unwrap: Callable[[Event], Event] = lambda event: event
+    method: str = "POST"
+    until: Optional[float] = None  # the time.monotonic by which all must be done
+
+
+class Transport:
+    """Sends calls over one `requests.Session`, from any number of threads.
+
+    `timeout` is (connect, read between bytes) in seconds, `retries` how often a call is made again, `max_wait` the
+    longest wait in seconds that a server may ask for. Our own session is made anew after a fork; a `session` of the
+    user's is used exactly as requests would use it, and never closed.
+    """
+
+    def __init__(
+        self, auth: Any, session: Optional[requests.Session] = None, timeout: Any = (10, 300), retries: int = 4,
+        max_wait: float = 60, limits: Limits = Limits(),
+    ) -> None:
+        if type(retries) is not int or retries < 0:
+            raise ValueError("retries must be a whole number, 0 or more, not %r" % (retries,))
+        self.auth = auth
+        self.timeout = _checked_timeout(timeout)
+        self.retries = retries
+        self.max_wait = seconds(max_wait, "max_wait", zero=True)
+        for name, limit in limits._asdict().items():
+            if type(limit) is not int or limit <= 0:
+                raise ValueError("max_%s_bytes must be a whole number above 0, not %r" % (name, limit))
+        self.limits = limits
+        self._given = session
+        self._senders = {os.getpid(): self._new_sender()}  # a forked child must not use its parent's connections
+
+    def request(self, endpoints: Sequence[str], call: Call) -> Any:
+        """The parsed JSON of a unary answer."""
+        data = _body(call.body)
+
+        def attempt(endpoint: str) -> Any:
+            response = self._send(endpoint, call, data, "gzip")
+            try:
+                return self._json(response, call)
+            finally:
+                response.close()
+
+        return self._run(attempt, endpoints, call)
+
+    def stream(self, endpoints: Sequence[str], call: Call) -> Generator[Event, None, None]:
+        """The events of a streamed answer, parsed; the first has arrived when this returns.
+
+        Until then the call is made again as errors allow; what fails later is raised from the generator.
+        """
+        data = _body(call.body)
+
+        def attempt(endpoint: str) -> Generator[Event, None, None]:
+            events = self._events(self._send(endpoint, call, data, "identity"), call)
+            next(events)
+            return events
+
+        return self._run(attempt, endpoints, call)
+
+    def close(self) -> None:
+        """Close the connections of our own session; a later call opens new ones."""
+        if self._given is None:
+            self._sender().session.close()
+
+    def _run(self, attempt: Callable[[str], Result], endpoints: Sequence[str], call: Call) -> Result:
+        return retry.run(attempt, endpoints, self.retries, self.max_wait, call.until)
+
+    def _send(self, endpoint: str, call: Call, data: Optional[bytes], encoding: str) -> requests.Response:
+        """The open response of one exchange that ended in a 2xx status."""
+        url = endpoint + call.path
+        sender = self._sender()
+        self._authenticate(self.auth.ready, sender, call)
+        response = self._exchange(sender, call, url, data, encoding)
+        if response.status_code == 401 and self._renewed(response, sender, call):
+            response.close()
+            response = self._exchange(sender, call, url, data, encoding)
+        if 200 <= response.status_code < 300:
+            return response
+        with response:
+            raise errors.from_response(response.status_code, response.headers, self._error_body(response, call))
+
+    def _renewed(self, refused: requests.Response, sender: Sender, call: Call) -> bool:
+        try:
+            return bool(self._authenticate(self.auth.renew, sender, call))
+        except BaseException:
+            refused.close()
+            raise
+
+    def _authenticate(self, step: Callable[..., Any], sender: Sender, call: Call) -> Any:
+        """One step of the auth object, which may use the network."""
+        try:
+            return step(sender.session, self._timeout_until(call.until))
+        except NETWORK_ERRORS as error:
+            failure = failure_of(error, getattr(self.auth, "token_uri", ""), call.until)
+        raise failure
+
+    def _exchange(
+        self, sender: Sender, call: Call, url: str, data: Optional[bytes], encoding: str,
+    ) -> requests.Response:
+        timeout = self._timeout_until(call.until)
+        started = time.monotonic()
+        try:
+            headers = {"Accept-Encoding": encoding, **call.headers}
+            response = sender.send(call.method, url, headers, data, self.auth, _in_all(timeout, call.until))
+        except NETWORK_ERRORS as error:
+            failure = failure_of(error, url, call.until)
+        else:
+            log.debug("%s %s: %d after %.3f s", call.method, url, response.status_code, time.monotonic() - started)
+            return response
+        log.debug("%s %s: %s after %.3f s", call.method, url, failure.reason, time.monotonic() - started)
+        raise failure  # out here, so that no context holds the frames and headers of urllib3
+
+    def _json(self, response: requests.Response, call: Call) -> Any:
+        body = b"".join(self._blocks(response, call, self.limits.body))
+        try:
+            answer = _decode(body.decode("utf-8"))
+        except (ValueError, RecursionError):
+            raise _not_json(response, body) from None
+        failure: Optional[errors.GeminiError] = errors.from_event(answer, response.headers)
+        if failure is None and not isinstance(answer, dict):
+            failure = _not_json(response, body)
+        if failure is not None:
+            raise failure
+        return call.unwrap(answer)
+
+    def _events(self, response: requests.Response, call: Call) -> Generator[Any, None, None]:
+        """Yield None once the first event is there (or the end), then the events."""
+        with response:
+            data = sse.events(self._blocks(response, call, self.limits.body), self.limits.event)
+            events = _parsed(data, response, call.unwrap)
+            try:
+                first = next(events, None)
+                if first is None and "text/event-stream" not in response.headers.get("Content-Type", ""):
+                    raise _not_json(response, b"")
+                yield None
+                if first is not None:
+                    yield first
+                    yield from events
+            except sse.EventTooLarge as error:
+                raise errors.TransportError(_too_large(str(error), "event"), reason="TOO_LARGE") from None
+
+    def _blocks(self, response: requests.Response, call: Call, limit: int) -> Iterator[bytes]:
+        """The body as it comes, unpacked; the clock and the size are looked at with each block."""
+        size = 0
+        until = call.until
+        failure: Optional[errors.TransportError] = None
+        try:
+            for block in blocks(response.raw, until):
+                size += len(block)
+                if size > limit:
+                    failure = errors.TransportError(
+                        _too_large("the answer is larger than %d bytes" % limit, "body"), reason="TOO_LARGE")
+                    break
+                if until is not None and time.monotonic() > until:
+                    failure = deadline()
+                    break
+                yield block
+            if not size and failure is None and _ends_with_connection(response):
+                failure = failure_of(http.client.IncompleteRead(b""), response.url, until)
+        except (*NETWORK_ERRORS, ValueError) as error:  # ValueError: http.client, on a chunk of less than no size
+            failure = failure_of(error, response.url, until)
+        if failure is not None:
+            raise failure
+
+    def _error_body(self, response: requests.Response, call: Call) -> bytes:
+        """The beginning of an error's body: what Google said matters more than that the rest was lost."""
+        parts = []
+        try:
+            for block in self._blocks(response, call, self.limits.error):
+                parts.append(block)
+        except errors.TransportError:
+            pass
+        return b"".join(parts)
+
+    def _timeout_until(self, until: Optional[float]) -> Tuple[float, float]:
+        if until is None:
+            return self.timeout
+        left = until - time.monotonic()
+        if left <= 0:
+            raise deadline()
+        return min(self.timeout[0], left), min(self.timeout[1], left)
+
+    def _sender(self) -> Sender:
+        pid = os.getpid()
+        sender = self._senders.get(pid)
+        if sender is None:
+            if self._given is not None:
+                self._given.close()  # closes the child's copies of the connections; the session opens new ones
+            sender = self._senders.setdefault(pid, self._new_sender())  # one for threads that come here together
+        return sender
+
+    def _new_sender(self) -> Sender:
+        return OwnSession() if self._given is None else GivenSession(self._given)
+
+
+def _ends_with_connection(response: requests.Response) -> bool:
+    """Whether only the end of the connection ends the body; if none came, the head may have been cut as well, because
+    http.client takes half a head for a whole one."""
+    return not (response.raw.chunked or response.headers.get("Content-Length") or response.status_code == 204)
+
+
+def _parsed(source: Iterable[bytes], response: requests.Response, unwrap: Callable[[Event], Event]) -> Iterator[Event]:
+    """The JSON object in each event; an error among them is raised."""
+    for data in source:
+        try:
+            event = _decode(data.decode("utf-8"))
+        except (ValueError, RecursionError):
+            if data.strip() == b"[DONE]":
+                continue
+            raise _broken(data) from None
+        if type(event) is not dict or "error" in event:
+            failure = errors.from_event(event, response.headers)
+            if failure is not None:
+                raise failure
+            if type(event) is not dict:
+                raise _broken(data)
+        yield unwrap(event)
+
+
+def _broken(data: bytes) -> errors.GeminiError:
+    if isinstance(data, sse.Unterminated):
+        return errors.IncompleteError("The stream broke off inside an event. Ask again.", reason="CUT", retryable=True)
+    return errors.ParseError("The stream holds an event that is no JSON object: %.200r" % bytes(data[:200]),
+                             reason="NOT_JSON")
+
+
+def _not_json(response: requests.Response, body: bytes) -> errors.ParseError:
+    kind = response.headers.get("Content-Type") or "an answer of unknown type"
+    begins = ": %.200r" % body[:200] if body else ""
+    return errors.ParseError(
+        "%s answered %d with %s where JSON was due%s. Check the base URL and what stands between you and Google."
+        % (host_of(response.url), response.status_code, kind, begins), reason="NOT_JSON")
+
+
+def _body(body: Any) -> Optional[bytes]:
+    if body is None:
+        return None
+    try:
+        return _encode(body).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError("the request holds half a surrogate pair (%r), which is no text: decode your input with "
+                         "errors='replace'" % error.object[error.start]) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise type(error)("the request holds what JSON cannot say: %s" % error) from None
+
+
+def _too_large(what: str, limit: str) -> str:
+    return "The server's data was refused: %s. Allow more with GeminiClient(max_%s_bytes=...)." % (what, limit)
+
+
+def _in_all(timeout: Tuple[float, float], until: Optional[float]) -> Any:
+    """`timeout` for requests; under a deadline connecting and waiting for the head have to share what is left."""
+    if until is None:
+        return timeout
+    return urllib3.Timeout(connect=timeout[0], read=timeout[1], total=max(timeout))
+
+
+def _checked_timeout(timeout: Any) -> Tuple[float, float]:
+    pair = timeout if isinstance(timeout, (tuple, list)) else (timeout, timeout)
+    if len(pair) != 2:
+        raise ValueError("timeout is (connect, read) in seconds, or one number for both, not %r" % (timeout,))
+    return seconds(pair[0], "timeout"), seconds(pair[1], "timeout")
