@@ -229,7 +229,7 @@ class Chat:
             yield
 
     def __repr__(self) -> str:
-        return "<%s: %d turns>" % (type(self).__name__, len(getattr(self, "_history", ())))  # none while it is made
+        return f"<{type(self).__name__}: {len(getattr(self, '_history', ()))} turns>"  # none while it is made
 
     def __reduce__(self) -> str:
         raise TypeError("a conversation holds a live client and cannot be pickled: keep its history (JSON data) and "

@@ -42,7 +42,7 @@ class GeminiClient(Chat):
     ) -> None:
         api_key = hidden(api_key)
         if options is not None and not isinstance(options, GeminiOptions):
-            raise TypeError("options must be GeminiOptions(...), not %s" % type(options).__name__)
+            raise TypeError(f"options must be GeminiOptions(...), not {type(options).__name__}")
         backend = _chosen(api_key, credentials_path, backend)
         limits = Limits(max_event_bytes, max_body_bytes, max_error_bytes)
         self._transport = Transport(backend.auth, session, timeout, retries, max_wait, limits)
@@ -82,7 +82,7 @@ class GeminiClient(Chat):
         options, until = self._settings(overrides)
         answer = self._route.request("countTokens", contents.turns(prompt), options, "", until)
         if type(answer.get("totalTokens")) is not int:
-            raise ParseError("The answer holds no token count: %.200r" % answer, reason="NO_COUNT")
+            raise ParseError(f"The answer holds no token count: {answer!r:.200}", reason="NO_COUNT")
         return answer["totalTokens"]  # type: ignore[no-any-return]
 
     def models(self) -> List[Dict[str, Any]]:
@@ -171,7 +171,7 @@ def _chosen(api_key: Optional[Secret], credentials_path: Any, backend: Any) -> A
     given = {"api_key": api_key, "credentials_path": credentials_path, "backend": backend}
     named = [name for name, value in given.items() if value is not None]
     if len(named) > 1:
-        raise ValueError("%s exclude each other: give one of them" % " and ".join(named))
+        raise ValueError(f"{' and '.join(named)} exclude each other: give one of them")
     if backend is not None:
         return backend
     if credentials_path is not None or api_key is None and os.environ.get("GOOGLE_GENAI_USE_GCA") == "true":

@@ -4,14 +4,13 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from . import media
+from . import media, schema
 from .options import GeminiOptions
-from . import schema
 
 Part = Dict[str, Any]
 Content = Dict[str, Any]
 Request = Dict[str, Any]
-Spoken = Callable[[str], str]
+DisplayName = Callable[[str], str]
 
 _BYTES = (bytes, bytearray, memoryview)
 _FORMS = ("a string, a part dict, (bytes, MIME type), a pathlib path, a picture, or a list of these; "
@@ -89,7 +88,7 @@ def turns(prompt: Any) -> List[Content]:
     """
     items = list(prompt) if isinstance(prompt, list) else [prompt]
     if not items:
-        raise ValueError("the prompt is empty: give %s" % _FORMS)
+        raise ValueError(f"the prompt is empty: give {_FORMS}")
     whole = [index for index, item in enumerate(items) if _is_content(item)]
     if not whole:
         return [{"role": "user", "parts": [_part(item) for item in items]}]
@@ -97,7 +96,7 @@ def turns(prompt: Any) -> List[Content]:
         odd = next(index for index in range(len(items)) if index not in whole)
         raise ValueError("the prompt mixes content dicts with other items (entry %d is %s): make entry %d a content "
                          "dict too, or give parts only" % (odd, type(items[odd]).__name__, odd))
-    return [content(item, "entry %d of the prompt" % index) for index, item in enumerate(items)]
+    return [content(item, f"entry {int(index)} of the prompt") for index, item in enumerate(items)]
 
 
 def content(value: Any, where: str) -> Content:
@@ -108,16 +107,16 @@ def content(value: Any, where: str) -> Content:
     if role not in ("user", "model"):
         openai = role in ("assistant", "system", "developer", "tool", "function")
         hint = "; for OpenAI's messages see gemini_lite.openai_compat" if openai else ""
-        raise ValueError("%s has the role %r; the roles are 'user' and 'model'%s" % (where, role, hint))
+        raise ValueError(f"{where} has the role {role!r}; the roles are 'user' and 'model'{hint}")
     if not isinstance(parts, list) or not parts or not all(isinstance(part, Mapping) and part for part in parts):
         raise ValueError("%s has no parts; write {'role': %r, 'parts': [{'text': '...'}]}" % (where, role))
     for part in parts:
         for key in ("functionCall", "functionResponse"):
             if key in part and not (isinstance(part[key], Mapping) and isinstance(part[key].get("name"), str)):
-                raise ValueError("%s holds a %s without a name: %.200r" % (where, key, part[key]))
+                raise ValueError(f"{where} holds a {key} without a name: {part[key]!r:.200}")
     kept = sendable(parts)
     if not kept:
-        raise ValueError("%s holds nothing but thoughts or empty text: leave it out, with its neighbour" % where)
+        raise ValueError(f"{where} holds nothing but thoughts or empty text: leave it out, with its neighbour")
     return {**copied(value), "role": role, "parts": kept}
 
 
@@ -130,8 +129,8 @@ def sendable(parts: List[Part]) -> List[Part]:
 def history(value: Any) -> List[Content]:
     """A conversation's past, checked and copied: user and model in turn, a user's first, a model's last."""
     if not isinstance(value, (list, tuple)):
-        raise TypeError("a history is a list of content dicts, not %s" % type(value).__name__)
-    checked = [content(item, "entry %d of the history" % index) for index, item in enumerate(value)]
+        raise TypeError(f"a history is a list of content dicts, not {type(value).__name__}")
+    checked = [content(item, f"entry {int(index)} of the history") for index, item in enumerate(value)]
     _check_order(checked, "the history", None, str)
     if len(checked) % 2:
         raise ValueError("entry %d of the history, its last, is a user's turn that nobody answered: leave it out and "
@@ -139,35 +138,35 @@ def history(value: Any) -> List[Content]:
     return checked
 
 
-def check_next(past: List[Content], new: List[Content], spoken: Spoken = str) -> None:
+def check_next(past: List[Content], new: List[Content], display_name: DisplayName = str) -> None:
     """Raise ValueError unless `new` turns may follow `past` ones: alternating, the user's last, all calls answered.
 
-    `spoken` gives the name that a message uses for a tool whose name on the wire is another.
+    `display_name` gives the name that a message uses for a tool whose name on the wire is another.
     """
-    _check_order(new, "the prompt", past[-1] if past else None, spoken)
+    _check_order(new, "the prompt", past[-1] if past else None, display_name)
     if new[-1]["role"] != "user":
-        raise ValueError("entry %d of the prompt, its last, is the model's: a prompt ends with 'user'" % (len(new) - 1))
+        raise ValueError(f"entry {int(len(new) - 1)} of the prompt, its last, is the model's: a prompt ends with 'user'")
 
 
-def _check_order(contents: List[Content], what: str, before: Optional[Content], spoken: Spoken) -> None:
+def _check_order(contents: List[Content], what: str, before: Optional[Content], display_name: DisplayName) -> None:
     for index, item in enumerate(contents):
         due = ("user", "model")[index % 2]
         if item["role"] != due:
             raise ValueError("entry %d of %s has the role %r where %r is due: a conversation starts with 'user' and "
                              "alternates" % (index, what, item["role"], due))
         if due == "user":
-            _check_answers(owed([before] if before else []), item["parts"], "entry %d of %s" % (index, what), spoken)
+            _check_answers(owed([before] if before else []), item["parts"], f"entry {int(index)} of {what}", display_name)
         before = item
 
 
-def _check_answers(due: List[Part], parts: List[Part], where: str, spoken: Spoken) -> None:
+def _check_answers(due: List[Part], parts: List[Part], where: str, display_name: DisplayName) -> None:
     """Raise ValueError unless the parts of a user's turn answer the calls that are due, and those alone."""
     given = [part["functionResponse"] for part in parts if part.get("functionResponse")]
     if due and len(given) < len(parts):
         raise ValueError("the model waits for the results of its calls, and %s holds something else: answer with "
-                         "send_tool_results first; owed: %s" % (where, _listed(due, spoken)))
+                         "send_tool_results first; owed: %s" % (where, _listed(due, display_name)))
     if given or due:
-        answers(due, [(item.get("name"), item.get("response"), item.get("id")) for item in given], spoken)
+        answers(due, [(item.get("name"), item.get("response"), item.get("id")) for item in given], display_name)
 
 
 def calls(parts: List[Part]) -> List[Part]:
@@ -180,7 +179,7 @@ def owed(past: List[Content]) -> List[Part]:
     return calls(past[-1]["parts"]) if past and past[-1]["role"] == "model" else []
 
 
-def answers(due: List[Part], results: Sequence[Tuple[Any, ...]], spoken: Spoken = str) -> Content:
+def answers(due: List[Part], results: Sequence[Tuple[Any, ...]], display_name: DisplayName = str) -> Content:
     """The user's turn that answers the calls `due`, in their order, with `results`: (name, response dict[, id]).
 
     A result without an id answers the first call of its name that is left. ValueError says what is still owed.
@@ -193,20 +192,20 @@ def answers(due: List[Part], results: Sequence[Tuple[Any, ...]], spoken: Spoken 
         if place is None:
             left = [call for index, call in enumerate(due) if index not in found]
             raise ValueError("no call of %s waits for a result; owed: %s" % (
-                _listed([{"name": name, "id": id}], spoken), _listed(left, spoken) or "none"))
+                _listed([{"name": name, "id": id}], display_name), _listed(left, display_name) or "none"))
         found[place] = response
     if len(found) < len(due):
         left = [call for index, call in enumerate(due) if index not in found]
-        raise ValueError("all calls of a turn are answered together; still owed: %s" % _listed(left, spoken))
+        raise ValueError(f"all calls of a turn are answered together; still owed: {_listed(left, display_name)}")
     parts = [{"functionResponse": {
         **({"id": call["id"]} if call.get("id") else {}), "name": call.get("name"), "response": found[index]}}
         for index, call in enumerate(due)]
     return {"role": "user", "parts": parts}
 
 
-def _listed(due: List[Part], spoken: Spoken) -> str:
-    ids = [" (id %s)" % call["id"] if call.get("id") else "" for call in due]
-    return ", ".join(spoken(str(call.get("name"))) + id for call, id in zip(due, ids))
+def _listed(due: List[Part], display_name: DisplayName) -> str:
+    ids = [f" (id {call['id']})" if call.get("id") else "" for call in due]
+    return ", ".join(display_name(str(call.get("name"))) + id for call, id in zip(due, ids))
 
 
 def _is_content(item: Any) -> bool:
@@ -225,7 +224,7 @@ def copied(value: Any) -> Any:
 def _part(item: Any) -> Part:
     if isinstance(item, str):
         if not item:
-            raise ValueError("the prompt is empty: give %s" % _FORMS)
+            raise ValueError(f"the prompt is empty: give {_FORMS}")
         return {"text": item}
     if isinstance(item, Mapping) and item:
         return copied(item)  # type: ignore[no-any-return]
@@ -237,5 +236,5 @@ def _part(item: Any) -> Part:
         return media.from_path(item)
     part = media.from_object(item)
     if part is None:
-        raise TypeError("a prompt cannot hold %s: give %s" % (type(item).__name__, _FORMS))
+        raise TypeError(f"a prompt cannot hold {type(item).__name__}: give {_FORMS}")
     return part

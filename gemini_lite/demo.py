@@ -19,7 +19,7 @@ import zlib
 from typing import Any, List
 
 from . import media
-from .json_data import a_dict, dicts
+from .json_data import dict_or_empty, list_of_dicts
 from .testing.server import FakeGemini, Reply, Request, call
 
 DELAY = 0.02  # seconds between two words
@@ -42,18 +42,18 @@ def demo() -> FakeGemini:
 
 def reply(request: Request) -> Reply:
     """An answer in the form that the request asks for."""
-    asked = request.body if not request.code_assist else a_dict(request.body.get("request"))
-    config = a_dict(asked.get("generationConfig"))
-    last = dicts(a_dict(dicts(asked.get("contents"))[-1]).get("parts"))
+    asked = request.body if not request.code_assist else dict_or_empty(request.body.get("request"))
+    config = dict_or_empty(asked.get("generationConfig"))
+    last = list_of_dicts(dict_or_empty(list_of_dicts(asked.get("contents"))[-1]).get("parts"))
     results = [part["functionResponse"] for part in last if "functionResponse" in part]
-    functions = [function for tool in dicts(asked.get("tools"))
-                 for function in dicts(tool.get("functionDeclarations"))]
+    functions = [function for tool in list_of_dicts(asked.get("tools"))
+                 for function in list_of_dicts(tool.get("functionDeclarations"))]
     schema = config.get("responseJsonSchema")
     items: List[Any] = []
-    if a_dict(config.get("thinkingConfig")).get("includeThoughts"):
+    if dict_or_empty(config.get("thinkingConfig")).get("includeThoughts"):
         items.append({"text": "A thought would stand here. ", "thought": True})
     if results:
-        items += _words("".join("%s gave me %s. " % (result["name"], json.dumps(result["response"]))
+        items += _words("".join(f"{result['name']} gave me {json.dumps(result['response'])}. "
                                 for result in results))
     elif functions:
         items.append(call(functions[0]["name"], sample(functions[0].get("parametersJsonSchema") or {})))
@@ -74,15 +74,15 @@ def sample(schema: Any, root: Any = None, depth: int = 0) -> Any:
 
     A reference is to a type that holds itself: below the second, lists are empty, or it would have no end.
     """
-    schema, root = a_dict(schema), a_dict(root if root is not None else schema)
+    schema, root = dict_or_empty(schema), dict_or_empty(root if root is not None else schema)
     for word in ("const", "default"):
         if word in schema:
             return schema[word]
     if "$ref" in schema:
         name = str(schema["$ref"]).rpartition("/")[2]
-        return sample(a_dict(root.get("$defs")).get(name), root, depth + 1)
+        return sample(dict_or_empty(root.get("$defs")).get(name), root, depth + 1)
     for word in ("anyOf", "oneOf", "allOf"):
-        choices = dicts(schema.get(word))
+        choices = list_of_dicts(schema.get(word))
         if choices:
             null = {"type": "null"}
             return None if depth > 1 and null in choices else sample(choices[0], root, depth)
@@ -92,10 +92,10 @@ def sample(schema: Any, root: Any = None, depth: int = 0) -> Any:
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         wanted = schema.get("required", ())
-        properties = a_dict(schema.get("properties"))
+        properties = dict_or_empty(schema.get("properties"))
         return {name: sample(inner, root, depth) for name, inner in properties.items() if name in wanted}
     if kind == "array":
-        return [sample(item, root, depth) for item in dicts(schema.get("prefixItems"))] \
+        return [sample(item, root, depth) for item in list_of_dicts(schema.get("prefixItems"))] \
             or [sample(schema.get("items"), root, depth) for _ in range(max(depth < 2, schema.get("minItems", 0)))]
     number = schema.get("minimum", 1)
     return {"integer": number, "number": number, "boolean": True, "null": None}.get(kind, "demo")
@@ -139,7 +139,7 @@ def main(command: List[str]) -> int:
         try:
             running.append(subprocess.Popen(command, env=environment))
         except OSError as error:
-            print("demo: %s cannot be run: %s" % (command[0], error.strerror), file=sys.stderr)
+            print(f"demo: {command[0]} cannot be run: {error.strerror}", file=sys.stderr)
             return 127
         code = running[0].wait()
         return code if code >= 0 else 128 - code
@@ -150,7 +150,7 @@ def _words(text: str) -> List[str]:
 
 
 def _shortened(words: str) -> str:
-    return words if len(words) <= 200 else words[:200] + "..."
+    return words if len(words) <= 200 else f"{words[:200]}..."
 
 
 if __name__ == "__main__":

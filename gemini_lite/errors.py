@@ -8,7 +8,7 @@ import re
 import time
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
-from .json_data import dicts, string
+from .json_data import list_of_dicts, str_or_none
 
 Detail = Dict[str, Any]
 
@@ -137,7 +137,7 @@ _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e
 _SPAN = r"(?:\d+(?:\.\d+)?(?:ms|us|µs|ns|d|h|m|s))+"
 _DURATION = re.compile(_SPAN)
 _DURATION_STEP = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
-_MESSAGE_DELAY = re.compile(r"(?:retry|try again|reset) (?:in|after) (%s)(?!\w)" % _SPAN, re.IGNORECASE)
+_MESSAGE_DELAY = re.compile(rf"(?:retry|try again|reset) (?:in|after) ({_SPAN})(?!\w)", re.IGNORECASE)
 _LIMIT_ZERO = re.compile(r"limit:\s*0(?![\d.]*\d)")
 _CAPACITY_WORDS = re.compile("exhausted your capacity|capacity exceeded|MODEL_CAPACITY_EXHAUSTED", re.IGNORECASE)
 _HTML_TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
@@ -152,13 +152,13 @@ def parse_duration(value: object) -> Optional[float]:
 
 def from_response(code: int, headers: Mapping[str, str], body: bytes) -> APIError:
     """The error for an HTTP answer that is not a success; `body` may be JSON of any shape, HTML or empty."""
-    return _Said(_error_object(_loads(body)) or {}, code, headers, body).error()
+    return _ErrorReader(_error_object(_loads(body)) or {}, code, headers, body).error()
 
 
 def from_event(event: object, headers: Mapping[str, str]) -> Optional[APIError]:
     """The error inside an answer of status 200, or None if `event` (parsed JSON) carries none."""
     found = _error_object(event)
-    return None if found is None else _Said(found, None, headers, b"").error()
+    return None if found is None else _ErrorReader(found, None, headers, b"").error()
 
 
 def _loads(text: object) -> Any:
@@ -183,27 +183,27 @@ def _error_object(value: Any) -> Optional[Detail]:
     return found
 
 
-class _Said:
+class _ErrorReader:
     """What one error object says, read without trusting its shape."""
 
     def __init__(self, error: Detail, code: Optional[int], headers: Mapping[str, str], body: bytes) -> None:
         own = error.get("code")
         self.headers = headers
-        self.status = string(error.get("status"))
+        self.status = str_or_none(error.get("status"))
         self.code = code or (own if type(own) is int else _CODES.get(self.status or "", 500))
-        self.details = dicts(error.get("details"))
+        self.details = list_of_dicts(error.get("details"))
         info = self.detail("ErrorInfo")
-        self.reason = string(info.get("reason"))
-        self.from_google = ("." + str(info.get("domain"))).endswith(".googleapis.com")
+        self.reason = str_or_none(info.get("reason"))
+        self.from_google = f".{info.get('domain')!s}".endswith(".googleapis.com")
         metadata = info.get("metadata")
         self.metadata: Detail = metadata if self.from_google and isinstance(metadata, dict) else {}
-        self.message = (string(error.get("message")) or "").strip() or _describe(self.code, body)
-        violations = dicts(self.detail("QuotaFailure").get("violations"))
+        self.message = (str_or_none(error.get("message")) or "").strip() or _describe(self.code, body)
+        violations = list_of_dicts(self.detail("QuotaFailure").get("violations"))
         quotas = [item.get("quotaId") for item in violations] + [self.metadata.get("quota_limit")]
         self.quotas = " ".join(map(str, quotas))
 
     def detail(self, kind: str) -> Detail:
-        return next((item for item in self.details if str(item.get("@type")).endswith("." + kind)), {})
+        return next((item for item in self.details if str(item.get("@type")).endswith(f".{kind}")), {})
 
     def error(self) -> APIError:
         terminal = self.terminal()
@@ -255,32 +255,32 @@ class _Said:
 
     def link(self) -> str:
         """" at https://...", where Google gives the page to go to."""
-        pages = [item.get("url") for item in dicts(self.detail("Help").get("links"))]
+        pages = [item.get("url") for item in list_of_dicts(self.detail("Help").get("links"))]
         pages += [self.metadata.get(name) for name in _LINKS]
-        return next((" at %s" % page for page in pages if string(page)), "")
+        return next((f" at {page}" for page in pages if str_or_none(page)), "")
 
     def next_step(self, terminal: bool) -> str:
         """One sentence, with its leading space, that says what the reader can do; empty if the server said it all."""
-        everything = "%s %s %s" % (self.reason, self.status, self.message)
+        everything = f"{self.reason} {self.status} {self.message}"
         for code, words, step in _NEXT_STEPS:
             if code in (None, self.code) and words in everything:
-                return " " + step.replace("{link}", self.link())
+                return f" {step.replace('{link}', self.link())}"
         if 300 <= self.code < 400:
             return " Redirects are not followed, so that nobody else gets your key: check the base URL."
         if terminal:
-            return " This quota comes back later or with another plan: see %s" % LIMITS_PAGE
+            return f" This quota comes back later or with another plan: see {LIMITS_PAGE}"
         return ""
 
 
-_USE_A_KEY = "an API key works for everybody: %s" % KEYS_PAGE
+_USE_A_KEY = f"an API key works for everybody: {KEYS_PAGE}"
 _NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row whose code and words fit; {link} if given
     (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED",
      "If you sent an API key: Google refuses old unrestricted keys with this misleading text. No OAuth token is "
      "needed; make a new key at %s" % KEYS_PAGE),
-    (None, "API_KEY_INVALID", "Check the key, or make a new one at %s" % KEYS_PAGE),
-    (403, "reported as leaked", "Revoke that key and make a new one at %s" % KEYS_PAGE),
+    (None, "API_KEY_INVALID", f"Check the key, or make a new one at {KEYS_PAGE}"),
+    (403, "reported as leaked", f"Revoke that key and make a new one at {KEYS_PAGE}"),
     (403, "SERVICE_DISABLED", "Switch the API on for that project{link}, and check that the project is yours."),
-    (None, "UNSUPPORTED_CLIENT", "Code Assist serves licence holders only; " + _USE_A_KEY),
+    (None, "UNSUPPORTED_CLIENT", f"Code Assist serves licence holders only; {_USE_A_KEY}"),
     (None, "TOS_VIOLATION", "Google suspended this account's use of Code Assist. Stop here; you can appeal{link}. "
                             "Instead, " + _USE_A_KEY),
     (None, "VALIDATION_REQUIRED", "Verify your account{link} and try again."),
@@ -303,18 +303,18 @@ def _describe(code: int, body: bytes) -> str:
     """A sentence for an error without one of its own."""
     text = body[:4000].decode("utf-8", "replace").strip()
     if not text:
-        return "The server answered with status %d and no explanation." % code
+        return f"The server answered with status {int(code)} and no explanation."
     if text.startswith("<"):
         title = _HTML_TITLE.search(text)
-        named = " titled %r" % title.group(1).strip().replace("&amp;", "&") if title else ""
-        return "Something between you and Google answered with status %d and an HTML page%s." % (code, named)
-    return "The server answered with status %d: %s" % (code, text[:300])
+        named = f" titled {title.group(1).strip().replace('&amp;', '&')!r}" if title else ""
+        return f"Something between you and Google answered with status {int(code)} and an HTML page{named}."
+    return f"The server answered with status {int(code)}: {text[:300]}"
 
 
 def _proto_duration(value: object) -> Optional[float]:
     if isinstance(value, dict):  # protobuf's other JSON form
         seconds, nanos = value.get("seconds", 0), value.get("nanos", 0)
-        value = "%ss" % seconds if not nanos else "%s.%09ds" % (seconds, nanos) if type(nanos) is int else None
+        value = f"{seconds}s" if not nanos else f"{seconds}.{int(nanos):09}s" if type(nanos) is int else None
     return parse_duration(value)
 
 

@@ -8,7 +8,7 @@ from typing import Union
 
 def write(path: Union[str, "os.PathLike[str]"], data: bytes, mode: int = 0o666) -> None:
     """Put `data` at `path`, with `mode` less the umask; until that is done, the old file stays."""
-    temporary = "%s.%s.part" % (os.fspath(path), os.urandom(4).hex())
+    temporary = f"{os.fspath(path)}.{os.urandom(4).hex()}.part"
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)

@@ -1,29 +1,31 @@
-"""JSON data read without trusting its shape: what is not of the kind reads as nothing."""
+"""The API's JSON data, read without trusting its shape: a value of another kind than expected reads as absent."""
 from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
+JSON = Dict[str, Any]  # a JSON object as the API documents it
 
-def a_dict(value: Any) -> Dict[str, Any]:
+
+def dict_or_empty(value: object) -> JSON:
     """`value` if it is a dict, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def dicts(value: Any) -> List[Dict[str, Any]]:
-    """The dicts in a list."""
+def list_of_dicts(value: object) -> List[JSON]:
+    """The dicts among the items of `value`, if it is a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def string(value: Any) -> Optional[str]:
+def str_or_none(value: object) -> Optional[str]:
     """`value` if it is a string."""
     return value if isinstance(value, str) else None
 
 
-def count(value: Any) -> Optional[int]:
-    """`value` if it is a whole number."""
+def int_or_none(value: object) -> Optional[int]:
+    """`value` if it is an int and no bool."""
     return value if type(value) is int else None
 
 
-def has_text(part: Dict[str, Any]) -> bool:
+def has_text(part: JSON) -> bool:
     """Whether a part has text."""
     return isinstance(part.get("text"), str)

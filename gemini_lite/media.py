@@ -40,7 +40,7 @@ def from_bytes(data: Data, mime_type: Optional[str] = None) -> Part:
         if mime_type is None:
             raise ValueError("the first bytes tell no MIME type: write (data, 'type/subtype')")
     if not isinstance(mime_type, str) or "/" not in mime_type:
-        raise ValueError("%r is no MIME type: write (data, 'image/png')" % (mime_type,))
+        raise ValueError(f"{mime_type!r} is no MIME type: write (data, 'image/png')")
     return {"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode("ascii")}}
 
 
@@ -50,7 +50,7 @@ def from_path(path: Union[str, "os.PathLike[str]"], mime_type: Optional[str] = N
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        raise ValueError("cannot read %s: %s" % (os.fspath(path), error.strerror)) from error
+        raise ValueError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
     mime_type = mime_type or mimetypes.guess_type(os.fspath(path))[0] or _told_by(data[:16])
     if mime_type is None:
         raise ValueError("neither the name nor the first bytes of %s tell a MIME type: write "
@@ -61,7 +61,7 @@ def from_path(path: Union[str, "os.PathLike[str]"], mime_type: Optional[str] = N
 def from_uri(uri: str, mime_type: Optional[str] = None) -> Part:
     """A ``fileData`` part: a file that Google can reach, such as one of its Files API, or a YouTube link."""
     if urlsplit(uri).scheme not in ("https", "http", "gs"):
-        raise ValueError("%r is no URI of a file; for one on this machine use a pathlib path" % uri)
+        raise ValueError(f"{uri!r} is no URI of a file; for one on this machine use a pathlib path")
     mime_type = mime_type or mimetypes.guess_type(urlsplit(uri).path)[0]
     return {"fileData": {"fileUri": uri, **({"mimeType": mime_type} if mime_type else {})}}
 
@@ -75,7 +75,7 @@ def from_object(item: Any) -> Optional[Part]:
     if callable(getattr(item, "save", None)) and hasattr(item, "getbands"):
         kind = item.format if item.format in ("PNG", "JPEG", "WEBP") else "PNG"
         item.save(buffer, format=kind)
-        return from_bytes(buffer.getvalue(), "image/" + kind.lower())
+        return from_bytes(buffer.getvalue(), f"image/{kind.lower()}")
     return None
 
 
@@ -95,7 +95,7 @@ class Blob(NamedTuple):
         return _PCM.match(self.mime_type) is not None
 
     def __repr__(self) -> str:
-        return "Blob(%r, %d bytes)" % (self.mime_type, len(self.data))
+        return f"Blob({self.mime_type!r}, {len(self.data)} bytes)"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Dict[str, str]:
         """What a notebook shows: the picture, or a player."""
@@ -106,7 +106,7 @@ class Blob(NamedTuple):
         data = base64.b64encode(self._playable()).decode("ascii")
         if kind in ("image/png", "image/jpeg"):  # the two that every front end and nbconvert take
             return {kind: data, "text/plain": repr(self)}
-        return {"text/html": element % ("data:%s;base64,%s" % (kind, data)), "text/plain": repr(self)}
+        return {"text/html": element % (f"data:{kind};base64,{data}"), "text/plain": repr(self)}
 
     def _playable(self) -> bytes:
         if not self.raw:

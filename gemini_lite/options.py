@@ -59,11 +59,11 @@ class GeminiOptions:
         for name, (types, words) in _TYPES.items():
             value = getattr(self, name)
             if value is not None and (not isinstance(value, types) or isinstance(value, bool) and types is not bool):
-                raise TypeError("%s must be %s, not %s" % (name, words, type(value).__name__))
+                raise TypeError(f"{name} must be {words}, not {type(value).__name__}")
         if self.model is not None and not self.model.strip():
             raise ValueError("model is empty; write a name such as 'gemini-flash-latest', or None for the default")
         if self.max_tool_rounds is None or self.max_tool_rounds < 0:
-            raise ValueError("max_tool_rounds is 0 or more, not %r" % (self.max_tool_rounds,))
+            raise ValueError(f"max_tool_rounds is 0 or more, not {self.max_tool_rounds!r}")
         if self.tool_choice is not None and self.tool_config is not None:
             raise ValueError("tool_choice and tool_config exclude each other: tool_choice is the short form")
 
@@ -71,7 +71,7 @@ class GeminiOptions:
         """A copy with `changes`; an unknown name is a TypeError."""
         unknown = [name for name in changes if name not in _NAMES]
         if unknown:
-            raise TypeError("unknown option %r; the options are: %s" % (unknown[0], ", ".join(_NAMES)))
+            raise TypeError(f"unknown option {unknown[0]!r}; the options are: {', '.join(_NAMES)}")
         if not changes:
             return self
         copy = object.__new__(type(self))  # dataclasses.replace takes twice as long, on every call with an override
@@ -115,7 +115,7 @@ _TYPES: Dict[str, Any] = {
 def seconds(value: Any, name: str, zero: bool = False) -> float:
     """`value` as seconds, more than 0 (or 0, with `zero`) and finite; or the error that says what to write."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError("%s is a number of seconds, not %r" % (name, value))
+        raise TypeError(f"{name} is a number of seconds, not {value!r}")
     if not (0 < value < float("inf") or zero and value == 0):
-        raise ValueError("%s must be more than 0 seconds and finite, not %r" % (name, value))
+        raise ValueError(f"{name} must be more than 0 seconds and finite, not {value!r}")
     return float(value)

@@ -4,11 +4,10 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import media
+from . import media, schema
 from .display import notebook
 from .errors import BlockedError, IncompleteError, ParseError
-from .json_data import a_dict, count, dicts, has_text, string
-from . import schema
+from .json_data import dict_or_empty, has_text, int_or_none, list_of_dicts, str_or_none
 from .tools import FunctionCall, FunctionResult
 
 _BLOCKING = frozenset(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"))
@@ -25,32 +24,32 @@ class UsageMetadata:
 
     @property
     def prompt_token_count(self) -> Optional[int]:
-        return count(self.data.get("promptTokenCount"))
+        return int_or_none(self.data.get("promptTokenCount"))
 
     @property
     def cached_content_token_count(self) -> Optional[int]:
         """The part of the prompt that came from a cache."""
-        return count(self.data.get("cachedContentTokenCount"))
+        return int_or_none(self.data.get("cachedContentTokenCount"))
 
     @property
     def candidates_token_count(self) -> Optional[int]:
         """The answer, without the thoughts."""
-        return count(self.data.get("candidatesTokenCount"))
+        return int_or_none(self.data.get("candidatesTokenCount"))
 
     @property
     def thoughts_token_count(self) -> Optional[int]:
-        return count(self.data.get("thoughtsTokenCount"))
+        return int_or_none(self.data.get("thoughtsTokenCount"))
 
     @property
     def tool_use_prompt_token_count(self) -> Optional[int]:
-        return count(self.data.get("toolUsePromptTokenCount"))
+        return int_or_none(self.data.get("toolUsePromptTokenCount"))
 
     @property
     def total_token_count(self) -> Optional[int]:
-        return count(self.data.get("totalTokenCount"))
+        return int_or_none(self.data.get("totalTokenCount"))
 
     def __repr__(self) -> str:
-        return "UsageMetadata(%r)" % (self.data,)
+        return f"UsageMetadata({self.data!r})"
 
 
 Reading = Tuple[Any, Mapping[str, str]]  # the response_schema, and the user's names of tools by those on the wire
@@ -87,16 +86,16 @@ class GenerateContentResponse:
 
     @property
     def candidates(self) -> List[Dict[str, Any]]:
-        return dicts(a_dict(self.data).get("candidates"))
+        return list_of_dicts(dict_or_empty(self.data).get("candidates"))
 
     @property
     def content(self) -> Dict[str, Any]:
         """The content dict of the answer, ``{}`` if there is none."""
-        return a_dict(_first(self.data).get("content"))
+        return dict_or_empty(_first(self.data).get("content"))
 
     @property
     def parts(self) -> List[Dict[str, Any]]:
-        return dicts(self.content.get("parts"))
+        return list_of_dicts(self.content.get("parts"))
 
     @property
     def text(self) -> str:
@@ -111,9 +110,9 @@ class GenerateContentResponse:
     @property
     def function_calls(self) -> List[FunctionCall]:
         names = self._reading[1]
-        found = [a_dict(part.get("functionCall")) for part in self.parts]
-        named = [(string(call.get("name")) or "", call) for call in found if call]
-        return [FunctionCall(names.get(name, name), a_dict(call.get("args")), string(call.get("id")))
+        found = [dict_or_empty(part.get("functionCall")) for part in self.parts]
+        named = [(str_or_none(call.get("name")) or "", call) for call in found if call]
+        return [FunctionCall(names.get(name, name), dict_or_empty(call.get("args")), str_or_none(call.get("id")))
                 for name, call in named]
 
     @property
@@ -127,9 +126,9 @@ class GenerateContentResponse:
             value = json.loads(text)
             return value if hint is None else schema.from_json(value, hint)
         except (ValueError, ParseError) as error:
-            cut = " (the answer was cut: %s)" % self.finish_reason if self.finish_reason not in (None, "STOP") else ""
+            cut = f" (the answer was cut: {self.finish_reason})" if self.finish_reason not in (None, "STOP") else ""
             reason = "NOT_JSON" if isinstance(error, ValueError) else "MISMATCH"
-            raise ParseError("The answer does not fit its schema%s: %s. The answer: %.500s" % (cut, error, text),
+            raise ParseError(f"The answer does not fit its schema{cut}: {error}. The answer: {text:>.500}",
                              reason=reason, response=self) from None
 
     @property
@@ -138,7 +137,7 @@ class GenerateContentResponse:
 
         Pieces of raw PCM that follow each other, as a stream brings them, are one.
         """
-        found = [media.blob(a_dict(part.get("inlineData"))) for part in self.parts]
+        found = [media.blob(dict_or_empty(part.get("inlineData"))) for part in self.parts]
         return media.joined(file for file in found if file is not None)
 
     @property
@@ -154,34 +153,34 @@ class GenerateContentResponse:
     def code(self) -> List[Dict[str, Any]]:
         """The code that the model ran and what came of it, in order: the API's ``executableCode`` and
         ``codeExecutionResult`` dicts."""
-        found = [a_dict(part.get("executableCode") or part.get("codeExecutionResult")) for part in self.parts]
+        found = [dict_or_empty(part.get("executableCode") or part.get("codeExecutionResult")) for part in self.parts]
         return [item for item in found if item]
 
     @property
     def citations(self) -> List[Citation]:
         """The sources that grounding gives for pieces of the text; one for each piece and source."""
-        return _citations(a_dict(_first(self.data).get("groundingMetadata")))
+        return _citations(dict_or_empty(_first(self.data).get("groundingMetadata")))
 
     @property
     def finish_reason(self) -> Optional[str]:
-        return string(_first(self.data).get("finishReason"))
+        return str_or_none(_first(self.data).get("finishReason"))
 
     @property
     def block_reason(self) -> Optional[str]:
         """Why the prompt was blocked, if it was."""
-        return string(a_dict(a_dict(self.data).get("promptFeedback")).get("blockReason"))
+        return str_or_none(dict_or_empty(dict_or_empty(self.data).get("promptFeedback")).get("blockReason"))
 
     @property
     def usage_metadata(self) -> UsageMetadata:
-        return UsageMetadata(a_dict(a_dict(self.data).get("usageMetadata")))
+        return UsageMetadata(dict_or_empty(dict_or_empty(self.data).get("usageMetadata")))
 
     @property
     def model_version(self) -> Optional[str]:
-        return string(a_dict(self.data).get("modelVersion"))
+        return str_or_none(dict_or_empty(self.data).get("modelVersion"))
 
     @property
     def response_id(self) -> Optional[str]:
-        return string(a_dict(self.data).get("responseId"))
+        return str_or_none(dict_or_empty(self.data).get("responseId"))
 
     def __str__(self) -> str:
         return self.text
@@ -203,7 +202,7 @@ class GenerateContentResponse:
         return notebook.whole(self, self._reading[1])
 
     def __repr__(self) -> str:
-        return "%s(%r)" % (type(self).__name__, self.data)
+        return f"{type(self).__name__}({self.data!r})"
 
 
 class StreamChunk(GenerateContentResponse):
@@ -241,22 +240,22 @@ class StreamChunk(GenerateContentResponse):
 
 
 def _citations(grounding: Dict[str, Any]) -> List[Citation]:
-    chunks = dicts(grounding.get("groundingChunks"))
-    sources = [a_dict(chunk.get("web") or chunk.get("retrievedContext") or chunk.get("maps")) for chunk in chunks]
+    chunks = list_of_dicts(grounding.get("groundingChunks"))
+    sources = [dict_or_empty(chunk.get("web") or chunk.get("retrievedContext") or chunk.get("maps")) for chunk in chunks]
     pairs: List[Tuple[int, str]] = []
-    for support in dicts(grounding.get("groundingSupports")):
-        indices, segment = support.get("groundingChunkIndices"), a_dict(support.get("segment"))
+    for support in list_of_dicts(grounding.get("groundingSupports")):
+        indices, segment = support.get("groundingChunkIndices"), dict_or_empty(support.get("segment"))
         known = [index for index in indices if index in range(len(sources))] if isinstance(indices, list) else []
-        pairs += [(index, string(segment.get("text")) or "") for index in known]
+        pairs += [(index, str_or_none(segment.get("text")) or "") for index in known]
     used = {index for index, _ in pairs}
     pairs += [(index, "") for index in range(len(sources)) if index not in used]
-    return [Citation(string(sources[index].get("title")) or "", string(sources[index].get("uri")) or "", segment)
+    return [Citation(str_or_none(sources[index].get("title")) or "", str_or_none(sources[index].get("uri")) or "", segment)
             for index, segment in pairs]
 
 
 def _first(data: Dict[str, Any]) -> Dict[str, Any]:
     """The candidate with index 0 (an index that is absent is 0), ``{}`` if there is none."""
-    for candidate in dicts(a_dict(data).get("candidates")):
+    for candidate in list_of_dicts(dict_or_empty(data).get("candidates")):
         if not candidate.get("index"):
             return candidate
     return {}
@@ -267,7 +266,7 @@ def check(response: GenerateContentResponse, streamed: bool = False) -> None:
     reason = response.finish_reason or ""
     blocked = response.block_reason
     if blocked:
-        raise BlockedError("The prompt was blocked (%s). Change the prompt; error.response.data says more." % blocked,
+        raise BlockedError(f"The prompt was blocked ({blocked}). Change the prompt; error.response.data says more.",
                            reason=blocked, response=response)
     if reason in _BLOCKING or reason.startswith("IMAGE_"):
         raise BlockedError("The answer was blocked (%s)%s. Change the prompt; error.response holds what there is."
@@ -285,4 +284,4 @@ def check(response: GenerateContentResponse, streamed: bool = False) -> None:
 
 def _told(response: GenerateContentResponse) -> str:
     message = _first(response.data).get("finishMessage")
-    return ": %s" % message if message else ""
+    return f": {message}" if message else ""

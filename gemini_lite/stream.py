@@ -6,7 +6,7 @@ from typing import Any, Dict, Generator, List, Optional
 
 from .display import notebook
 from .errors import GeminiError, IncompleteError
-from .json_data import a_dict, count, dicts, has_text
+from .json_data import dict_or_empty, has_text, int_or_none, list_of_dicts
 from .response import GenerateContentResponse, Reading, StreamChunk, check
 
 Events = Generator[Dict[str, Any], None, None]
@@ -39,8 +39,8 @@ class Fold:
             if key != "candidates":
                 self._data[key] = value
                 continue
-            for candidate in dicts(value):
-                index = count(candidate.get("index")) or 0
+            for candidate in list_of_dicts(value):
+                index = int_or_none(candidate.get("index")) or 0
                 known = self._candidates.get(index)
                 if known is None:
                     known = self._candidates[index] = _Candidate()
@@ -78,7 +78,7 @@ class _Candidate:
     def add(self, candidate: Dict[str, Any]) -> None:
         for key, value in candidate.items():
             if key == "content":
-                self._add_content(a_dict(value))
+                self._add_content(dict_or_empty(value))
             elif isinstance(value, dict):
                 mine = self.data[key] = self.data[key] if isinstance(self.data.get(key), dict) else {}
                 _lay_over(mine, value, key in ("citationMetadata", "logprobsResult"))
@@ -90,7 +90,7 @@ class _Candidate:
             if key != "parts":
                 self.content[key] = value
                 continue
-            for part in dicts(value):
+            for part in list_of_dicts(value):
                 size = len(part)
                 if has_text(part) and (size == 1 or size == 2 and part.get("thought") is True):
                     if size != self.kind:

@@ -57,7 +57,7 @@ class Tool:
         function: Optional[Callable[..., Any]] = None,
     ) -> None:
         if not isinstance(name, str) or not name:
-            raise ValueError("a tool has a name, not %r" % (name,))
+            raise ValueError(f"a tool has a name, not {name!r}")
         if function is not None:
             _check_callable(function, name)
         self.name = name
@@ -66,7 +66,7 @@ class Tool:
         self.parameters: Optional[Dict[str, Any]] = None
         self._derived = parameters is None and function is not None
         if parameters is not None:
-            self.parameters = to_json(parameters, "the parameters of " + name)
+            self.parameters = to_json(parameters, f"the parameters of {name}")
         elif function is not None:
             schema = _parameters(function, name).schema
             self.parameters = schema if schema["properties"] else None  # the API refuses objects without properties
@@ -98,7 +98,7 @@ class Tool:
         return values
 
     def __repr__(self) -> str:
-        return "Tool(%r)" % self.name
+        return f"Tool({self.name!r})"
 
 
 def run(tool: Tool, call: FunctionCall) -> Dict[str, Any]:
@@ -108,16 +108,16 @@ def run(tool: Tool, call: FunctionCall) -> Dict[str, Any]:
     that is no object comes as ``{"result": ...}``; one that JSON cannot say is a TypeError or ValueError, for you.
     """
     if tool.function is None:
-        raise TypeError("the tool %s has no function to run" % tool.name)
+        raise TypeError(f"the tool {tool.name} has no function to run")
     try:
         arguments = tool.arguments(call.args)
     except ParseError as error:
-        return {"error": "The function was not called: %s" % error}
+        return {"error": f"The function was not called: {error}"}
     try:
         result = tool.function(**arguments)
     except Exception as error:  # whatever it is, the model is told and may find another way
         _log.exception("the tool %s failed", tool.name)
-        return {"error": "%s: %s" % (type(error).__name__, error)}
+        return {"error": f"{type(error).__name__}: {error}"}
     return response_object(result, tool.name)
 
 
@@ -146,7 +146,7 @@ def run_all(todo: Sequence[Tuple[Tool, FunctionCall]], parallel: bool) -> List[D
 
 def response_object(result: Any, name: str) -> Dict[str, Any]:
     """`result` as the object that the API wants: anything else is put under ``result``."""
-    said = to_json(result, "the result of the tool " + name)
+    said = to_json(result, f"the result of the tool {name}")
     return said if isinstance(said, dict) else {"result": said}
 
 
@@ -159,13 +159,13 @@ class Toolbox:
 
     def __init__(self, tools: Sequence[Any] = ()) -> None:
         if not isinstance(tools, (list, tuple)):
-            raise TypeError("tools is a list of functions, Tool objects and dicts, not %s" % type(tools).__name__)
+            raise TypeError(f"tools is a list of functions, Tool objects and dicts, not {type(tools).__name__}")
         self._api: List[Dict[str, Any]] = []
         self._declarations: List[Declaration] = []
         self._placed = False
         self._tools: Dict[str, Optional[Tool]] = {}  # by the user's name
         for index, item in enumerate(tools):
-            self._add(item, "tools[%d]" % index)
+            self._add(item, f"tools[{int(index)}]")
         self._wire = _wire_names(list(self._tools))
         self._user = {wire: user for user, wire in self._wire.items()}
         for declaration in self._declarations:
@@ -216,14 +216,14 @@ class Toolbox:
             tool = Tool.from_function(item)
             self._declare(tool.to_api(), where, tool)
         else:
-            raise TypeError("%s is %r: give a function, a Tool or a dict" % (where, item))
+            raise TypeError(f"{where} is {item!r}: give a function, a Tool or a dict")
 
     def _add_dict(self, item: Dict[str, Any], where: str) -> None:
         if "functionDeclarations" in item:
             declarations = item.pop("functionDeclarations")
             self._place(item)
             for index, declaration in enumerate(declarations):
-                self._declare(declaration, "%s.functionDeclarations[%d]" % (where, index))
+                self._declare(declaration, f"{where}.functionDeclarations[{int(index)}]")
         elif "name" in item:
             self._declare(item, where)
         elif item.get("type") == "function":
@@ -235,9 +235,9 @@ class Toolbox:
     def _declare(self, declaration: Any, where: str, tool: Optional[Tool] = None) -> None:
         name = declaration.get("name") if isinstance(declaration, dict) else None
         if not isinstance(name, str) or not name:
-            raise ValueError("%s is no declaration with a name: %.80r" % (where, declaration))
+            raise ValueError(f"{where} is no declaration with a name: {declaration!r:.80}")
         if name in self._tools:
-            raise ValueError("two tools are named %s: rename one, with Tool(name, description, function=...)" % name)
+            raise ValueError(f"two tools are named {name}: rename one, with Tool(name, description, function=...)")
         self._place({})
         self._tools[name] = tool
         self._declarations.append(dict(declaration))
@@ -262,20 +262,20 @@ def _wire_names(names: List[str]) -> Dict[str, str]:
 
 def _lawful_likes(name: str) -> Iterator[str]:
     like = re.sub(r"[^A-Za-z0-9_.:-]", "_", name)
-    like = (like if _LAWFUL.match(like) else "_" + like)[:64]
+    like = (like if _LAWFUL.match(like) else f"_{like}")[:64]
     yield like
     number = 2
     while True:
-        end = "_%d" % number
+        end = f"_{int(number)}"
         yield like[:64 - len(end)] + end
         number += 1
 
 
 def _check_callable(function: Any, name: str) -> None:
     if not callable(function):
-        raise TypeError("the function of %s is %r, which cannot be called" % (name, function))
+        raise TypeError(f"the function of {name} is {function!r}, which cannot be called")
     if isinstance(function, type):
-        raise TypeError("%s is a class: give a function that makes one" % name)
+        raise TypeError(f"{name} is a class: give a function that makes one")
     code = _code(function)
     if inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code):
         raise TypeError("%s is async, and there is no event loop here: give a function that calls it with asyncio.run"
@@ -283,7 +283,7 @@ def _check_callable(function: Any, name: str) -> None:
     try:
         inspect.signature(function)
     except ValueError as error:
-        raise TypeError("%s does not tell its parameters: wrap it in a function of yours" % name) from error
+        raise TypeError(f"{name} does not tell its parameters: wrap it in a function of yours") from error
 
 
 def _base(function: Any) -> Any:

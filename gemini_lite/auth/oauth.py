@@ -54,10 +54,10 @@ def hidden(value: Union[str, Secret, None]) -> Optional[Secret]:
 def checked(secret: Optional[Secret], what: str, source: str) -> Secret:
     """`secret`, stripped, if a header can carry it; `source` says where to get one."""
     if secret is None or not isinstance(secret.value, str):
-        raise CredentialsError("the %s must be a string, not %s" % (what, type(secret and secret.value).__name__))
+        raise CredentialsError(f"the {what} must be a string, not {type(secret and secret.value).__name__}")
     secret = Secret(secret.value.strip())
     if not secret.value:
-        raise CredentialsError("the %s is empty: %s" % (what, source))
+        raise CredentialsError(f"the {what} is empty: {source}")
     if not secret.value.isascii() or not secret.value.isprintable() or " " in secret.value:
         raise CredentialsError("the %s holds a character that no %s has (a line break, a blank or a letter outside "
                                "ASCII): copy it again, in one piece" % (what, what))
@@ -69,7 +69,7 @@ class APIKey(requests.auth.AuthBase):
 
     def __init__(self, key: Union[str, Secret, None]) -> None:
         key = hidden(key)
-        self._key = checked(key, "API key", "get one at %s" % KEYS_PAGE)
+        self._key = checked(key, "API key", f"get one at {KEYS_PAGE}")
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["x-goog-api-key"] = self._key.value
@@ -115,19 +115,19 @@ class OAuthCredentials(requests.auth.AuthBase):
         self.client_secret = client_secret
         self.token_uri = token_uri
         self._current = _Token(Secret(""), 0)
-        self._mine = _Mine()
+        self._mine = _ThreadToken()
         self._lock = TimedLock()
         self._warned = False
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._mine.token is None:
             raise CredentialsError("no token yet: call ready(session, timeout) in this thread before the request")
-        request.headers["Authorization"] = "Bearer " + self._mine.token.value
+        request.headers["Authorization"] = f"Bearer {self._mine.token.value}"
         return request
 
     def __repr__(self) -> str:
         path = getattr(self, "path", None)  # none either while this is being made
-        return "OAuthCredentials(%s)" % ("token=***" if path is None else repr(str(path)))
+        return f"OAuthCredentials({'token=***' if path is None else repr(str(path))})"
 
     def __reduce__(self) -> str:
         raise TypeError("OAuthCredentials hold tokens and are not pickled: make them anew where they are needed, "
@@ -215,7 +215,7 @@ def _giver(token: Union[Secret, Callable[[], str]]) -> Callable[[], Union[str, S
     return lambda: secret
 
 
-class _Mine(threading.local):
+class _ThreadToken(threading.local):
     """The token that this thread sends: another thread's may be another user's, where a callable tells them apart."""
 
     token: Optional[Secret] = None
@@ -268,14 +268,14 @@ def _refusal(code: int, headers: Mapping[str, str], body: bytes) -> GeminiError:
         return from_response(code, headers, body)
     answer = SignIn.parsed(body) or SignIn()
     reason, text = str(answer.get("error") or ""), str(answer.get("error_description") or "")
-    said = ("%s: %s" % (reason, text) if reason and text else reason or text)[:300] or "nothing more"
+    said = (f"{reason}: {text}" if reason and text else reason or text)[:300] or "nothing more"
     step = next(step for words, step in _REFUSALS if re.search(words, said, re.IGNORECASE))
-    return CredentialsError("The sign-in was not renewed (status %d, %s). %s" % (code, said, step), code=code,
+    return CredentialsError(f"The sign-in was not renewed (status {int(code)}, {said}). {step}", code=code,
                             reason=reason or None)
 
 
 _REFUSALS = (  # what the answer says, as a pattern, and the next step; the first that fits
-    ("reauth|rapt", "Your organisation wants a fresh sign-in from time to time: %s again." % SIGN_IN),
+    ("reauth|rapt", f"Your organisation wants a fresh sign-in from time to time: {SIGN_IN} again."),
     ("client_secret is missing",
      "Google wants the secret of this OAuth client too: give client_secret=..., or set GEMINI_LITE_OAUTH_CLIENT_SECRET "
      "beside GEMINI_LITE_OAUTH_CLIENT_ID."),
@@ -285,6 +285,6 @@ _REFUSALS = (  # what the answer says, as a pattern, and the next step; the firs
     ("unauthorized_client",
      "The sign-in was issued to another OAuth client, or this one may renew no more: %s again, or give the client_id "
      "and client_secret that issued it." % SIGN_IN),
-    ("invalid_grant", "The sign-in was revoked or has expired: %s again." % SIGN_IN),
-    ("", "Check token_uri and what stands between you and Google, then %s again." % SIGN_IN),
+    ("invalid_grant", f"The sign-in was revoked or has expired: {SIGN_IN} again."),
+    ("", f"Check token_uri and what stands between you and Google, then {SIGN_IN} again."),
 )

@@ -82,7 +82,7 @@ class SignInFile:
                     os.unlink(temporary)
 
     def _missing(self) -> str:
-        text = "There is no sign-in at %s: %s, or use an API key (%s)." % (self.path, SIGN_IN, KEYS_PAGE)
+        text = f"There is no sign-in at {self.path}: {SIGN_IN}, or use an API key ({KEYS_PAGE})."
         encrypted = os.environ.get("GEMINI_FORCE_ENCRYPTED_FILE_STORAGE") == "true"
         if encrypted or (self.path.parent / "gemini-credentials.json").exists():
             text += (" Gemini CLI may keep it encrypted, for itself alone: to get that file, unset "
@@ -98,7 +98,7 @@ class SignInFile:
             raise CredentialsError("%s holds credentials of the type %.40r, where a person's sign-in is due: %s." % (
                 self.path, kind, SIGN_IN))
         if not saved.get("access_token") and not saved.get("refresh_token"):
-            raise CredentialsError("%s holds neither an access_token nor a refresh_token: %s." % (self.path, SIGN_IN))
+            raise CredentialsError(f"{self.path} holds neither an access_token nor a refresh_token: {SIGN_IN}.")
 
 
 @contextlib.contextmanager
@@ -107,7 +107,7 @@ def _one_writer(target: str) -> Iterator[None]:
 
     A lock that stays for a second was left by a process that died: writing takes a thousandth of that.
     """
-    lock = target + ".lock"
+    lock = f"{target}.lock"
     for _ in range(_WAITS):
         try:
             os.close(os.open(lock, os.O_CREAT | os.O_EXCL, 0o600))

@@ -15,7 +15,7 @@ from ..options import GeminiOptions
 from ..transport import retry
 from ..transport.locks import TimedLock
 from ..version import __version__
-from .developer import PYTHON, US, Body, Post, checked_url
+from .developer import CLIENT_NAME, PYTHON_NAME, Body, Post, checked_url
 
 _FINAL = frozenset(("UNSUPPORTED_CLIENT", "TOS_VIOLATION", "VALIDATION_REQUIRED"))  # no set-up gets past these
 
@@ -74,14 +74,14 @@ class CodeAssist:
 
     def path(self, method: str, model: str = "") -> str:
         """The path and query of an API method such as ``generateContent``."""
-        return "/%s:%s%s" % (self.api_version, method, "?alt=sse" if method == "streamGenerateContent" else "")
+        return f"/{self.api_version}:{method}{'?alt=sse' if method == 'streamGenerateContent' else ''}"
 
     def headers(self, method: str, model: str) -> Mapping[str, str]:
         """The headers that say what is sent and who sends it, without the credentials."""
         headers = {
             "Accept": "*/*" if method == "streamGenerateContent" else "application/json",
             "Content-Type": "application/json", "User-Agent": self._named(model),
-            "x-goog-api-client": "%s %s" % (PYTHON, US),
+            "x-goog-api-client": f"{PYTHON_NAME} {CLIENT_NAME}",
         }
         if self._capture_source:
             headers["x-capture-source"] = self._capture_source
@@ -92,7 +92,7 @@ class CodeAssist:
     ) -> Body:
         """The envelope around `request`, with ids that stay the same over its tries."""
         if method == "countTokens":
-            return {"request": {"model": "models/" + model, "contents": request["contents"]}}
+            return {"request": {"model": f"models/{model}", "contents": request["contents"]}}
         return {
             "model": model, "project": self._project(post), "user_prompt_id": os.urandom(7).hex(),
             "request": {**request, "session_id": session_id},
@@ -177,7 +177,7 @@ class CodeAssist:
                 raise errors.TransportTimeout("Code Assist did not finish setting up this account. Try again in a few "
                                               "minutes.", reason="DEADLINE", retryable=True)
             retry.pause(5)
-            operation = post("/%s/%s" % (self.api_version, operation["name"]), None)
+            operation = post(f"/{self.api_version}/{operation['name']}", None)
         failure = errors.from_event(operation, {})
         if failure is not None:
             raise failure
@@ -215,7 +215,7 @@ def _ineligible(tiers: Sequence[Body]) -> errors.APIError:
     code = next((str(tier["reasonCode"]) for tier in tiers if tier.get("reasonCode")), None)
     link = next((str(tier["validationUrl"]) for tier in tiers if tier.get("validationUrl")), None)
     if link:
-        step = "Verify the account at %s and try again." % link
+        step = f"Verify the account at {link} and try again."
     elif code in ("UNSUPPORTED_LOCATION", "UNKNOWN_LOCATION", "RESTRICTED_AGE", "RESTRICTED_NETWORK"):
         step = "This account cannot use Code Assist from here."
     else:

@@ -21,9 +21,9 @@ log = logging.getLogger("gemini_lite")
 Body = Dict[str, Any]
 Post = Callable[[str, Optional[Body]], Body]
 
-US = "gemini-lite/%s" % __version__
-PYTHON = "gl-python/%d.%d.%d" % sys.version_info[:3]
-_WAYS = (
+CLIENT_NAME = f"gemini-lite/{__version__}"
+PYTHON_NAME = "gl-python/%d.%d.%d" % sys.version_info[:3]
+_NO_CREDENTIALS = (
     "Nobody is signed in. Set GEMINI_API_KEY (or GOOGLE_API_KEY) to a key from %s, or write GeminiClient(api_key=...); "
     "for Code Assist write GeminiClient(credentials_path=...) or set GOOGLE_GENAI_USE_GCA=true. To try without an "
     "account: gemini-lite --demo \"Hello\"" % errors.KEYS_PAGE
@@ -45,7 +45,7 @@ class DeveloperAPI:
     ) -> None:
         api_key = hidden(api_key) or _key_from_environment()
         if api_key is None:
-            raise errors.CredentialsError(_WAYS)
+            raise errors.CredentialsError(_NO_CREDENTIALS)
         self.auth = APIKey(api_key)
         base = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or "https://generativelanguage.googleapis.com"
         self.endpoints: Tuple[str, ...] = (checked_url(base, "base_url"),)
@@ -53,9 +53,9 @@ class DeveloperAPI:
 
     def path(self, method: str, model: str) -> str:
         """The path and query of an API method such as ``generateContent``."""
-        name = model if "/" in model else "models/" + model
+        name = model if "/" in model else f"models/{model}"
         query = "?alt=sse" if method == "streamGenerateContent" else ""
-        return "/%s/%s:%s%s" % (self.api_version, quote(name, safe="/-._~@"), method, query)
+        return f"/{self.api_version}/{quote(name, safe='/-._~@')}:{method}{query}"
 
     def headers(self, method: str, model: str) -> Mapping[str, str]:
         """The headers that say what is sent and who sends it, without the credentials."""
@@ -67,9 +67,9 @@ class DeveloperAPI:
         """The body for `request`; this API knows no sessions and needs no set-up."""
         for name in ("labels", "session_id"):
             if getattr(options, name) is not None:
-                raise ValueError("the Gemini Developer API has no %s: leave it out, or choose another backend" % name)
+                raise ValueError(f"the Gemini Developer API has no {name}: leave it out, or choose another backend")
         if method == "countTokens" and len(request) > 1:
-            return {"generateContentRequest": {"model": model if "/" in model else "models/" + model, **request}}
+            return {"generateContentRequest": {"model": model if "/" in model else f"models/{model}", **request}}
         return request
 
     def unwrap(self, event: Body) -> Body:
@@ -81,11 +81,11 @@ class DeveloperAPI:
         found: List[Body] = []
         token = ""
         while True:
-            page = post("/%s/models?pageSize=1000%s" % (self.api_version, token), None)
+            page = post(f"/{self.api_version}/models?pageSize=1000{token}", None)
             found += page.get("models") or ()
             if not page.get("nextPageToken"):
                 return found
-            token = "&pageToken=" + quote(page["nextPageToken"], safe="")
+            token = f"&pageToken={quote(page['nextPageToken'], safe='')}"
 
     def quota(self, post: Post) -> List[Any]:
         """This API has no such call."""
@@ -94,8 +94,8 @@ class DeveloperAPI:
 
 
 _DEVELOPER_HEADERS = {
-    "Content-Type": "application/json", "User-Agent": "%s %s" % (US, PYTHON),
-    "x-goog-api-client": "%s %s" % (US, PYTHON),
+    "Content-Type": "application/json", "User-Agent": f"{CLIENT_NAME} {PYTHON_NAME}",
+    "x-goog-api-client": f"{CLIENT_NAME} {PYTHON_NAME}",
 }
 
 
@@ -110,7 +110,7 @@ def _key_from_environment() -> Optional[Secret]:
 def checked_url(url: str, name: str) -> str:
     """`url` without its last slash, or a ValueError that says what is wrong with it."""
     if "@" in url:
-        raise ValueError("%s must hold no user name or password: URLs end up in logs" % name)
+        raise ValueError(f"{name} must hold no user name or password: URLs end up in logs")
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

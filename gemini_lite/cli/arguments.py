@@ -75,7 +75,7 @@ def parse(words: List[str]) -> Tuple[argparse.ArgumentParser, Any]:
     given, unknown = parser.parse_known_args(words[:at] + words[at + 1:] if name in words[at:at + 1] else words)
     if unknown:
         hint = "" if "words" in given else "; if this is a prompt, write: gemini-lite prompt ..."
-        parser.error("unrecognized arguments: %s%s" % (" ".join(unknown), hint))
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     given.command = name
     return parser, given
 
@@ -85,7 +85,7 @@ def parsers() -> Dict[str, argparse.ArgumentParser]:
     made = {}
     for name, (describe, description, epilog) in _COMMANDS.items():
         parser = made[name] = argparse.ArgumentParser(
-            prog="gemini-lite" if name == "prompt" else "gemini-lite " + name, description=description, epilog=epilog,
+            prog="gemini-lite" if name == "prompt" else f"gemini-lite {name}", description=description, epilog=epilog,
             allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
         describe(parser.add_argument)
         parser.add_argument("--demo", action="store_true",
@@ -100,7 +100,7 @@ def _prompt(add: Callable[..., Any]) -> None:
     _form(add, "text", "json", "jsonl")
     add("--json", action="store_const", dest="output", const="json", help="the same as -o json")
     add("--no-stream", action="store_true", help="print the answer when it is complete")
-    add("--version", action="version", version="gemini-lite %s" % __version__)
+    add("--version", action="version", version=f"gemini-lite {__version__}")
 
 
 def _chat(add: Callable[..., Any]) -> None:
@@ -154,5 +154,5 @@ def _asked(add: Callable[..., Any]) -> None:
 
 
 def _form(add: Callable[..., Any], *forms: str) -> None:
-    words = "text; json: the whole answer as the API has it" + "; jsonl: each event of it" * ("jsonl" in forms)
+    words = f"text; json: the whole answer as the API has it{'; jsonl: each event of it' * ('jsonl' in forms)}"
     add("-o", "--output", choices=forms, default="text", help=words)

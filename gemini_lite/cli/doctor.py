@@ -39,18 +39,18 @@ def examine(connect: Callable[[], ContextManager[GeminiClient]], demo: bool = Fa
                 _print(name, text)
             problem = _asked(client, backend)
     except (GeminiError, ValueError) as error:  # nobody is signed in, or a setting is of no use
-        _print("sign-in", "FAILED: %s" % error)
+        _print("sign-in", f"FAILED: {error}")
         return 1
     return 0 if problem is None else 1
 
 
 def _print(name: str, text: str) -> None:
-    print("%-14s%s" % (name, printable(" ".join(text.split()))), flush=True)
+    print(f"{name:14}{printable(' '.join(text.split()))}", flush=True)
 
 
 def _versions() -> Iterator[Tuple[str, str]]:
-    yield "gemini-lite", "%s, Python %s, %s" % (__version__, platform.python_version(), platform.platform())
-    yield "packages", ", ".join("%s %s" % (name, _version(name)) for name in ("requests", "urllib3", "rich"))
+    yield "gemini-lite", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield "packages", ", ".join(f"{name} {_version(name)}" for name in ("requests", "urllib3", "rich"))
     yield "TLS", ssl.OPENSSL_VERSION
 
 
@@ -65,7 +65,7 @@ def _surroundings() -> Iterator[Tuple[str, str]]:
     """What may decide who signs in, used or not."""
     names = [name for name, value in sorted(os.environ.items()) if value and (
         name in _NAMES or name.upper() in _NAMES and name.endswith("_proxy"))]
-    yield "environment", ("set: " + ", ".join(names)) if names else "nothing is set that concerns Gemini"
+    yield "environment", (f"set: {', '.join(names)}") if names else "nothing is set that concerns Gemini"
     keys = [os.environ.get(name, "").strip() for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY")]
     if all(keys) and keys[0] != keys[1]:
         yield "", "GOOGLE_API_KEY and GEMINI_API_KEY differ: the first is used; unset one"
@@ -77,15 +77,15 @@ def _surroundings() -> Iterator[Tuple[str, str]]:
         yield "file", "%s, a sign-in of Gemini CLI%s" % (path, "" if wish == "true" else ", which is not used: "
                                                          "GOOGLE_GENAI_USE_GCA=true would choose it")
         if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            yield "", "others on this machine may open that file: chmod 600 %s" % path
-    yield "conversations", "%d saved in %s" % (len(saved.names()), saved.folder())
+            yield "", f"others on this machine may open that file: chmod 600 {path}"
+    yield "conversations", f"{len(saved.names())} saved in {saved.folder()}"
 
 
 def _backend(backend: Any, demo: bool) -> Iterator[Tuple[str, str]]:
     """Where the sign-in leads, and why."""
     hosts = ["%s://%s" % urlsplit(url)[:2] for url in backend.endpoints]
     if isinstance(backend, CodeAssist):
-        yield "backend", "Code Assist, because GOOGLE_GENAI_USE_GCA=true, at %s" % ", ".join(hosts)
+        yield "backend", f"Code Assist, because GOOGLE_GENAI_USE_GCA=true, at {', '.join(hosts)}"
         yield from _sign_in(backend.auth)
     else:
         key = "GOOGLE_API_KEY" if os.environ.get("GOOGLE_API_KEY") else "GEMINI_API_KEY"
@@ -119,7 +119,7 @@ def _proxy(url: str) -> str:
     proxy = select_proxy(url, get_environ_proxies(url))
     if not proxy:
         return "none"
-    parts = urlsplit(proxy if "//" in proxy else "//" + proxy)
+    parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
     return parts.netloc.rpartition("@")[2]
 
 
@@ -129,30 +129,30 @@ def _asked(client: GeminiClient, backend: Any) -> Optional[str]:
     problem = None
     try:
         said, models = _answer(client, backend)
-        _print("answer", "OK: %s, in %.1f s" % (said, time.monotonic() - started))
+        _print("answer", f"OK: {said}, in {time.monotonic() - started:.1f} s")
         model = os.environ.get("GEMINI_MODEL", "")
-        if models and model and "models/" + model not in models and model not in models:
-            problem = "GEMINI_MODEL names %s, which is not among them: see gemini-lite models" % model
-            _print("model", "FAILED: " + problem)
+        if models and model and f"models/{model}" not in models and model not in models:
+            problem = f"GEMINI_MODEL names {model}, which is not among them: see gemini-lite models"
+            _print("model", f"FAILED: {problem}")
     except GeminiError as error:
         problem = str(error)
-        _print("answer", "FAILED at %s: %s" % (_layer(error), problem))
+        _print("answer", f"FAILED at {_layer(error)}: {problem}")
     return problem
 
 
 def _answer(client: GeminiClient, backend: Any) -> Tuple[str, List[str]]:
     if isinstance(backend, CodeAssist):
-        return "models with a quota: %d" % len(client.quota()), []
+        return f"models with a quota: {len(client.quota())}", []
     models = [str(model.get("name")) for model in client.models()]
-    return "models: %d" % len(models), models
+    return f"models: {len(models)}", models
 
 
 def _layer(error: GeminiError) -> str:
     """How far the call got."""
     if isinstance(error, APIError):
-        return "the HTTP status %s" % error.code
+        return f"the HTTP status {error.code}"
     if not isinstance(error, TransportError):
-        return "the sign-in" if error.code is None else "the sign-in (status %d)" % error.code
+        return "the sign-in" if error.code is None else f"the sign-in (status {int(error.code)})"
     root = str(error) if error.reason == "CONNECTION" else ""  # which the error names by its class
     if "gaierror" in root or "NameResolution" in root:
         return "the name (DNS)"

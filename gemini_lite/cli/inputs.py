@@ -37,12 +37,12 @@ class Inputs:
     def part(self, name: str, mime_type: Optional[str] = None) -> Part:
         """A file or a URI as a part of a prompt."""
         if mime_type is not None and not re.fullmatch(r"[\w.+-]+/[^/]+", mime_type):
-            raise ValueError("%r is no MIME type: write one such as image/png" % mime_type)
+            raise ValueError(f"{mime_type!r} is no MIME type: write one such as image/png")
         if _URI.match(name):
             return media.from_uri(name, mime_type)
         data = self.read(name, "an attachment")
         if not data:
-            raise ValueError("the attachment %s is empty" % name)
+            raise ValueError(f"the attachment {name} is empty")
         guessed, packed = mimetypes.guess_type(name)
         try:
             return media.from_bytes(data, mime_type or (None if packed else guessed))
@@ -57,7 +57,7 @@ class Inputs:
         try:
             schema = json.loads(self.read(name, "the schema"))
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ValueError("the schema %s is no JSON: %s" % (name, error)) from None
+            raise ValueError(f"the schema {name} is no JSON: {error}") from None
         if not isinstance(schema, dict):
             raise ValueError("the schema %s is no JSON Schema, which is an object: {\"type\": ...}" % name)
         return schema
@@ -70,19 +70,19 @@ class Inputs:
             with open(name, "rb") as file:
                 return file.read()
         except (OSError, ValueError) as error:  # ValueError: a null byte
-            raise ValueError("%s cannot be read: %s" % (name, getattr(error, "strerror", error))) from None
+            raise ValueError(f"{name} cannot be read: {getattr(error, 'strerror', error)}") from None
 
     def _standard_input(self, what: str) -> bytes:
         if self._taken_by:
             raise ValueError("standard input can be read once: it is %s already, and cannot be %s too" % (
                 self._taken_by, what))
         if not is_piped():
-            raise ValueError("%s is to come on standard input, which is a terminal: name a file, or use a pipe" % what)
+            raise ValueError(f"{what} is to come on standard input, which is a terminal: name a file, or use a pipe")
         self._taken_by = what
         try:
             return b"" if sys.stdin is None else sys.stdin.buffer.read()
         except OSError as error:
-            raise ValueError("standard input cannot be read: %s" % error.strerror) from error
+            raise ValueError(f"standard input cannot be read: {error.strerror}") from error
 
 
 def options(given: Any, **more: Any) -> GeminiOptions:
@@ -104,17 +104,17 @@ def tools(names: Sequence[str]) -> Optional[List[Any]]:
 def _tool(name: str) -> Any:
     module, colon, path = name.partition(":")
     if not (module and colon and path):
-        raise ValueError("%r names no tool: write --tool module:function" % name)
+        raise ValueError(f"{name!r} names no tool: write --tool module:function")
     try:
         with contextlib.redirect_stdout(sys.stderr):
             found = importlib.import_module(module)
     except Exception as error:  # it is the user's code
-        raise ValueError("the tool %s cannot be imported: %s: %s" % (name, type(error).__name__, error)) from error
+        raise ValueError(f"the tool {name} cannot be imported: {type(error).__name__}: {error}") from error
     try:
         for attribute in path.split("."):
             found = getattr(found, attribute)
     except AttributeError as error:
-        raise ValueError("the tool %s is not there: %s" % (name, error)) from None
+        raise ValueError(f"the tool {name} is not there: {error}") from None
     return found
 
 

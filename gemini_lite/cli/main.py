@@ -26,7 +26,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails once more
         if isinstance(error, BrokenPipeError):
             return 0
-        tell("the answer could not be written: %s" % error.strerror)
+        tell(f"the answer could not be written: {error.strerror}")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -109,7 +109,7 @@ def _quota(given: Any) -> int:
                         for item in quota])
     else:
         Printer().table(("model", "left", "amount", "of", "comes back"), [
-            (item.model, None if item.remaining_fraction is None else "%.0f%%" % (100 * item.remaining_fraction),
+            (item.model, None if item.remaining_fraction is None else f"{100 * item.remaining_fraction:.0f}%",
              item.remaining_amount, item.token_type, item.reset_time) for item in quota])
     return 0
 

@@ -18,12 +18,12 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 def printable(text: str) -> str:
     """`text` with its control characters written out: what a model says must not steer the terminal."""
-    return _CONTROL.sub(lambda found: "\\x%02x" % ord(found.group()), text.replace("\r", ""))
+    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text.replace("\r", ""))
 
 
 def tell(text: str) -> None:
     """Print one line about what happens on standard error."""
-    print("gemini-lite: %s" % printable(" ".join(text.split())), file=sys.stderr, flush=True)
+    print(f"gemini-lite: {printable(' '.join(text.split()))}", file=sys.stderr, flush=True)
 
 
 class Pen(Protocol):
@@ -91,7 +91,7 @@ class Printer:
         """Show an answer that is complete."""
         if self._form == "text":
             for call in [call for earlier in response.earlier for call in earlier.function_calls]:
-                tell("called %s" % _called(call))
+                tell(f"called {_called(call)}")
             show = self._text()
             show.add(StreamChunk(response.data))
             show.end()
@@ -101,7 +101,7 @@ class Printer:
 
     def data(self, value: Any, indent: Optional[int] = 2) -> None:
         """Show JSON."""
-        self._plain.write(json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+        self._plain.write(f"{json.dumps(value, ensure_ascii=False, indent=indent)}\n")
 
     def table(self, heads: Tuple[str, ...], rows: List[Tuple[Any, ...]]) -> None:
         """Show columns, the numbers to the right."""
@@ -111,7 +111,7 @@ class Printer:
         for line in table:
             cells = [cell.rjust(size) if number else cell.ljust(size)
                      for cell, size, number in zip(line, sizes, numbers)]
-            self._plain.write("  ".join(cells).rstrip() + "\n")
+            self._plain.write(f"{'  '.join(cells).rstrip()}\n")
 
     def _text(self) -> _Text:
         return _Text(self._pen, self._thinking, sys.stdout.isatty())
@@ -124,11 +124,11 @@ class Printer:
                                   "often, or one that is not there" % response.function_calls[0].name,
                                   response=response)
         if response.finish_reason not in (None, "STOP"):
-            tell("the answer ended early: %s" % response.finish_reason)
+            tell(f"the answer ended early: {response.finish_reason}")
         elif not response.parts:
             tell("the answer is empty")
         if files and self._form == "text":
-            tell("the answer holds what text cannot show (%s): -o json has it" % ", ".join(files))
+            tell(f"the answer holds what text cannot show ({', '.join(files)}): -o json has it")
 
 
 class _Events:
@@ -141,7 +141,7 @@ class _Events:
         data: Dict[str, Any] = chunk.data
         if chunk.tool_results is not None:
             data = {"functionResponses": [result._asdict() for result in chunk.tool_results]}
-        self._out.write(json.dumps(data, ensure_ascii=False) + "\n")
+        self._out.write(f"{json.dumps(data, ensure_ascii=False)}\n")
 
     def end(self) -> None:
         """Nothing is left to write."""
@@ -168,7 +168,7 @@ class _Text:
             self.end()
         if chunk.tool_results is not None:
             for call, result in zip(self._calls, chunk.tool_results):
-                tell("called %s -> %s" % (_called(call), _short(result.response)))
+                tell(f"called {_called(call)} -> {_short(result.response)}")
             self._calls = []
 
     def end(self) -> None:
@@ -190,7 +190,7 @@ class _Text:
 
 def _dim(text: str) -> str:
     plain = not sys.stderr.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return text if plain else "\x1b[2m%s\x1b[0m" % text
+    return text if plain else f"\x1b[2m{text}\x1b[0m"
 
 
 def _called(call: FunctionCall) -> str:
@@ -198,4 +198,4 @@ def _called(call: FunctionCall) -> str:
 
 
 def _short(value: Any) -> str:
-    return "%.300s" % json.dumps(value, ensure_ascii=False)
+    return f"{json.dumps(value, ensure_ascii=False):>.300}"

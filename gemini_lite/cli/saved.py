@@ -36,7 +36,7 @@ class Saved:
 
     @property
     def path(self) -> Path:
-        return folder() / (self.name + ".json")
+        return folder() / (f"{self.name}.json")
 
     def claim(self) -> None:
         """Make ready to keep a new conversation, or say why that cannot be."""
@@ -57,7 +57,7 @@ class Saved:
 
     def write(self, conversation: Conversation) -> None:
         """Keep it, in a file for its owner alone; under another name if somebody else has used this one meanwhile."""
-        text = json.dumps({"version": VERSION, **conversation._asdict()}, indent=1) + "\n"
+        text = f"{json.dumps({'version': VERSION, **conversation._asdict()}, indent=1)}\n"
         data = text.encode("ascii")
         _made(folder())
         try:
@@ -119,7 +119,7 @@ def _bytes_of(path: Path) -> Optional[bytes]:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise GeminiError("%s cannot be read (%s)" % (path, error.strerror)) from None
+        raise GeminiError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def _parsed(data: bytes, path: Path) -> Conversation:
@@ -133,8 +133,8 @@ def _parsed(data: bytes, path: Path) -> Conversation:
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         version = None
     if isinstance(version, int) and version > VERSION:
-        raise GeminiError("%s was written by a newer gemini-lite: update this one" % path)
-    raise GeminiError("%s is damaged, and is left as it is: mend it, or move it away" % path)
+        raise GeminiError(f"{path} was written by a newer gemini-lite: update this one")
+    raise GeminiError(f"{path} is damaged, and is left as it is: mend it, or move it away")
 
 
 def _hash(data: Optional[bytes]) -> Optional[str]:
@@ -142,7 +142,7 @@ def _hash(data: Optional[bytes]) -> Optional[str]:
 
 
 def _like(name: str) -> Iterator[str]:
-    return ("%s-%d" % (name[:56], number) for number in itertools.count(2))
+    return (f"{name[:56]}-{int(number)}" for number in itertools.count(2))
 
 
 @contextlib.contextmanager

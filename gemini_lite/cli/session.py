@@ -67,8 +67,7 @@ class Talk:
                                       history))
         self._kept = len(history)
         if self._file.name != before:
-            tell("another process has gone on with %s meanwhile: this conversation is now %s" % (
-                before, self._file.name))
+            tell(f"another process has gone on with {before} meanwhile: this conversation is now {self._file.name}")
 
     def rewind(self, turns: int) -> None:
         """Give up all but the first `turns` turns of the history."""

@@ -8,7 +8,7 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, Tuple, Union
 from urllib.parse import quote
 
-from ..json_data import a_dict, string
+from ..json_data import dict_or_empty, str_or_none
 from ..media import Blob, blob, joined
 from . import markdown
 
@@ -47,10 +47,10 @@ Output = Union[Text, Blob]
 def pieces(response: Any, names: Any) -> Iterator[Piece]:
     """What the parts of a response or chunk show, in order; `names` are the user's names of tools."""
     for part in response.parts:
-        file = blob(a_dict(part.get("inlineData")))
+        file = blob(dict_or_empty(part.get("inlineData")))
         if file is not None:
             yield FILE, file
-        elif string(part.get("text")):
+        elif str_or_none(part.get("text")):
             yield THOUGHT if part.get("thought") else TEXT, part["text"]
         else:
             yield from [(BLOCK, block) for block in _blocks(part, names)]
@@ -60,20 +60,20 @@ def pieces(response: Any, names: Any) -> Iterator[Piece]:
 
 
 def _blocks(part: Dict[str, Any], names: Any) -> Iterator[str]:
-    call, ran = a_dict(part.get("functionCall")), a_dict(part.get("executableCode"))
-    gave, file = a_dict(part.get("codeExecutionResult")), a_dict(part.get("fileData"))
+    call, ran = dict_or_empty(part.get("functionCall")), dict_or_empty(part.get("executableCode"))
+    gave, file = dict_or_empty(part.get("codeExecutionResult")), dict_or_empty(part.get("fileData"))
     if call:
-        name = string(call.get("name")) or ""
-        arguments = ", ".join(["%s=%r" % pair for pair in a_dict(call.get("args")).items()])
+        name = str_or_none(call.get("name")) or ""
+        arguments = ", ".join(["%s=%r" % pair for pair in dict_or_empty(call.get("args")).items()])
         yield markdown.code(_shortened("%s(%s)" % (names.get(name, name), arguments)))
     if ran:
-        yield markdown.code(string(ran.get("code")) or "", (string(ran.get("language")) or "").lower())
+        yield markdown.code(str_or_none(ran.get("code")) or "", (str_or_none(ran.get("language")) or "").lower())
     if gave:
-        outcome = string(gave.get("outcome")) or ""
+        outcome = str_or_none(gave.get("outcome")) or ""
         failed = [] if outcome in ("", "OUTCOME_OK") else [outcome]
-        yield markdown.code("\n".join([*failed, string(gave.get("output")) or ""]))
+        yield markdown.code("\n".join([*failed, str_or_none(gave.get("output")) or ""]))
     if file:
-        yield markdown.code(string(file.get("fileUri")) or "")
+        yield markdown.code(str_or_none(file.get("fileUri")) or "")
 
 
 def notes(response: Any) -> Iterator[Piece]:

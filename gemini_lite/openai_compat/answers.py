@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from ..contents import sendable
 from ..errors import BlockedError, IncompleteError
-from ..json_data import a_dict, count, dicts
+from ..json_data import dict_or_empty, int_or_none, list_of_dicts
 from ..response import GenerateContentResponse, StreamChunk
 from ..schema import to_json
 from ..stream import Fold
@@ -35,7 +35,7 @@ class Record(Dict[str, Any]):
             return self[name]
         if name in _OPTIONAL:
             return None
-        raise AttributeError("%r is not in the answer; there are: %s" % (name, ", ".join(self)))
+        raise AttributeError(f"{name!r} is not in the answer; there are: {', '.join(self)}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
@@ -121,12 +121,12 @@ def _views(response: GenerateContentResponse) -> List[Tuple[int, GenerateContent
     for candidate in response.candidates:
         view = copy.copy(response)
         view.data = {"candidates": [{**candidate, "index": 0}]}
-        found.append((count(candidate.get("index")) or 0, view))
+        found.append((int_or_none(candidate.get("index")) or 0, view))
     return found
 
 
 def _head(response: GenerateContentResponse, kind: str, model: str, include_usage: bool = False) -> Dict[str, Any]:
-    head = {"id": response.response_id or "chatcmpl-" + os.urandom(12).hex(), "object": kind,
+    head = {"id": response.response_id or f"chatcmpl-{os.urandom(12).hex()}", "object": kind,
             "created": int(time.time()), "model": response.model_version or model}
     return {**head, "usage": None} if include_usage else head
 
@@ -146,7 +146,7 @@ def _message(view: GenerateContentResponse) -> Dict[str, Any]:
 
 def _delta(view: GenerateContentResponse, first: int = 0) -> Dict[str, Any]:
     """What there is of text, thoughts and calls; the calls are numbered from `first`."""
-    found = zip(view.function_calls, (part for part in view.parts if a_dict(part.get("functionCall"))))
+    found = zip(view.function_calls, (part for part in view.parts if dict_or_empty(part.get("functionCall"))))
     calls = [_tool_call(index, call, part) for index, (call, part) in enumerate(found, first)]
     delta = {"content": view.text, "reasoning_content": view.thinking, "tool_calls": calls}
     return {key: value for key, value in delta.items() if value}
@@ -155,7 +155,7 @@ def _delta(view: GenerateContentResponse, first: int = 0) -> Dict[str, Any]:
 def _tool_call(index: int, call: FunctionCall, part: Dict[str, Any]) -> Dict[str, Any]:
     signature = part.get("thoughtSignature")
     extra = {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
-    return {"index": index, "id": call.id or "call_" + os.urandom(12).hex(), "type": "function",
+    return {"index": index, "id": call.id or f"call_{os.urandom(12).hex()}", "type": "function",
             "function": {"name": call.name, "arguments": json.dumps(call.args, ensure_ascii=False)}, **extra}
 
 
@@ -200,10 +200,10 @@ def _usage(response: GenerateContentResponse) -> Optional[Dict[str, Any]]:
 
 
 def _logprobs(view: GenerateContentResponse) -> Optional[Dict[str, Any]]:
-    found = a_dict(view.candidates[0].get("logprobsResult")) if view.candidates else {}
-    chosen, tops = dicts(found.get("chosenCandidates")), dicts(found.get("topCandidates"))
+    found = dict_or_empty(view.candidates[0].get("logprobsResult")) if view.candidates else {}
+    chosen, tops = list_of_dicts(found.get("chosenCandidates")), list_of_dicts(found.get("topCandidates"))
     tops += [{}] * (len(chosen) - len(tops))
-    content = [{**_logprob(one), "top_logprobs": [_logprob(other) for other in dicts(top.get("candidates"))]}
+    content = [{**_logprob(one), "top_logprobs": [_logprob(other) for other in list_of_dicts(top.get("candidates"))]}
                for one, top in zip(chosen, tops)]
     return {"content": content, "refusal": None} if content else None
 

@@ -19,8 +19,6 @@ from .answers import Record, chunks_to_openai, to_openai
 from .messages import to_contents
 from .parameters import declarations as to_declarations, overrides as to_overrides
 
-
-
 _log = logging.getLogger("gemini_lite")
 
 _WITHOUT_IDS = re.compile(r"\bgemini-[12]\b|\bgemma")  # models that refuse the ids of calls; Gemini 3 wants them

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from urllib.parse import unquote_to_bytes
 
 from .. import media
-from ..json_data import a_dict, dicts
+from ..json_data import dict_or_empty, list_of_dicts
 from ..schema import to_json
 from ..tools import Toolbox
 
@@ -24,10 +24,10 @@ def to_contents(messages: Any, toolbox: Toolbox, with_ids: bool) -> Tuple[List[C
     models before it refuse them. ValueError and TypeError name the place of what cannot be sent.
     """
     if not isinstance(messages, (list, tuple)):
-        raise TypeError("messages is a list of dicts, not %s" % type(messages).__name__)
+        raise TypeError(f"messages is a list of dicts, not {type(messages).__name__}")
     conversation = _Conversation(toolbox, with_ids)
     for index, message in enumerate(messages):
-        where = "messages[%d]" % index
+        where = f"messages[{int(index)}]"
         conversation.add(to_json(message, where), where)
     return conversation.done()
 
@@ -46,7 +46,7 @@ class _Conversation:
 
     def add(self, message: Any, where: str) -> None:
         if not isinstance(message, dict):
-            raise TypeError("%s is no dict but %s" % (where, type(message).__name__))
+            raise TypeError(f"{where} is no dict but {type(message).__name__}")
         role = message.get("role")
         if role in ("system", "developer"):
             self._system += filter(None, [_text(message.get("content"), where)])
@@ -84,10 +84,10 @@ class _Conversation:
         self._turn("model", _said(message, where))
         self._calls, self._caller = [], where
         for index, call in enumerate(calls):
-            self._add_call(call, "%s.tool_calls[%d]" % (where, index))
+            self._add_call(call, f"{where}.tool_calls[{int(index)}]")
 
     def _add_call(self, call: Any, where: str) -> None:
-        function = a_dict(a_dict(call).get("function", call))
+        function = dict_or_empty(dict_or_empty(call).get("function", call))
         name = _string(function, where, "name")
         one = {"id": call.get("id"), "name": name, "response": None}
         part = {"functionCall": {**self._named(one), "args": _arguments(function.get("arguments"), where)}}
@@ -117,7 +117,7 @@ class _Conversation:
             self.contents.pop()  # the answers, which come again with the new one
         else:
             self._calls, self._caller = [], where
-        self._add_call(call, where + ".originalFunctionCall")
+        self._add_call(call, f"{where}.originalFunctionCall")
         self._growing = True
 
     def _owed(self) -> List[Dict[str, Any]]:
@@ -146,7 +146,7 @@ class _Conversation:
 
 
 def _listed(calls: List[Dict[str, Any]]) -> str:
-    return ", ".join("%s (id %s)" % (call["name"], call["id"]) for call in calls)
+    return ", ".join(f"{call['name']} (id {call['id']})" for call in calls)
 
 
 def _text(content: Any, where: str) -> str:
@@ -154,12 +154,12 @@ def _text(content: Any, where: str) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):
-        raise ValueError("%s.content must be a string or a list of parts, not %s" % (where, type(content).__name__))
+        raise ValueError(f"{where}.content must be a string or a list of parts, not {type(content).__name__}")
     texts = []
     for index, part in enumerate(content):
-        place = "%s.content[%d]" % (where, index)
+        place = f"{where}.content[{int(index)}]"
         if _kind(part, place) not in ("text", "refusal"):
-            raise ValueError("%s is %s, where only text can be" % (place, part["type"]))
+            raise ValueError(f"{place} is {part['type']}, where only text can be")
         texts.append(_string(part, place, part["type"]))
     return "".join(texts)
 
@@ -169,7 +169,7 @@ def _parts(content: Any, where: str) -> List[Part]:
     if not isinstance(content, list):
         text = _text(content, where)
         return [{"text": text}] if text else []
-    parts = [_part(part, "%s.content[%d]" % (where, index)) for index, part in enumerate(content)]
+    parts = [_part(part, f"{where}.content[{int(index)}]") for index, part in enumerate(content)]
     return [part for part in parts if part != {"text": ""}]
 
 
@@ -178,7 +178,7 @@ def _part(part: Any, where: str) -> Part:
     if kind == "text":
         return {"text": _string(part, where, "text")}
     if kind not in _MEDIA:
-        raise ValueError("%s is of the type %r; the types are text, %s" % (where, kind, ", ".join(_MEDIA)))
+        raise ValueError(f"{where} is of the type {kind!r}; the types are text, {', '.join(_MEDIA)}")
     return _MEDIA[kind](part, where)
 
 
@@ -191,9 +191,9 @@ def _kind(part: Any, where: str) -> str:
 def _string(value: Any, where: str, *names: str) -> str:
     """The string in `value` under these names, one inside the other."""
     for name in names:
-        value = a_dict(value).get(name)
+        value = dict_or_empty(value).get(name)
     if not isinstance(value, str):
-        raise ValueError("%s.%s must be a string" % (where, ".".join(names)))
+        raise ValueError(f"{where}.{'.'.join(names)} must be a string")
     return value
 
 
@@ -206,20 +206,20 @@ def _image(part: Dict[str, Any], where: str) -> Part:
 
 
 def _audio(part: Dict[str, Any], where: str) -> Part:
-    kind = "audio/" + _string(part, where, "input_audio", "format")
+    kind = f"audio/{_string(part, where, 'input_audio', 'format')}"
     return _from_base64(_string(part, where, "input_audio", "data"), kind, where)
 
 
 def _file(part: Dict[str, Any], where: str) -> Part:
-    file = a_dict(part.get("file"))
+    file = dict_or_empty(part.get("file"))
     if file.get("file_id"):
-        raise ValueError("%s is a file in OpenAI's store, which Gemini cannot read: give its file_data" % where)
+        raise ValueError(f"{where} is a file in OpenAI's store, which Gemini cannot read: give its file_data")
     data = _string(part, where, "file", "file_data")
     if data.startswith("data:"):
         return _from_data_url(data, where)
     kind = mimetypes.guess_type(str(file.get("filename")))[0]
     if kind is None:
-        raise ValueError("%s tells no MIME type: give file_data as 'data:application/pdf;base64,...'" % where)
+        raise ValueError(f"{where} tells no MIME type: give file_data as 'data:application/pdf;base64,...'")
     return _from_base64(data, kind, where)
 
 
@@ -238,23 +238,23 @@ def _from_base64(data: str, kind: str, where: str) -> Part:
     try:
         return media.from_bytes(base64.b64decode("".join(data.split()), validate=True), kind)
     except ValueError as error:
-        raise ValueError("%s: %s" % (where, error)) from None
+        raise ValueError(f"{where}: {error}") from None
 
 
 def _google(holder: Any) -> Dict[str, Any]:
     """What Google's own endpoints, and `to_openai`, put beside a message or a call."""
-    extra = a_dict(a_dict(holder).get("extra_content"))
-    return a_dict(extra.get("google") or extra.get("vertex"))
+    extra = dict_or_empty(dict_or_empty(holder).get("extra_content"))
+    return dict_or_empty(extra.get("google") or extra.get("vertex"))
 
 
 def _signature(holder: Any) -> Optional[str]:
-    return _google(holder).get("thought_signature") or a_dict(holder).get("thought_signature")
+    return _google(holder).get("thought_signature") or dict_or_empty(holder).get("thought_signature")
 
 
 def _said(message: Message, where: str) -> List[Part]:
     """The parts of what the model said before its calls, with their signatures where they were."""
     text = _text(message.get("content") or message.get("refusal"), where)
-    rest = dicts(_google(message).get("parts"))
+    rest = list_of_dicts(_google(message).get("parts"))
     signature = None if rest else _signature(message)
     told = "".join([part["text"] for part in rest if "text" in part and not part.get("thought")])
     if not text.endswith(told):  # the text was edited since
@@ -269,14 +269,14 @@ def _arguments(arguments: Any, where: str) -> Dict[str, Any]:
     try:
         args = json.loads(arguments, parse_constant=_no_constant) if isinstance(arguments, str) else arguments
     except (ValueError, RecursionError) as error:
-        raise ValueError("%s has arguments that are no JSON: %s" % (where, error)) from None
+        raise ValueError(f"{where} has arguments that are no JSON: {error}") from None
     if not isinstance(args, dict):
-        raise ValueError("%s has arguments that are no JSON object: %.100r" % (where, arguments))
+        raise ValueError(f"{where} has arguments that are no JSON object: {arguments!r:.100}")
     return args
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(name + " is no JSON")
+    raise ValueError(f"{name} is no JSON")
 
 
 def _response(text: str) -> Dict[str, Any]:

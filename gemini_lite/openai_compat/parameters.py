@@ -6,7 +6,7 @@ import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..contents import merged
-from ..json_data import a_dict
+from ..json_data import dict_or_empty
 from ..schema import to_json
 from .schema import to_gemini
 
@@ -36,7 +36,7 @@ _EFFORTS: Dict[str, Tuple[int, int, str, str]] = {  # for 2.5 flash, 2.5 pro, 3 
 
 def declarations(tools: Any) -> List[Dict[str, Any]]:
     """The declarations that `tools` are; ValueError names the place of what is no function."""
-    return [_declaration(to_json(tool, "tools[%d]" % index), "tools[%d]" % index)
+    return [_declaration(to_json(tool, f"tools[{int(index)}]"), f"tools[{int(index)}]")
             for index, tool in enumerate(tools or ())]
 
 
@@ -47,7 +47,7 @@ def _declaration(tool: Any, where: str) -> Dict[str, Any]:
         declaration["description"] = function["description"]
     parameters = function.get("parameters")
     if not _says_nothing(parameters):
-        place = "%s.function.parameters" % where
+        place = f"{where}.function.parameters"
         declaration["parametersJsonSchema"] = to_gemini(parameters, place)
     return declaration
 
@@ -60,7 +60,7 @@ def _says_nothing(schema: Any) -> bool:
 
 
 def _function(tool: Any, where: str) -> Dict[str, Any]:
-    function = a_dict(a_dict(tool).get("function"))
+    function = dict_or_empty(dict_or_empty(tool).get("function"))
     if not isinstance(function.get("name"), str):
         raise ValueError("%s is no function: write {'type': 'function', 'function': {'name': ..., ...}}" % where)
     return function
@@ -103,7 +103,7 @@ def _option(name: str, value: Any, model: str) -> Optional[Overrides]:
 def _thinking(effort: Any, model: str) -> Optional[Overrides]:
     """The level for Gemini 3 and later, the budget for 2.5; with the thoughts, unless there shall be none."""
     if effort not in _EFFORTS:
-        raise ValueError("reasoning_effort must be one of %s, not %r" % (", ".join(_EFFORTS), effort))
+        raise ValueError(f"reasoning_effort must be one of {', '.join(_EFFORTS)}, not {effort!r}")
     family = re.search(r"\bgemini-(\d+)(?:\.(\d+))?", model)
     version = (int(family.group(1)), int(family.group(2) or 0)) if family else (0, 0)
     *budgets, flash, pro = _EFFORTS[effort]
@@ -120,7 +120,7 @@ def _thinking(effort: Any, model: str) -> Optional[Overrides]:
 def _choice(choice: Any) -> Overrides:
     if choice in ("auto", "none", "required"):
         return {"tool_choice": "any" if choice == "required" else choice}
-    allowed = a_dict(a_dict(choice).get("allowed_tools"))
+    allowed = dict_or_empty(dict_or_empty(choice).get("allowed_tools"))
     if allowed:
         if allowed.get("mode") != "required":
             raise ValueError("tool_choice: Gemini takes allowed_tools with the mode 'required' only")
@@ -129,15 +129,15 @@ def _choice(choice: Any) -> Overrides:
 
 
 def _format(form: Any) -> Overrides:
-    form = a_dict(to_json(form, "response_format"))
+    form = dict_or_empty(to_json(form, "response_format"))
     kind = form.get("type")
     if kind == "text":
         return {}
     if kind == "json_object":
         return {"response_mime_type": "application/json"}
     if kind != "json_schema":
-        raise ValueError("response_format must be of the type text, json_object or json_schema, not %r" % (kind,))
-    schema = a_dict(form.get("json_schema")).get("schema")
+        raise ValueError(f"response_format must be of the type text, json_object or json_schema, not {kind!r}")
+    schema = dict_or_empty(form.get("json_schema")).get("schema")
     return {"response_schema": to_gemini(schema, "response_format.json_schema.schema")}
 
 

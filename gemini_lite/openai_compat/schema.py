@@ -27,7 +27,7 @@ def to_gemini(schema: Any, where: str) -> Schema:
     """
     root = to_json(schema, where)
     if not isinstance(root, dict):
-        raise ValueError("%s must be a JSON Schema, not %r" % (where, schema))
+        raise ValueError(f"{where} must be a JSON Schema, not {schema!r}")
     return _Turning(root, where).done()
 
 
@@ -57,7 +57,7 @@ class _Turning:
         turned = {key: self._value(key, value) for key, value in node.items() if key not in _ELSEWHERE}
         if "$ref" not in node:
             return turned
-        reference = {"$ref": "#/$defs/" + self._name(node["$ref"])}
+        reference = {"$ref": f"#/$defs/{self._name(node['$ref'])}"}
         return {**turned, "allOf" if "anyOf" in turned else "anyOf": [reference]} if turned else reference
 
     def _value(self, key: str, value: Any) -> Any:
@@ -90,7 +90,7 @@ class _Turning:
                 step = step.replace("~1", "/").replace("~0", "~")
                 node = node[int(step)] if isinstance(node, list) else node[step]
         except (KeyError, IndexError, ValueError, TypeError, AttributeError):
-            raise ValueError("%s refers to %r, which is not in it" % (self._where, reference)) from None
+            raise ValueError(f"{self._where} refers to {reference!r}, which is not in it") from None
         return node
 
     def _loosen(self, name: str, body: Schema) -> None:

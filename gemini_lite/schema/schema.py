@@ -23,7 +23,7 @@ _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", type(
 _WORDS = {str: "a string", int: "an integer", float: "a number", bool: "true or false", type(None): "null"}
 _DATE, _TIME = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?"
 _MOMENTS: Dict[Any, Tuple[str, str]] = {
-    datetime.datetime: ("date-time", _DATE + "[T ]" + _TIME), datetime.date: ("date", _DATE),
+    datetime.datetime: ("date-time", f"{_DATE}[T ]{_TIME}"), datetime.date: ("date", _DATE),
     datetime.time: ("time", _TIME),
 }
 _ARRAYS: Dict[Any, Any] = {
@@ -142,7 +142,7 @@ class _Types:
             return _array(self.shape(args[0] if args else Any, where), _ARRAYS[cls])
         if cls in _DICTS:
             if args and args[0] is not str:
-                raise TypeError("%s: JSON has strings for names: write Dict[str, ...], not %s" % (where, hint))
+                raise TypeError(f"{where}: JSON has strings for names: write Dict[str, ...], not {hint}")
             return _dict(self.shape(args[1] if args else Any, where))
         if issubclass(cls, enum.Enum):
             return _choice([(member.value, member) for member in cls], hint, where)
@@ -172,12 +172,12 @@ class _Types:
             while name in self.defs:
                 name += "_"
             self.names[hint], self.defs[name] = name, {}
-        return {"$ref": "#/$defs/" + self.names[hint]}
+        return {"$ref": f"#/$defs/{self.names[hint]}"}
 
     def field(self, entry: Entry, where: str) -> _Field:
-        where = "%s.%s" % (where, entry.name)
+        where = f"{where}.{entry.name}"
         if entry.hint is MISSING:
-            raise TypeError("%s has no type hint: write one, such as `%s: str`" % (where, entry.name))
+            raise TypeError(f"{where} has no type hint: write one, such as `{entry.name}: str`")
         hint, description = _bare(entry.hint)
         shape = self.shape(hint, where)
         if entry.default is None and not _takes_null(shape.schema):
@@ -195,7 +195,7 @@ class _Types:
         schema = dict(cls.model_json_schema() if new else cls.schema(ref_template="#/$defs/{model}"))
         for name, body in schema.pop("$defs" if new else "definitions", {}).items():
             if self.defs.setdefault(name, body) != body:
-                raise TypeError("two types in one schema are named %s: rename one" % name)
+                raise TypeError(f"two types in one schema are named {name}: rename one")
         validate = cls.model_validate if new else cls.parse_obj
         return Shape(schema, lambda value, where: _made(validate, where, value))
 
@@ -226,7 +226,7 @@ def _refusal(hint: Any, where: str) -> TypeError:
     kind: Any = hint if isinstance(hint, type) else typing.get_origin(hint) or _form(hint) or type(hint)
     instead = _INSTEAD.get(getattr(kind, "__name__", kind), "a dataclass, a TypedDict, a NamedTuple or an Enum")
     spelled = hint.__qualname__ if isinstance(hint, type) else repr(hint)
-    return TypeError("%s: JSON Schema cannot say %s: write %s" % (where, spelled, instead))
+    return TypeError(f"{where}: JSON Schema cannot say {spelled}: write {instead}")
 
 
 def _entries(cls: Any, where: str) -> Optional[List[Entry]]:
@@ -236,7 +236,7 @@ def _entries(cls: Any, where: str) -> Optional[List[Entry]]:
         hints = type_hints(cls, where, None, names)
         odd = [name for name, hint in hints.items() if isinstance(hint, dataclasses.InitVar)]
         if odd:
-            raise TypeError("%s.%s: an InitVar is no field, so JSON has no place for it" % (where, odd[0]))
+            raise TypeError(f"{where}.{odd[0]}: an InitVar is no field, so JSON has no place for it")
         return [Entry(field.name, hints[field.name], _default(field), field.metadata.get("description"))
                 for field in dataclasses.fields(cls) if field.init]
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
@@ -264,7 +264,7 @@ def _is_required(cls: Any, name: str, hint: Any) -> bool:
 def _own_docstring(cls: Any) -> Optional[str]:
     """What the user wrote, not the list of fields that dataclass and NamedTuple write."""
     text = cls.__dict__.get("__doc__") or ""
-    return None if text.startswith(cls.__name__ + "(") else inspect.cleandoc(text)
+    return None if text.startswith(f"{cls.__name__}(") else inspect.cleandoc(text)
 
 
 def type_hints(owner: Any, where: str, names: Optional[Dict[str, Any]], more: Dict[str, Any]) -> Dict[str, Any]:
@@ -287,7 +287,7 @@ def _with(schema: Schema, word: str, value: Any) -> Schema:
 
 
 def _mismatch(value: Any, where: str, due: str) -> ParseError:
-    return ParseError("%s must be %s, not %.80r" % (where or "the value", due, value))
+    return ParseError(f"{where or 'the value'} must be {due}, not {value!r:.80}")
 
 
 def _made(make: Callable[..., Any], where: str, *args: Any, **fields: Any) -> Any:
@@ -295,7 +295,7 @@ def _made(make: Callable[..., Any], where: str, *args: Any, **fields: Any) -> An
     try:
         return make(*args, **fields)
     except (TypeError, ValueError) as error:
-        raise ParseError("%s does not fit: %s" % (where or "the value", error)) from error
+        raise ParseError(f"{where or 'the value'} does not fit: {error}") from error
 
 
 def _takes_null(schema: Schema) -> bool:
@@ -321,7 +321,7 @@ def _scalar(kind: Any) -> Shape:
 
 def _moment(cls: Any) -> Shape:
     format, pattern = _MOMENTS[cls]
-    due = "a string of the format %s (RFC 3339)" % format
+    due = f"a string of the format {format} (RFC 3339)"
 
     def read(value: Any, where: str) -> Any:
         if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII | re.IGNORECASE):
@@ -334,22 +334,21 @@ def _moment(cls: Any) -> Shape:
 def _as_python_writes(moment: str) -> str:
     """RFC 3339 as `fromisoformat` takes it before Python 3.11: no Z, and six digits of a second."""
     moment = re.sub("[Zz]$", "+00:00", moment)
-    return re.sub(r"\.(\d+)", lambda found: "." + found.group(1)[:6].ljust(6, "0"), moment)
+    return re.sub(r"\.(\d+)", lambda found: f".{found.group(1)[:6].ljust(6, '0')}", moment)
 
 
 def _choice(choices: List[Tuple[Any, Any]], hint: Any, where: str) -> Shape:
     """Some values and no others: pairs of what JSON says and what it is in Python."""
     if not choices:
-        raise TypeError("%s: %s has no values" % (where, hint))
+        raise TypeError(f"{where}: {hint} has no values")
     kinds: Dict[str, List[Any]] = {}
     for said, _ in choices:
         if type(said) not in _NAMES:
-            raise TypeError("%s: JSON Schema cannot say the value %r of %s: give each a str or an int"
-                            % (where, said, hint))
+            raise TypeError(f"{where}: JSON Schema cannot say the value {said!r} of {hint}: give each a str or an int")
         kinds.setdefault(_NAMES[type(said)], []).append(said)
     options: List[Schema] = [
         {"type": kind} if kind == "null" else {"type": kind, "enum": kinds[kind]} for kind in kinds]
-    due = "one of %s" % ", ".join(repr(said) for said, _ in choices)
+    due = f"one of {', '.join((repr(said) for said, _ in choices))}"
 
     def read(value: Any, where: str) -> Any:
         for said, meant in choices:
@@ -364,7 +363,7 @@ def _array(item: Shape, make: Callable[[List[Any]], Any]) -> Shape:
     def read(value: Any, where: str) -> Any:
         if not isinstance(value, list):
             raise _mismatch(value, where, "an array")
-        return _made(make, where, [item.read(one, "%s[%d]" % (where, index)) for index, one in enumerate(value)])
+        return _made(make, where, [item.read(one, f"{where}[{int(index)}]") for index, one in enumerate(value)])
 
     return Shape({"type": "array", "items": item.schema}, read, "an array")
 
@@ -374,11 +373,11 @@ def _tuple(items: List[Shape]) -> Shape:
 
     def read(value: Any, where: str) -> Any:
         if not isinstance(value, list) or len(value) != count:
-            raise _mismatch(value, where, "an array of %d" % count)
-        return tuple(items[index].read(one, "%s[%d]" % (where, index)) for index, one in enumerate(value))
+            raise _mismatch(value, where, f"an array of {int(count)}")
+        return tuple(items[index].read(one, f"{where}[{int(index)}]") for index, one in enumerate(value))
 
     schema = {"type": "array", "prefixItems": [item.schema for item in items], "minItems": count, "maxItems": count}
-    return Shape(schema, read, "an array of %d" % count)
+    return Shape(schema, read, f"an array of {int(count)}")
 
 
 def _dict(item: Shape) -> Shape:
@@ -405,7 +404,7 @@ def _union(options: List[Shape]) -> Shape:
                 reasons.append(error)
         if len(reasons) == 2 and {"type": "null"} in schemas:  # Optional: the other reason has the place
             raise reasons[1 - schemas.index({"type": "null"})]
-        raise ParseError("%s fits none of its types: %s" % (where or "the value", "; ".join(map(str, reasons))))
+        raise ParseError(f"{where or 'the value'} fits none of its types: {'; '.join(map(str, reasons))}")
 
     return Shape({"anyOf": schemas}, read, due)
 
@@ -419,10 +418,10 @@ def _object(fields: List[_Field], make: Callable[..., Any], description: Optiona
             raise _mismatch(value, where, "an object")
         for name in value:
             if name not in shapes:
-                raise ParseError("%s is unknown; the names are: %s" % (_at(where, name), ", ".join(shapes) or "none"))
+                raise ParseError(f"{_at(where, name)} is unknown; the names are: {', '.join(shapes) or 'none'}")
         for name in required:
             if name not in value:
-                raise ParseError("%s is missing; it must be %s" % (_at(where, name), shapes[name].due))
+                raise ParseError(f"{_at(where, name)} is missing; it must be {shapes[name].due}")
         read_ones = {name: shapes[name].read(one, _at(where, name)) for name, one in value.items()}
         return _made(make, where, **read_ones)
 
@@ -434,8 +433,8 @@ def _object(fields: List[_Field], make: Callable[..., Any], description: Optiona
 
 def _at(where: str, name: str) -> str:
     if not name.isidentifier():
-        return "%s[%r]" % (where, name)
-    return "%s.%s" % (where, name) if where else name
+        return f"{where}[{name!r}]"
+    return f"{where}.{name}" if where else name
 
 
 def to_json(value: Any, where: str = "the value") -> Any:
@@ -459,7 +458,7 @@ def _said(value: Any, where: str, above: Tuple[int, ...]) -> Any:
     if isinstance(value, (datetime.date, datetime.time)):  # a datetime is a date
         return value.isoformat()
     if id(value) in above:
-        raise ValueError("%s leads back to itself, which JSON cannot say" % where)
+        raise ValueError(f"{where} leads back to itself, which JSON cannot say")
     above += (id(value),)
     if isinstance(value, Mapping):
         return {name: _said(one, _at(where, name), above) for name, one in _named(value, where)}
@@ -467,13 +466,13 @@ def _said(value: Any, where: str, above: Tuple[int, ...]) -> Any:
     if names is not None:
         return {name: _said(getattr(value, name), _at(where, name), above) for name in names}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_said(one, "%s[%d]" % (where, index), above) for index, one in enumerate(value)]
+        return [_said(one, f"{where}[{int(index)}]", above) for index, one in enumerate(value)]
     return _said(_simpler(value, where), where, above)
 
 
 def _finite(value: float, where: str) -> float:
     if value - value != 0:  # nan and the infinities
-        raise ValueError("%s is %r, which JSON cannot say" % (where, value))
+        raise ValueError(f"{where} is {value!r}, which JSON cannot say")
     return float(value)  # numpy has heirs of float
 
 
@@ -481,7 +480,7 @@ def _named(value: Mapping[Any, Any], where: str) -> Iterator[Tuple[str, Any]]:
     for key, one in value.items():
         name = key.value if isinstance(key, enum.Enum) else key
         if not isinstance(name, str):
-            raise TypeError("%s has the key %r: JSON has strings for names" % (where, key))
+            raise TypeError(f"{where} has the key {key!r}: JSON has strings for names")
         yield name, one
 
 

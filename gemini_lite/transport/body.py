@@ -21,7 +21,7 @@ def blocks(raw: Any, until: Optional[float] = None) -> Iterator[bytes]:
     if raw.chunked and until is None:  # one block for each HTTP chunk: neither waits nor gathers
         yield from raw.stream(BLOCK, decode_content=True)
         return
-    patience = _Patience(raw, until)
+    patience = _SocketTimeout(raw, until)
     if not hasattr(raw, "read1"):
         yield from _blocks_below(raw, patience)
         return
@@ -33,7 +33,7 @@ def blocks(raw: Any, until: Optional[float] = None) -> Iterator[bytes]:
         yield block
 
 
-def _blocks_below(raw: Any, patience: _Patience) -> Iterator[bytes]:
+def _blocks_below(raw: Any, patience: _SocketTimeout) -> Iterator[bytes]:
     """`blocks` for urllib3 before 2.2, whose ``read(n)`` waits for n bytes: read beneath it."""
     packed = raw.headers.get("Content-Encoding", "identity").lower()
     unpack = _Unpacker() if packed in ("gzip", "x-gzip", "deflate") else None
@@ -54,7 +54,7 @@ def _blocks_below(raw: Any, patience: _Patience) -> Iterator[bytes]:
     raw.read()  # finds the end and so gives the connection back
 
 
-class _Patience:
+class _SocketTimeout:
     """How long the connection's socket waits for bytes: no longer than until `until`, if there is such a time."""
 
     def __init__(self, raw: Any, until: Optional[float]) -> None:

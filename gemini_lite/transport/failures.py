@@ -34,7 +34,7 @@ def failure_of(error: Exception, url: Any, until: Optional[float]) -> TransportE
     """Our error for one of requests, urllib3, http.client or the socket; it keeps the root's text alone."""
     chain = _chain(error)
     host, last = host_of(url), next((item for item in reversed(chain) if not isinstance(item, ValueError)), error)
-    root = "%s: %s" % (type(last).__name__, last)
+    root = f"{type(last).__name__}: {last}"
 
     def any_of(*kinds: Any) -> bool:
         return any(isinstance(item, kinds) for item in chain)
@@ -46,27 +46,27 @@ def failure_of(error: Exception, url: Any, until: Optional[float]) -> TransportE
             "The request to %s could not be made (%s): check the base URL, the proxies and the session's headers."
             % (host, type(error).__name__), reason="INVALID")
     if type(error) is OSError and error.errno is None:  # requests on a certificate file that is not there
-        return TransportError("The request to %s could not be made: %s" % (host, error), reason="TLS")
+        return TransportError(f"The request to {host} could not be made: {error}", reason="TLS")
     if until is not None and time.monotonic() >= until:
         return deadline()
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return TransportTimeout(
-            "No connection to %s in time. Check the network, or allow more with timeout=(connect, read)." % host,
+            f"No connection to {host} in time. Check the network, or allow more with timeout=(connect, read).",
             reason="CONNECT_TIMEOUT", retryable=True)
     if any_of(socket.timeout, urllib3.exceptions.ReadTimeoutError):
-        return TransportTimeout("%s was silent for too long. Allow more with timeout=(connect, read)." % host,
+        return TransportTimeout(f"{host} was silent for too long. Allow more with timeout=(connect, read).",
                                 reason="READ_TIMEOUT", retryable=True)
     if any_of(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
         return TransportError(
-            "The proxy on the way to %s failed (%s). Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY." % (host, root),
+            f"The proxy on the way to {host} failed ({root}). Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
             reason="PROXY", retryable=True)
     if any_of(ssl.SSLCertVerificationError) or "CertificateError" in [type(item).__name__ for item in chain]:
         return TransportError(
             "The certificate of %s could not be verified (%s). If your network signs with its own, set "
             "REQUESTS_CA_BUNDLE to its PEM file." % (host, root), reason="TLS")
     if any_of(urllib3.exceptions.DecodeError, requests.exceptions.ContentDecodingError, zlib.error):
-        return TransportError("The answer of %s could not be unpacked (%s)." % (host, root), reason="ENCODING")
-    return TransportError("The connection to %s failed (%s). Check the network and the base URL." % (host, root),
+        return TransportError(f"The answer of {host} could not be unpacked ({root}).", reason="ENCODING")
+    return TransportError(f"The connection to {host} failed ({root}). Check the network and the base URL.",
                           reason="CONNECTION", retryable=True)
 
 

@@ -72,7 +72,7 @@ class OwnSession:
         key = method, url, *headers.values()
         template = self._templates.get(key)
         if template is None:
-            request = requests.Request(method, url, headers=headers, auth=_nobody)
+            request = requests.Request(method, url, headers=headers, auth=_no_auth)
             template = self.session.prepare_request(request)
             if len(self._templates) >= 256:
                 self._templates.clear()
@@ -166,7 +166,7 @@ def _context_of(verify: Union[bool, str], kind: type) -> ssl.SSLContext:
     return context
 
 
-def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """The auth of a template: it keeps requests from looking into ``.netrc``; ours is applied to each copy."""
     return request
 

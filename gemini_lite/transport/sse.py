@@ -36,7 +36,7 @@ def events(blocks: Iterable[bytes], limit: int = 1 << 26) -> Iterator[bytes]:
                 data.append(line)
                 size += len(line)
                 if size > limit:
-                    raise EventTooLarge("one event is larger than %d bytes" % limit)
+                    raise EventTooLarge(f"one event is larger than {int(limit)} bytes")
             elif not line:
                 if data:
                     line = data[0] if len(data) == 1 else b"\n".join(data)
@@ -77,7 +77,7 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
                 lines[0] = b"".join(pending)
                 pending.clear()
             if size + len(block) > limit and max(map(len, lines)) > limit + _SLACK:
-                raise EventTooLarge("one line is larger than %d bytes" % limit)
+                raise EventTooLarge(f"one line is larger than {int(limit)} bytes")
             size = 0
             if at_start:
                 at_start = False
@@ -88,7 +88,7 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
             pending.append(tail)
             size += len(tail)
             if size > limit + _SLACK:
-                raise EventTooLarge("one line is larger than %d bytes" % limit)
+                raise EventTooLarge(f"one line is larger than {int(limit)} bytes")
     if pending:
         line = b"".join(pending)
         yield [line[3:] if at_start and line[:3] == _BOM else line]

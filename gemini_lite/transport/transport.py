@@ -60,14 +60,14 @@ class Transport:
         max_wait: float = 60, limits: Limits = Limits(),
     ) -> None:
         if type(retries) is not int or retries < 0:
-            raise ValueError("retries must be a whole number, 0 or more, not %r" % (retries,))
+            raise ValueError(f"retries must be a whole number, 0 or more, not {retries!r}")
         self.auth = auth
         self.timeout = _checked_timeout(timeout)
         self.retries = retries
         self.max_wait = seconds(max_wait, "max_wait", zero=True)
         for name, limit in limits._asdict().items():
             if type(limit) is not int or limit <= 0:
-                raise ValueError("max_%s_bytes must be a whole number above 0, not %r" % (name, limit))
+                raise ValueError(f"max_{name}_bytes must be a whole number above 0, not {limit!r}")
         self.limits = limits
         self._given = session
         self._senders = {os.getpid(): self._new_sender()}  # a forked child must not use its parent's connections
@@ -191,7 +191,7 @@ class Transport:
                 size += len(block)
                 if size > limit:
                     failure = errors.TransportError(
-                        _too_large("the answer is larger than %d bytes" % limit, "body"), reason="TOO_LARGE")
+                        _too_large(f"the answer is larger than {int(limit)} bytes", "body"), reason="TOO_LARGE")
                     break
                 if until is not None and time.monotonic() > until:
                     failure = deadline()
@@ -262,13 +262,13 @@ def _parsed(source: Iterable[bytes], response: requests.Response, unwrap: Callab
 def _broken(data: bytes) -> errors.GeminiError:
     if isinstance(data, sse.Unterminated):
         return errors.IncompleteError("The stream broke off inside an event. Ask again.", reason="CUT", retryable=True)
-    return errors.ParseError("The stream holds an event that is no JSON object: %.200r" % bytes(data[:200]),
+    return errors.ParseError(f"The stream holds an event that is no JSON object: {bytes(data[:200])!r:.200}",
                              reason="NOT_JSON")
 
 
 def _not_json(response: requests.Response, body: bytes) -> errors.ParseError:
     kind = response.headers.get("Content-Type") or "an answer of unknown type"
-    begins = ": %.200r" % body[:200] if body else ""
+    begins = f": {body[:200]!r:.200}" if body else ""
     return errors.ParseError(
         "%s answered %d with %s where JSON was due%s. Check the base URL and what stands between you and Google."
         % (host_of(response.url), response.status_code, kind, begins), reason="NOT_JSON")
@@ -283,11 +283,11 @@ def _body(body: Any) -> Optional[bytes]:
         raise ValueError("the request holds half a surrogate pair (%r), which is no text: decode your input with "
                          "errors='replace'" % error.object[error.start]) from None
     except (TypeError, ValueError, RecursionError) as error:
-        raise type(error)("the request holds what JSON cannot say: %s" % error) from None
+        raise type(error)(f"the request holds what JSON cannot say: {error}") from None
 
 
 def _too_large(what: str, limit: str) -> str:
-    return "The server's data was refused: %s. Allow more with GeminiClient(max_%s_bytes=...)." % (what, limit)
+    return f"The server's data was refused: {what}. Allow more with GeminiClient(max_{limit}_bytes=...)."
 
 
 def _in_all(timeout: Tuple[float, float], until: Optional[float]) -> Any:
@@ -300,5 +300,5 @@ def _in_all(timeout: Tuple[float, float], until: Optional[float]) -> Any:
 def _checked_timeout(timeout: Any) -> Tuple[float, float]:
     pair = timeout if isinstance(timeout, (tuple, list)) else (timeout, timeout)
     if len(pair) != 2:
-        raise ValueError("timeout is (connect, read) in seconds, or one number for both, not %r" % (timeout,))
+        raise ValueError(f"timeout is (connect, read) in seconds, or one number for both, not {timeout!r}")
     return seconds(pair[0], "timeout"), seconds(pair[1], "timeout")
