@@ -1,1 +1,1 @@
-"""An answer as a notebook shows it: plain dicts and Blobs in, pages out."""
+"""How a notebook or a terminal shows an answer: plain dicts and Blobs in, pages out."""

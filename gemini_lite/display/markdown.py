@@ -1,47 +1,53 @@
-"""What a model said as Markdown that shows it, and does nothing else."""
+"""A model's text as Markdown that can run nothing and load nothing."""
 from __future__ import annotations
 
 import re
 from typing import Match
 
-# JupyterLab runs what HTML is in the Markdown of a cell just executed, scripts too, and nbconvert writes it to the
-# page; an address of a picture can carry away what was said. A space behind these ends it, in mathematics too.
+# JupyterLab runs the HTML in the Markdown of a cell that was just executed, scripts too, and nbconvert writes it to the
+# page; the address of a picture can carry the text of the conversation to a server. A space behind one of these
+# characters ends the element, and does no harm in mathematics.
 _ACTIVE = r"<(?=[A-Za-z/!?])|!(?=\[)"
-_FENCED = r"^([ \t]*)(`{3,}|~{3,})[^`\n]*\n(.*?)(?:^[ \t]*\2[`~]*[ \t]*$|\Z)"
-_SPAN = r"(?<!`)(`{1,9})(?!`)((?:(?!\n[ \t]*\n).)+?)(?<!`)\4(?!`)"
-_PIECES = f"(?sm){_FENCED}|{_SPAN}|{_ACTIVE}"  # compiled when first used, and kept by `re`: it takes long
+_FENCED_CODE = r"^([ \t]*)(`{3,}|~{3,})[^`\n]*\n(.*?)(?:^[ \t]*\2[`~]*[ \t]*$|\Z)"
+_CODE_SPAN = r"(?<!`)(`{1,9})(?!`)((?:(?!\n[ \t]*\n).)+?)(?<!`)\4(?!`)"
+# Compiled when first used, and kept by `re`: it takes too long for an import.
+_CODE_OR_ACTIVE = f"(?sm){_FENCED_CODE}|{_CODE_SPAN}|{_ACTIVE}"
 _PUNCTUATION = r"[^A-Za-z0-9 \x80-\U0010ffff]"
 
 
-def inert(text: str) -> str:
-    """`text` with HTML and linked pictures shown as they are written; code looks as before."""
-    return re.sub(_PIECES, _harmless, text) if re.search(_ACTIVE, text) else text
+def html_as_text(text: str) -> str:
+    """Markdown `text` with HTML and linked pictures shown as they are written; code looks as before."""
+    return re.sub(_CODE_OR_ACTIVE, _replace_active, text) if re.search(_ACTIVE, text) else text
 
 
-def _harmless(piece: Match[str]) -> str:
-    whole = piece.group()
-    indent, fence, block, _, span = piece.groups()
+def _replace_active(found: Match[str]) -> str:
+    """The replacement for a piece of code, or for a character that would begin an element."""
+    whole = found.group()
+    indent, fence, block, _, span = found.groups()
     if fence is None and span is None:
         return f"{whole} "
     if not re.search(_ACTIVE, whole):
         return whole
-    # Programs disagree about where code begins and ends; entities are safe wherever they put them.
+    # Markdown programs disagree about where code begins and ends; entities are safe in either case.
     if fence is None:
-        return f"<code>{literal(span)}</code>"
-    return "%s<pre><code>%s</code></pre>" % (indent, literal(re.sub("(?m)^[ \t]{0,%d}" % len(indent), "", block)))
+        return f"<code>{escape_punctuation(span)}</code>"
+    unindented = re.sub(f"(?m)^[ \t]{{0,{len(indent)}}}", "", block)
+    return f"{indent}<pre><code>{escape_punctuation(unindented)}</code></pre>"
 
 
-def literal(text: str) -> str:
-    """`text` with all that Markdown or HTML could read as more than text written as entities."""
-    return re.sub(_PUNCTUATION, lambda found: f"&#{int(ord(found.group()))};", text)
+def escape_punctuation(text: str) -> str:
+    """`text` with every character that Markdown or HTML could interpret written as an entity."""
+    return re.sub(_PUNCTUATION, lambda found: f"&#{ord(found.group())};", text)
 
 
-def code(text: str, language: str = "") -> str:
-    """A fenced block."""
-    fence = f"{'`' * max([2, *map(len, re.findall('`+', text))])}`"
-    return "%s%s\n%s\n%s" % (fence, re.sub(r"[^\w+#.-]", "", language), text.rstrip("\n"), fence)
+def code_block(text: str, language: str = "") -> str:
+    """A fenced code block, whose fence is longer than any run of backticks in `text`."""
+    fence = "`" * (max([2, *map(len, re.findall("`+", text))]) + 1)
+    language = re.sub(r"[^\w+#.-]", "", language)
+    stripped = text.rstrip("\n")
+    return f"{fence}{language}\n{stripped}\n{fence}"
 
 
-def quoted(text: str) -> str:
-    """A block quote."""
+def block_quote(text: str) -> str:
+    """Every line of `text` quoted with ``>``."""
     return re.sub("(?m)^", "> ", text)

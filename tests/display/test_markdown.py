@@ -19,7 +19,7 @@ OURS = re.compile(r"</?(?:pre|code)>")
     "| a | b |\n|---|---|\n| 1 | 2 |", "&lt;b&gt;", "",
 ])
 def test_harmless_text_stays_as_it_is(text: str) -> None:
-    assert markdown.inert(text) == text
+    assert markdown.html_as_text(text) == text
 
 
 @pytest.mark.parametrize("text, shown", [
@@ -30,7 +30,7 @@ def test_harmless_text_stays_as_it_is(text: str) -> None:
     ("`` ` <b>", "`` ` < b>"), ("`a\n\n<b>`", "`a\n\n< b>`"),
 ])
 def test_html_and_linked_pictures_are_only_text(text: str, shown: str) -> None:
-    assert markdown.inert(text) == shown
+    assert markdown.html_as_text(text) == shown
 
 
 @pytest.mark.parametrize("text, code", [
@@ -39,7 +39,7 @@ def test_html_and_linked_pictures_are_only_text(text: str, shown: str) -> None:
     ("```\n<p> still coming", "<p> still coming"),
 ])
 def test_code_with_html_in_it_looks_as_it_was_written(text: str, code: str) -> None:
-    found = re.findall("<code>([^<]*)</code>", markdown.inert(text))
+    found = re.findall("<code>([^<]*)</code>", markdown.html_as_text(text))
     assert [html.unescape(one) for one in found] == [code]
     assert not re.search("[^A-Za-z0-9 &#;]", found[0])
 
@@ -50,20 +50,20 @@ def test_no_text_whatever_gets_an_active_character_through() -> None:
     source = random.Random(1)
     for _ in range(20000):
         text = "".join(source.choices(tokens, k=source.randrange(1, 14)))
-        shown = markdown.inert(text)
+        shown = markdown.html_as_text(text)
         assert not ACTIVE.search(OURS.sub(" ", shown)), (text, shown)
 
 
 @pytest.mark.parametrize("text", ["a", "```", "x ```` y", "", "\n"])
 def test_a_fenced_block_holds_any_text(text: str) -> None:
-    first, *lines, last = markdown.code(text, "python").split("\n")
+    first, *lines, last = markdown.code_block(text, "python").split("\n")
     assert set(last) == {"`"} and first == last + "python" and last not in "\n".join(lines)
     assert "\n".join(lines) == text.rstrip("\n")
 
 
 def test_a_language_cannot_leave_its_line() -> None:
-    assert markdown.code("x", "c++\n<b>`") == "```c++b\nx\n```"
+    assert markdown.code_block("x", "c++\n<b>`") == "```c++b\nx\n```"
 
 
 def test_a_quotation_has_all_lines() -> None:
-    assert markdown.quoted("a\n\nb") == "> a\n> \n> b"
+    assert markdown.block_quote("a\n\nb") == "> a\n> \n> b"

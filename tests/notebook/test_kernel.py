@@ -185,7 +185,7 @@ def test_whatever_a_model_says_becomes_no_element_that_acts() -> None:
     for _ in range(4000):
         said = "".join(source.choices(tokens, k=source.randrange(1, 16)))
         seen.feed(render(said))
-        marked.feed(render(markdown.inert(said)))
+        marked.feed(render(markdown.html_as_text(said)))
     assert {"script", "img"} <= seen.found and "onerror" in seen.attributes
     assert not marked.found & {"script", "img", "b"} and not marked.attributes & {"onerror", "onclick", "src"}
 
