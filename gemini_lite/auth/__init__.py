@@ -1,1 +1,1 @@
-"""Who is calling: an API key, or a sign-in kept fresh on disk."""
+"""Who is calling: an API key, or a sign-in that is renewed and kept on disk."""

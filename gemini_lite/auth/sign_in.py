@@ -1,124 +1,110 @@
-"""What the user's own Gemini CLI keeps on this machine: its sign-in file, and the OAuth client in its package.
-
-A sign-in is renewed with the client that issued it. As for any installed application, Google ships the CLI's client
-inside the CLI's package; here it is looked up when it is needed, and neither stored nor shown.
-"""
+"""The sign-in file of Gemini CLI, which that program reads and writes too."""
 from __future__ import annotations
 
-import contextlib
-import glob
 import json
 import os
-import re
-import shutil
-import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import BinaryIO, NamedTuple, Optional
 
+from .. import files_on_disk
 from ..errors import KEYS_PAGE, CredentialsError
+from ..json_data import JSON, str_or_none
+from ..transport.deadline import NEVER, Deadline
 from ..transport.retry import pause
+from .oauth_client import OAuthClient, find_installed_client
+from .secret import Secret, hides_frames
 
-SIGN_IN = "run `gemini` and sign in with Google"
-_PAUSE = 0.05  # seconds between looks at a file that somebody else is writing
-_READS, _WAITS = 5, 20  # how often to look at one that is half written, or locked
+oauth_client, _USUAL = find_installed_client, ()  # until cli/doctor.py and its test take them from oauth_client
+
+HOW_TO_SIGN_IN = "run `gemini` and sign in with Google"
+
+_READS, _READ_PAUSE = 5, 0.05  # how often a file that is not whole is read, and the seconds between
+_LOCK_SECONDS = 1.0  # the longest wait for another process that writes the file, which takes it a millisecond
 
 
-class SignIn(Dict[str, Any]):
-    """The JSON object with the tokens; its repr shows the names alone.
+class SignIn(NamedTuple):
+    """What a sign-in file holds; its repr shows no secret."""
 
-    ``access_token``, ``refresh_token``, ``expiry_date`` (milliseconds since 1970), ``id_token``, ``scope``...
-    """
-
-    def __repr__(self) -> str:
-        return "{%s}" % ", ".join(self)
+    access_token: Optional[Secret]
+    refresh_token: Optional[Secret]
+    expires: Optional[float]  # seconds since 1970; None if it is not known when the access token expires
+    client: Optional[OAuthClient]  # if the file names the one that the sign-in was issued to
+    kind: str
+    json_text: Secret  # all of it, with the fields that only other programs know
 
     @classmethod
-    def parsed(cls, data: bytes) -> Optional[SignIn]:
-        """The JSON object that `data` is, or None."""
-        try:
-            value = json.loads(data)
-        except (ValueError, RecursionError):
-            return None
-        return cls(value) if isinstance(value, dict) else None
+    def of_json(cls, data: JSON) -> SignIn:
+        """The sign-in in a JSON object, whose ``expiry_date`` is in milliseconds; for functions that hide frames."""
+        milliseconds, client_id = number_or_none(data.get("expiry_date")), str_or_none(data.get("client_id"))
+        return cls(
+            _secret_of(data, "access_token"),
+            _secret_of(data, "refresh_token"),
+            None if milliseconds is None else milliseconds / 1000,
+            OAuthClient(client_id, _secret_of(data, "client_secret")) if client_id else None,
+            str(data.get("type", "authorized_user")),
+            Secret(json.dumps(data)),
+        )
+
+    def get(self, name: str) -> object:
+        """A field by its name in the file; until cli/doctor.py reads the attributes."""
+        fields = {"expiry_date": self.expires and self.expires * 1000, "refresh_token": self.refresh_token,
+                  "client_id": self.client}
+        return fields[name]
 
 
 class SignInFile:
-    """The file with the sign-in, which other programs read and write too."""
+    """The file with the sign-in."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def read(self) -> SignIn:
-        """What the file holds once it is whole: Gemini CLI writes in place and may be caught in the middle of it."""
+    def read(self, deadline: Deadline = NEVER) -> SignIn:
+        """What the file holds once it is whole: Gemini CLI writes in place, and may be in the middle of it."""
         for _ in range(_READS):
             try:
-                saved = SignIn.parsed(self.path.read_bytes())
+                sign_in = _load(self.path)
             except FileNotFoundError:
                 raise CredentialsError(self._missing()) from None
             except OSError as error:
-                raise CredentialsError("%s cannot be read (%s): make it a file that this user may read." % (
-                    self.path, error.strerror)) from None
-            if saved is not None:
-                self._check(saved)
-                return saved
-            pause(_PAUSE)
-        raise CredentialsError("%s is not the JSON object that Gemini CLI keeps there: remove it, then %s." % (
-            self.path, SIGN_IN))
+                raise CredentialsError(
+                    f"{self.path} cannot be read ({error.strerror}): make it a file that this user may read.") from None
+            if sign_in is not None:
+                self._check(sign_in)
+                return sign_in
+            pause(min(_READ_PAUSE, deadline.left))
+        raise CredentialsError(
+            f"{self.path} is not the JSON object that Gemini CLI keeps there: remove it, then {HOW_TO_SIGN_IN}.")
 
-    def merge(self, answer: SignIn, refresh_token: str) -> None:
-        """Add `answer` to the file, whole or not at all, unless by now it is another sign-in than `refresh_token`'s."""
-        target = os.path.realpath(self.path)
-        with _one_writer(target):
-            saved = self.read()
-            if saved.get("refresh_token") != refresh_token:
-                return
-            descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix="oauth_creds.")  # mode 0600
-            try:
-                with open(descriptor, "w", encoding="utf-8") as file:
-                    json.dump({**saved, **answer}, file, indent=2)
-                os.replace(temporary, target)
-            finally:
-                with contextlib.suppress(OSError):  # it is gone, if all went well
-                    os.unlink(temporary)
+    def merge(self, renewed: SignIn, refresh_token: Secret, deadline: Deadline = NEVER) -> None:
+        """Put the fields of `renewed` into the file, whole or not at all, for its owner alone.
+
+        Nothing is done if the file by now holds another sign-in than that of `refresh_token`. OSError if the file
+        cannot be written, or another process holds its lock for too long.
+        """
+        target = os.path.realpath(self.path)  # so that a link stays a link
+        with files_on_disk.locked(f"{target}.lock", min(_LOCK_SECONDS, deadline.left), pause):
+            saved = self.read(deadline)
+            if saved.refresh_token == refresh_token:
+                with files_on_disk.replacing(target, 0o600) as file:
+                    _dump_merged(saved, renewed, file)
 
     def _missing(self) -> str:
-        text = f"There is no sign-in at {self.path}: {SIGN_IN}, or use an API key ({KEYS_PAGE})."
+        message = f"There is no sign-in at {self.path}: {HOW_TO_SIGN_IN}, or use an API key ({KEYS_PAGE})."
         encrypted = os.environ.get("GEMINI_FORCE_ENCRYPTED_FILE_STORAGE") == "true"
         if encrypted or (self.path.parent / "gemini-credentials.json").exists():
-            text += (" Gemini CLI may keep it encrypted, for itself alone: to get that file, unset "
-                     "GEMINI_FORCE_ENCRYPTED_FILE_STORAGE and sign in again.")
-        return text
+            message += (" Gemini CLI may keep it encrypted, for itself alone: to get that file, unset "
+                        "GEMINI_FORCE_ENCRYPTED_FILE_STORAGE and sign in again.")
+        return message
 
-    def _check(self, saved: SignIn) -> None:
-        kind = saved.get("type", "authorized_user")
-        if kind == "service_account":
-            raise CredentialsError("%s is the key of a service account, and Code Assist serves people: %s, or use an "
-                                   "API key (%s)." % (self.path, SIGN_IN, KEYS_PAGE))
-        if kind != "authorized_user":
-            raise CredentialsError("%s holds credentials of the type %.40r, where a person's sign-in is due: %s." % (
-                self.path, kind, SIGN_IN))
-        if not saved.get("access_token") and not saved.get("refresh_token"):
-            raise CredentialsError(f"{self.path} holds neither an access_token nor a refresh_token: {SIGN_IN}.")
-
-
-@contextlib.contextmanager
-def _one_writer(target: str) -> Iterator[None]:
-    """Hold other processes of ours back, so that each reads what the one before it wrote.
-
-    A lock that stays for a second was left by a process that died: writing takes a thousandth of that.
-    """
-    lock = f"{target}.lock"
-    for _ in range(_WAITS):
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL, 0o600))
-            break
-        except FileExistsError:
-            pause(_PAUSE)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(lock)
+    def _check(self, sign_in: SignIn) -> None:
+        if sign_in.kind == "service_account":
+            raise CredentialsError(f"{self.path} is the key of a service account, and Code Assist serves people: "
+                                   f"{HOW_TO_SIGN_IN}, or use an API key ({KEYS_PAGE}).")
+        if sign_in.kind != "authorized_user":
+            raise CredentialsError(f"{self.path} holds credentials of the type {sign_in.kind[:40]!r}, not the sign-in "
+                                   f"of a person: {HOW_TO_SIGN_IN}.")
+        if sign_in.access_token is None and sign_in.refresh_token is None:
+            raise CredentialsError(f"{self.path} holds neither an access_token nor a refresh_token: {HOW_TO_SIGN_IN}.")
 
 
 def default_path() -> Path:
@@ -126,51 +112,37 @@ def default_path() -> Path:
     return Path(os.environ.get("GEMINI_CLI_HOME") or os.path.expanduser("~"), ".gemini", "oauth_creds.json")
 
 
-_AROUND = ("node_modules", "lib/node_modules", "libexec/lib/node_modules")  # in a folder above `gemini`
-_USUAL = (  # where npm and its relatives install for everybody, if `gemini` is not on PATH or is a mere shim
-    "$npm_config_prefix/lib/node_modules", "$APPDATA/npm/node_modules", "~/.npm-global/lib/node_modules",
-    "~/.local/lib/node_modules", "/usr/local/lib/node_modules", "/usr/lib/node_modules",
-    "/opt/homebrew/lib/node_modules", "/opt/homebrew/opt/gemini-cli/libexec/lib/node_modules",
-    "~/.nvm/versions/node/*/lib/node_modules",
-    "~/.local/share/fnm/node-versions/*/installation/lib/node_modules",
-    "~/.volta/tools/image/packages/@google/gemini-cli/lib/node_modules",
-    "~/.npm/_npx/*/node_modules",
-)
-_SOURCES = (  # in a node_modules folder
-    "@google/gemini-cli-core/dist/src/code_assist/oauth2.js",  # up to 0.35: each module on its own
-    "@google/gemini-cli/node_modules/@google/gemini-cli-core/dist/src/code_assist/oauth2.js",
-    "@google/gemini-cli/bundle/*.js",  # since 0.38 at the latest: some seventy bundles
-    "@google/gemini-cli-core/bundle/*.js",
-)
-_CLIENT = re.compile(
-    rb"""\bOAUTH_CLIENT_ID\w*\s*=\s*["']([\w-]+\.apps\.googleusercontent\.com)["']"""
-    rb""".{0,2000}?\bOAUTH_CLIENT_SECRET\w*\s*=\s*["']([\w-]+)["']""", re.DOTALL)
-
-
-def oauth_client() -> Optional[Tuple[str, str]]:
-    """(client id, client secret), or None if no Gemini CLI is found that names them."""
-    for folder in _folders():
-        for source in _SOURCES:
-            for path in sorted(folder.glob(source)):
-                found = _client_in(path)
-                if found is not None:
-                    return found
-    return None
-
-
-def _folders() -> Iterator[Path]:
-    """The node_modules folders that may hold the package: first those around the `gemini` that would run."""
-    command = shutil.which("gemini")
-    if command is not None:
-        for parent in Path(os.path.realpath(command)).parents:
-            yield from (parent / folder for folder in _AROUND)
-    for pattern in _USUAL:
-        yield from map(Path, glob.glob(os.path.expanduser(os.path.expandvars(pattern))))
-
-
-def _client_in(path: Path) -> Optional[Tuple[str, str]]:
+def parse_object(data: bytes) -> Optional[JSON]:
+    """The JSON object that `data` is, or None; for functions that hide frames."""
     try:
-        found = _CLIENT.search(path.read_bytes())
-    except OSError:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
         return None
-    return (found.group(1).decode("ascii"), found.group(2).decode("ascii")) if found else None
+    return value if isinstance(value, dict) else None
+
+
+def number_or_none(value: object) -> Optional[float]:
+    """`value` if it is a number of a size that a time can have."""
+    return value if isinstance(value, (int, float)) and abs(value) < 1e15 else None  # None for infinity and NaN
+
+
+@hides_frames
+def _load(path: Path) -> Optional[SignIn]:
+    """The sign-in in a file, or None if the file is not one JSON object."""
+    data = parse_object(path.read_bytes())
+    try:
+        return None if data is None else SignIn.of_json(data)
+    except RecursionError:
+        return None
+
+
+def _secret_of(data: JSON, name: str) -> Optional[Secret]:
+    """The field `name`, None if it is missing or empty."""
+    return Secret(data[name]) if data.get(name) else None
+
+
+@hides_frames
+def _dump_merged(saved: SignIn, renewed: SignIn, file: BinaryIO) -> None:
+    """Write the fields of `saved`, those of `renewed` over them, as JSON into `file`."""
+    data = {**json.loads(saved.json_text.value), **json.loads(renewed.json_text.value)}
+    file.write(json.dumps(data, indent=2).encode("ascii"))
