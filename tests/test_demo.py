@@ -1,4 +1,4 @@
-"""The stand-in: it answers in every form that a program may ask for, and runs a program with itself as its Gemini."""
+"""The laws of the stand-in: it answers in every form that a program asks for, and runs a program in front of it."""
 from __future__ import annotations
 
 import dataclasses
@@ -31,7 +31,7 @@ def test_a_prompt_is_repeated_word_by_word(client: GeminiClient) -> None:
     chunks = [chunk.text_delta for chunk in client.stream("Hello there")]
     assert len(chunks) > 50 and "".join(chunks).startswith("You said: Hello there\n\nI am not a model.")
     assert "You said: Look (a file)\n" in client.generate(["Look", (b"x", "image/png")]).text
-    assert "You said: %s...\n" % ("x" * 200) in client.generate("x" * 201).text
+    assert f"You said: {'x' * 200}...\n" in client.generate("x" * 201).text
 
 
 @dataclasses.dataclass
@@ -41,7 +41,7 @@ class Tree:
     others: List[Tree]
 
 
-def test_a_type_that_holds_itself_has_an_end(client: GeminiClient) -> None:
+def test_the_sample_of_a_type_that_contains_itself_is_finite(client: GeminiClient) -> None:
     leaf = Tree("demo", None, [])
     assert client.generate("Hi", response_schema=Tree).parsed == Tree("demo", leaf, [leaf])
 
@@ -66,7 +66,7 @@ class Day:
     words: Dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def test_data_fits_the_schema(client: GeminiClient) -> None:
+def test_json_fits_the_schema_of_the_request(client: GeminiClient) -> None:
     day = client.generate("Hi", response_schema=Day).parsed
     assert day == Day(Sky.CLEAR, 1, [1])
     assert len(list(client.stream("Hi", response_schema=Day))) > 1
@@ -79,11 +79,11 @@ def test_data_fits_the_schema(client: GeminiClient) -> None:
     ({"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}]}, ["demo", 1]),
     ({"properties": {"a": {"type": "string"}, "b": {}}, "required": ["a"]}, {"a": "demo"}),
 ])
-def test_a_sample_is_of_its_schema(schema: Any, value: Any) -> None:
+def test_a_sample_fits_its_schema(schema: Any, value: Any) -> None:
     assert demo.sample(schema) == value
 
 
-def test_the_first_function_is_called_and_its_result_is_told(client: GeminiClient) -> None:
+def test_the_first_function_is_called_and_its_result_repeated(client: GeminiClient) -> None:
     asked = []
 
     def weather(city: str, days: int, unit: str = "C") -> str:

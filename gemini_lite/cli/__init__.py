@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: ``gemini-lite``, which is ``python -m gemini_lite``."""

@@ -1,12 +1,14 @@
-"""The words of the command line: its commands, their flags, and the help that teaches them."""
+"""The arguments of the command line: its commands, their flags and their help."""
 from __future__ import annotations
 
 import argparse
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..version import __version__
 
-_ASK_HELP = """\
+Attachment = Union[str, List[str]]  # --attach gives a file name, --at a list of file name and MIME type
+
+_PROMPT_HELP = """\
 commands, each with a --help of its own:
   prompt     ask once: the default, so this word may be left out
   chat       a conversation
@@ -67,92 +69,134 @@ It makes one real call, which costs nothing. No key or token is ever shown. The 
 """
 
 
-def parse(words: List[str]) -> Tuple[argparse.ArgumentParser, Any]:
-    """The parser of the command that `words` begin with, and what they ask for."""
-    at = 1 if words[:1] == ["--demo"] else 0
-    name = words[at] if len(words) > at and words[at] in _COMMANDS else "prompt"
-    parser = parsers()[name]
-    given, unknown = parser.parse_known_args(words[:at] + words[at + 1:] if name in words[at:at + 1] else words)
+class Arguments(argparse.Namespace):
+    """The parsed arguments of one command; what the command has no flag for is not set."""
+
+    command: str
+    demo: bool
+    words: List[str]
+    model: Optional[str]
+    system: Optional[str]
+    attach: List[Attachment]
+    tool: List[str]
+    temperature: Optional[float]
+    thinking: bool
+    save: Optional[str]
+    resume: Optional[str]  # --continue
+    no_rich: bool
+    schema: Optional[str]
+    output: str
+    no_stream: bool
+
+
+def parse_arguments(argv: List[str]) -> Tuple[argparse.ArgumentParser, Arguments]:
+    """The parser of the command that `argv` begins with ("prompt" if it names none), and what it parsed."""
+    position = 1 if argv[:1] == ["--demo"] else 0
+    is_named = len(argv) > position and argv[position] in _COMMANDS
+    name = argv[position] if is_named else "prompt"
+    parser = make_parsers()[name]
+    own_arguments = argv[:position] + argv[position + 1:] if is_named else argv
+    arguments, unknown = parser.parse_known_args(own_arguments, Arguments())
     if unknown:
-        hint = "" if "words" in given else "; if this is a prompt, write: gemini-lite prompt ..."
+        hint = "" if "words" in arguments else "; if this is a prompt, write: gemini-lite prompt ..."
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
-    given.command = name
-    return parser, given
+    arguments.command = name
+    return parser, arguments
 
 
-def parsers() -> Dict[str, argparse.ArgumentParser]:
-    """The parser of each command."""
-    made = {}
-    for name, (describe, description, epilog) in _COMMANDS.items():
-        parser = made[name] = argparse.ArgumentParser(
-            prog="gemini-lite" if name == "prompt" else f"gemini-lite {name}", description=description, epilog=epilog,
-            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
-        describe(parser.add_argument)
+def make_parsers() -> Dict[str, argparse.ArgumentParser]:
+    """A parser for each command, by its name."""
+    parsers = {}
+    for name, command in _COMMANDS.items():
+        parser = parsers[name] = argparse.ArgumentParser(
+            prog="gemini-lite" if name == "prompt" else f"gemini-lite {name}", description=command.description,
+            epilog=command.epilog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+        command.add_arguments(parser)
         parser.add_argument("--demo", action="store_true",
                             help="talk to a stand-in on this machine: no model, no account")
-    return made
+    return parsers
 
 
-def _prompt(add: Callable[..., Any]) -> None:
-    _words(add)
-    _asked(add)
-    add("--schema", metavar="FILE", help="a JSON Schema: the answer is JSON that fits it")
-    _form(add, "text", "json", "jsonl")
-    add("--json", action="store_const", dest="output", const="json", help="the same as -o json")
-    add("--no-stream", action="store_true", help="print the answer when it is complete")
-    add("--version", action="version", version=f"gemini-lite {__version__}")
+def _add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_words(parser)
+    _add_request_flags(parser)
+    _add_chat_flags(parser)
+    parser.add_argument("--schema", metavar="FILE", help="a JSON Schema: the answer is JSON that fits it")
+    _add_output_flag(parser, "text", "json", "jsonl")
+    parser.add_argument("--json", action="store_const", dest="output", const="json", help="the same as -o json")
+    parser.add_argument("--no-stream", action="store_true", help="print the answer when it is complete")
+    parser.add_argument("--version", action="version", version=f"gemini-lite {__version__}")
 
 
-def _chat(add: Callable[..., Any]) -> None:
-    _asked(add)
+def _add_chat_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_request_flags(parser)
+    _add_chat_flags(parser)
 
 
-def _models(add: Callable[..., Any]) -> None:
-    _form(add, "text", "json")
+def _add_list_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_output_flag(parser, "text", "json")
 
 
-def _count(add: Callable[..., Any]) -> None:
-    _words(add)
-    _options(add)
-    _form(add, "text", "json")
+def _add_count_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_words(parser)
+    _add_request_flags(parser)
+    _add_output_flag(parser, "text", "json")
 
 
-_COMMANDS: Dict[str, Tuple[Callable[[Callable[..., Any]], None], str, str]] = {
-    "prompt": (_prompt, "Ask Gemini and read the answer as it is written.", _ASK_HELP),
-    "chat": (_chat, "Talk with Gemini.", _CHAT_HELP),
-    "models": (_models, "List the models that this key can use, with their token limits.", _MODELS_HELP),
-    "count": (_count, "Count the tokens of a prompt, without sending it to the model.", _COUNT_HELP),
-    "quota": (_models, "Show what is left of the quota, model by model.", _QUOTA_HELP),
-    "doctor": (lambda add: None, "Say who is signed in, where that leads, and whether Gemini can be reached.",
-               _DOCTOR_HELP),
+def _add_no_arguments(parser: argparse.ArgumentParser) -> None:
+    """For a command without arguments of its own."""
+
+
+class _Command(NamedTuple):
+    """A command: its arguments, and the texts above and below the list of its flags in --help."""
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    description: str
+    epilog: str
+
+
+_COMMANDS: Dict[str, _Command] = {
+    "prompt": _Command(_add_prompt_arguments, "Ask Gemini and read the answer as it is written.", _PROMPT_HELP),
+    "chat": _Command(_add_chat_arguments, "Talk with Gemini.", _CHAT_HELP),
+    "models": _Command(_add_list_arguments, "List the models that this key can use, with their token limits.",
+                       _MODELS_HELP),
+    "count": _Command(_add_count_arguments, "Count the tokens of a prompt, without sending it to the model.",
+                      _COUNT_HELP),
+    "quota": _Command(_add_list_arguments, "Show what is left of the quota, model by model.", _QUOTA_HELP),
+    "doctor": _Command(_add_no_arguments, "Say who is signed in, where that leads, and whether Gemini can be reached.",
+                       _DOCTOR_HELP),
 }
 
 
-def _words(add: Callable[..., Any]) -> None:
-    add("words", nargs="*", metavar="prompt", help="the prompt; what comes on standard input goes before it")
+def _add_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="prompt",
+                        help="the prompt; what comes on standard input goes before it")
 
 
-def _options(add: Callable[..., Any]) -> None:
-    add("-m", "--model", help="the model's name (default: GEMINI_MODEL, else the backend's own)")
-    add("-s", "--system", metavar="TEXT", help="a system prompt")
-    add("-a", "--attach", metavar="FILE", action="append", default=[],
-        help="a file or a URL to send along, '-' for standard input; as often as you like")
-    add("--at", nargs=2, metavar=("FILE", "TYPE"), dest="attach", action="append",
-        help="the same, with its MIME type")
-    add("-T", "--tool", metavar="MODULE:FUNCTION", action="append", default=[],
-        help="a Python function that the model may call; as often as you like")
+def _add_request_flags(parser: argparse.ArgumentParser) -> None:
+    """What the request holds besides the words; a token count needs these too."""
+    parser.add_argument("-m", "--model", help="the model's name (default: GEMINI_MODEL, else the backend's own)")
+    parser.add_argument("-s", "--system", metavar="TEXT", help="a system prompt")
+    parser.add_argument("-a", "--attach", metavar="FILE", action="append", default=[],
+                        help="a file or a URL to send along, '-' for standard input; as often as you like")
+    parser.add_argument("--at", nargs=2, metavar=("FILE", "TYPE"), dest="attach", action="append",
+                        help="the same, with its MIME type")
+    parser.add_argument("-T", "--tool", metavar="MODULE:FUNCTION", action="append", default=[],
+                        help="a Python function that the model may call; as often as you like")
 
 
-def _asked(add: Callable[..., Any]) -> None:
-    _options(add)
-    add("-t", "--temperature", type=float, metavar="NUMBER", help="0 is the most predictable")
-    add("--thinking", action="store_true", help="show the model's thoughts, on standard error")
-    add("--save", metavar="NAME", help="keep the conversation under a new name")
-    add("--continue", metavar="NAME", dest="resume",
-        help="go on with a saved conversation, and keep it again (with --save: under that name)")
-    add("--no-rich", action="store_true", help="plain text in a terminal too, where rich would show Markdown")
+def _add_chat_flags(parser: argparse.ArgumentParser) -> None:
+    """How the model answers, how that is shown, and where the chat is kept."""
+    parser.add_argument("-t", "--temperature", type=float, metavar="NUMBER", help="0 is the most predictable")
+    parser.add_argument("--thinking", action="store_true", help="show the model's thoughts, on standard error")
+    parser.add_argument("--save", metavar="NAME", help="keep the conversation under a new name")
+    parser.add_argument("--continue", metavar="NAME", dest="resume",
+                        help="go on with a saved conversation, and keep it again (with --save: under that name)")
+    parser.add_argument("--no-rich", action="store_true",
+                        help="plain text in a terminal too, where rich would show Markdown")
 
 
-def _form(add: Callable[..., Any], *forms: str) -> None:
-    words = f"text; json: the whole answer as the API has it{'; jsonl: each event of it' * ('jsonl' in forms)}"
-    add("-o", "--output", choices=forms, default="text", help=words)
+def _add_output_flag(parser: argparse.ArgumentParser, *formats: str) -> None:
+    jsonl_help = "; jsonl: each event of it" if "jsonl" in formats else ""
+    parser.add_argument("-o", "--output", choices=formats, default="text",
+                        help=f"text; json: the whole answer as the API has it{jsonl_help}")

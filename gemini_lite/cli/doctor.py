@@ -1,4 +1,4 @@
-"""Who is signed in, where that leads, and whether Gemini answers; never a secret."""
+"""The doctor command: shows who is signed in, where requests go and whether Gemini answers, and never a secret."""
 from __future__ import annotations
 
 import os
@@ -7,156 +7,175 @@ import ssl
 import stat
 import time
 from importlib import metadata
-from typing import Any, Callable, ContextManager, Iterator, List, Optional, Tuple
+from typing import Callable, ContextManager, Iterator, List, Protocol, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from requests.utils import get_environ_proxies, select_proxy
 
+from ..auth.oauth import OAuthCredentials
 from ..auth.sign_in import SignInFile, default_path, oauth_client
 from ..backends.code_assist import CodeAssist
 from ..client import GeminiClient
 from ..errors import APIError, GeminiError, TransportError
 from ..version import __version__
 from . import saved
-from .printer import printable
+from .writers import escape_controls
 
-_NAMES = (  # what changes who is asked, and how; their values are not shown
+_VARIABLES = (  # of the environment, which change where a request goes; only their names are shown
     "GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENAI_USE_GCA", "GOOGLE_CLOUD_ACCESS_TOKEN", "GOOGLE_CLOUD_PROJECT",
     "GOOGLE_CLOUD_PROJECT_ID", "GEMINI_CLI_HOME", "GEMINI_LITE_OAUTH_CLIENT_ID", "GEMINI_LITE_OAUTH_CLIENT_SECRET",
     "GEMINI_MODEL", "GOOGLE_GEMINI_BASE_URL", "CODE_ASSIST_ENDPOINT", "CODE_ASSIST_API_VERSION", "GEMINI_LITE_HOME",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
 )
+Rows = Iterator[Tuple[str, str]]  # (heading, text); an empty heading goes on with the one above
 
 
-def examine(connect: Callable[[], ContextManager[GeminiClient]], demo: bool = False) -> int:
-    """Print what is found, line by line; 0 if a call was answered, else 1."""
-    for name, text in (*_versions(), *_surroundings()):
-        _print(name, text)
+class _Backend(Protocol):
+    """What is shown of a backend."""
+
+    @property
+    def endpoints(self) -> Sequence[str]:
+        """Base URLs."""
+
+    @property
+    def default_model(self) -> str:
+        """The model of a request that names none."""
+
+
+def run_doctor(open_client: Callable[[], ContextManager[GeminiClient]], *, is_demo: bool = False) -> int:
+    """Print what is found, line by line, and make one call; 0 if it was answered and all is well, else 1."""
+    for heading, text in (*_version_rows(), *_environment_rows()):
+        _print_row(heading, text)
     try:
-        with connect() as client:
-            backend = client.backend
-            for name, text in _backend(backend, demo):
-                _print(name, text)
-            problem = _asked(client, backend)
-    except (GeminiError, ValueError) as error:  # nobody is signed in, or a setting is of no use
-        _print("sign-in", f"FAILED: {error}")
+        with open_client() as client:
+            for heading, text in _backend_rows(client.backend, is_demo):
+                _print_row(heading, text)
+            return 0 if _check_call(client) else 1
+    except (GeminiError, ValueError) as error:  # nobody is signed in, or a setting cannot be used
+        _print_row("sign-in", f"FAILED: {error}")
         return 1
-    return 0 if problem is None else 1
 
 
-def _print(name: str, text: str) -> None:
-    print(f"{name:14}{printable(' '.join(text.split()))}", flush=True)
+def _print_row(heading: str, text: str) -> None:
+    print(f"{heading:14}{escape_controls(' '.join(text.split()))}", flush=True)
 
 
-def _versions() -> Iterator[Tuple[str, str]]:
+def _version_rows() -> Rows:
     yield "gemini-lite", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
-    yield "packages", ", ".join(f"{name} {_version(name)}" for name in ("requests", "urllib3", "rich"))
+    yield "packages", ", ".join(f"{name} {_package_version(name)}" for name in ("requests", "urllib3", "rich"))
     yield "TLS", ssl.OPENSSL_VERSION
 
 
-def _version(package: str) -> str:
+def _package_version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "is not installed"
 
 
-def _surroundings() -> Iterator[Tuple[str, str]]:
-    """What may decide who signs in, used or not."""
+def _environment_rows() -> Rows:
+    """The settings and files that decide who signs in, also those that are not used."""
     names = [name for name, value in sorted(os.environ.items()) if value and (
-        name in _NAMES or name.upper() in _NAMES and name.endswith("_proxy"))]
-    yield "environment", (f"set: {', '.join(names)}") if names else "nothing is set that concerns Gemini"
+        name in _VARIABLES or name.upper() in _VARIABLES and name.endswith("_proxy"))]
+    yield "environment", f"set: {', '.join(names)}" if names else "nothing is set that concerns Gemini"
     keys = [os.environ.get(name, "").strip() for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY")]
     if all(keys) and keys[0] != keys[1]:
         yield "", "GOOGLE_API_KEY and GEMINI_API_KEY differ: the first is used; unset one"
-    wish = os.environ.get("GOOGLE_GENAI_USE_GCA")
-    if wish and wish != "true":
+    use_code_assist = os.environ.get("GOOGLE_GENAI_USE_GCA")
+    if use_code_assist and use_code_assist != "true":
         yield "", "GOOGLE_GENAI_USE_GCA chooses Code Assist if it is 'true', and is something else: it is not heeded"
     path = default_path()
     if path.exists():
-        yield "file", "%s, a sign-in of Gemini CLI%s" % (path, "" if wish == "true" else ", which is not used: "
-                                                         "GOOGLE_GENAI_USE_GCA=true would choose it")
+        unused = "" if use_code_assist == "true" else \
+            ", which is not used: GOOGLE_GENAI_USE_GCA=true would choose it"
+        yield "file", f"{path}, a sign-in of Gemini CLI{unused}"
         if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield "", f"others on this machine may open that file: chmod 600 {path}"
     yield "conversations", f"{len(saved.names())} saved in {saved.folder()}"
 
 
-def _backend(backend: Any, demo: bool) -> Iterator[Tuple[str, str]]:
-    """Where the sign-in leads, and why."""
-    hosts = ["%s://%s" % urlsplit(url)[:2] for url in backend.endpoints]
+def _backend_rows(backend: _Backend, is_demo: bool) -> Rows:
+    """Where requests go, and why."""
+    urls = [urlsplit(url) for url in backend.endpoints]
+    hosts = ", ".join(f"{url.scheme}://{url.netloc}" for url in urls)
     if isinstance(backend, CodeAssist):
-        yield "backend", f"Code Assist, because GOOGLE_GENAI_USE_GCA=true, at {', '.join(hosts)}"
-        yield from _sign_in(backend.auth)
+        yield "backend", f"Code Assist, because GOOGLE_GENAI_USE_GCA=true, at {hosts}"
+        if isinstance(backend.auth, OAuthCredentials):
+            yield from _sign_in_rows(backend.auth)
     else:
         key = "GOOGLE_API_KEY" if os.environ.get("GOOGLE_API_KEY") else "GEMINI_API_KEY"
-        yield "backend", "the Gemini Developer API, %s, at %s" % (
-            "as a demo" if demo else "because %s is set" % key, ", ".join(hosts))
-    yield "model", "%s, %s" % (os.environ.get("GEMINI_MODEL") or backend.default_model,
-                               "from GEMINI_MODEL" if os.environ.get("GEMINI_MODEL") else "the default")
-    yield "proxy", _proxy(backend.endpoints[0])
+        reason = "as a demo" if is_demo else f"because {key} is set"
+        yield "backend", f"the Gemini Developer API, {reason}, at {hosts}"
+    model = os.environ.get("GEMINI_MODEL")
+    yield "model", f"{model}, from GEMINI_MODEL" if model else f"{backend.default_model}, the default"
+    yield "proxy", _describe_proxy(backend.endpoints[0])
     bundle = next((os.environ[name] for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name)), None)
     if bundle:
-        yield "CA bundle", bundle + ("" if os.path.exists(bundle) else ", which is NOT THERE: correct or unset it")
+        yield "CA bundle", bundle if os.path.exists(bundle) else f"{bundle}, which is NOT THERE: correct or unset it"
 
 
-def _sign_in(auth: Any) -> Iterator[Tuple[str, str]]:
-    if auth.path is None:
+def _sign_in_rows(credentials: OAuthCredentials) -> Rows:
+    if credentials.path is None:
         yield "sign-in", "an access token of your own"
         return
-    saved = SignInFile(auth.path).read()
-    expires = saved.get("expiry_date")
-    left = (expires / 1000 - time.time()) if isinstance(expires, (int, float)) else None
-    yield "sign-in", "%s; the token %s, and %s" % (
-        auth.path, "has no date of expiry" if left is None else "holds for %d minutes" % (left / 60) if left > 0
-        else "has expired", "can be renewed" if saved.get("refresh_token") else "CANNOT be renewed: sign in again")
-    if auth.client_id is None and not saved.get("client_id"):
+    sign_in = SignInFile(credentials.path).read()
+    renewal = "can be renewed" if sign_in.get("refresh_token") else "CANNOT be renewed: sign in again"
+    yield "sign-in", f"{credentials.path}; the token {_describe_expiry(sign_in.get('expiry_date'))}, and {renewal}"
+    if credentials.client_id is None and not sign_in.get("client_id"):
         yield "OAuth client", "that of the installed Gemini CLI" if oauth_client() else (
             "NOT FOUND: to renew tokens, install Gemini CLI or set GEMINI_LITE_OAUTH_CLIENT_ID and _SECRET")
 
 
-def _proxy(url: str) -> str:
-    """The proxy for `url`, without the user and password that may stand in its own."""
+def _describe_expiry(expiry_date: object) -> str:
+    """In words; `expiry_date` is in milliseconds since 1970."""
+    if not isinstance(expiry_date, (int, float)):
+        return "has no date of expiry"
+    seconds_left = expiry_date / 1000 - time.time()
+    return f"holds for {int(seconds_left / 60)} minutes" if seconds_left > 0 else "has expired"
+
+
+def _describe_proxy(url: str) -> str:
+    """The proxy for `url`, without the user and password that its own URL may hold."""
     proxy = select_proxy(url, get_environ_proxies(url))
     if not proxy:
         return "none"
-    parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
-    return parts.netloc.rpartition("@")[2]
+    return urlsplit(proxy if "//" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
 
 
-def _asked(client: GeminiClient, backend: Any) -> Optional[str]:
-    """Make one cheap call, and say how it went; what is wrong, or None."""
+def _check_call(client: GeminiClient) -> bool:
+    """Make one call that costs nothing and print how it went; whether it was answered and GEMINI_MODEL exists."""
     started = time.monotonic()
-    problem = None
     try:
-        said, models = _answer(client, backend)
-        _print("answer", f"OK: {said}, in {time.monotonic() - started:.1f} s")
-        model = os.environ.get("GEMINI_MODEL", "")
-        if models and model and f"models/{model}" not in models and model not in models:
-            problem = f"GEMINI_MODEL names {model}, which is not among them: see gemini-lite models"
-            _print("model", f"FAILED: {problem}")
+        answer, models = _list_models(client)
     except GeminiError as error:
-        problem = str(error)
-        _print("answer", f"FAILED at {_layer(error)}: {problem}")
-    return problem
+        _print_row("answer", f"FAILED at {_failed_step(error)}: {error}")
+        return False
+    _print_row("answer", f"OK: {answer}, in {time.monotonic() - started:.1f} s")
+    model = os.environ.get("GEMINI_MODEL", "")
+    if models and model and f"models/{model}" not in models and model not in models:
+        _print_row("model", f"FAILED: GEMINI_MODEL names {model}, which is not among them: see gemini-lite models")
+        return False
+    return True
 
 
-def _answer(client: GeminiClient, backend: Any) -> Tuple[str, List[str]]:
-    if isinstance(backend, CodeAssist):
+def _list_models(client: GeminiClient) -> Tuple[str, List[str]]:
+    """How many models there are, in words, and their names; Code Assist lists only those with a quota, unnamed."""
+    if isinstance(client.backend, CodeAssist):
         return f"models with a quota: {len(client.quota())}", []
-    models = [str(model.get("name")) for model in client.models()]
-    return f"models: {len(models)}", models
+    names = [str(model.get("name")) for model in client.models()]
+    return f"models: {len(names)}", names
 
 
-def _layer(error: GeminiError) -> str:
-    """How far the call got."""
+def _failed_step(error: GeminiError) -> str:
+    """The step of a call that failed: the name look-up, the connection, TLS, the sign-in..."""
     if isinstance(error, APIError):
         return f"the HTTP status {error.code}"
     if not isinstance(error, TransportError):
-        return "the sign-in" if error.code is None else f"the sign-in (status {int(error.code)})"
-    root = str(error) if error.reason == "CONNECTION" else ""  # which the error names by its class
-    if "gaierror" in root or "NameResolution" in root:
+        return "the sign-in" if error.code is None else f"the sign-in (status {error.code})"
+    message = str(error) if error.reason == "CONNECTION" else ""  # it holds the class name of the cause
+    if "gaierror" in message or "NameResolution" in message:
         return "the name (DNS)"
-    if "SSL" in root:
+    if "SSL" in message:
         return "TLS"
     return {"TLS": "TLS", "PROXY": "the proxy", "CONNECTION": "the connection (TCP)",
-            "CONNECT_TIMEOUT": "the connection (TCP)"}.get(str(error.reason), "the answer (HTTP)")
+            "CONNECT_TIMEOUT": "the connection (TCP)"}.get(error.reason or "", "the answer (HTTP)")

@@ -1,131 +1,101 @@
-"""What the command line brings: words, standard input, attachments, a schema and tools."""
+"""What a command reads: standard input, attached files and a JSON Schema, as parts of a prompt."""
 from __future__ import annotations
 
-import contextlib
-import importlib
 import json
 import mimetypes
-import os
 import re
 import sys
-from typing import Any, Dict, List, Optional, Sequence
+from typing import List, Optional, Sequence, Union
 
 from .. import media
-from ..options import GeminiOptions
+from ..json_data import JSON
+from .arguments import Attachment
 
-Part = Dict[str, Any]
 _URI = re.compile(r"(https?|gs)://")
+_MIME_TYPE = re.compile(r"[\w.+-]+/[^/]+")
 
 
 class Inputs:
-    """The files that a command names; ``-`` is standard input, which can be read once."""
+    """Reads the files that a command names; the name ``-`` is standard input, which can be read once.
 
-    def __init__(self, taken_by: Optional[str] = None) -> None:
-        self._taken_by = taken_by
+    `stdin_use` says what standard input is used for already ("the chat"), None if it is free.
+    """
 
-    def prompt(self, words: Sequence[str], attached: Sequence[Any]) -> List[Any]:
-        """The attachments, then what comes on standard input, then the words; [] if there is nothing."""
-        parts = self.parts(attached)
-        piped = decoded(self._standard_input("the prompt")).strip() if is_piped() and not self._taken_by else ""
+    def __init__(self, stdin_use: Optional[str] = None) -> None:
+        self._stdin_use = stdin_use
+
+    def build_prompt(self, words: Sequence[str], attachments: Sequence[Attachment]) -> List[Union[JSON, str]]:
+        """The attachments, then standard input if it is piped, then the words; [] if there is none of these."""
+        parts = self.attachment_parts(attachments)
+        piped = ""
+        if stdin_is_piped() and not self._stdin_use:
+            piped = decode_text(self._read_stdin("the prompt")).strip()
         text = "\n\n".join(filter(None, (piped, " ".join(words).strip())))
         return [*parts, *([text] if text else [])]
 
-    def parts(self, attached: Sequence[Any]) -> List[Part]:
-        """What --attach (a name) and --at (a name and a MIME type) give."""
-        return [self.part(*([given] if isinstance(given, str) else given)) for given in attached]
+    def attachment_parts(self, attachments: Sequence[Attachment]) -> List[JSON]:
+        """A part for each --attach and --at."""
+        return [self.attachment_part(*([item] if isinstance(item, str) else item)) for item in attachments]
 
-    def part(self, name: str, mime_type: Optional[str] = None) -> Part:
-        """A file or a URI as a part of a prompt."""
-        if mime_type is not None and not re.fullmatch(r"[\w.+-]+/[^/]+", mime_type):
+    def attachment_part(self, name: str, mime_type: Optional[str] = None) -> JSON:
+        """A file or a URI as a part; without a MIME type it is told by the name, then by the first bytes."""
+        if mime_type is not None and not _MIME_TYPE.fullmatch(mime_type):
             raise ValueError(f"{mime_type!r} is no MIME type: write one such as image/png")
         if _URI.match(name):
             return media.from_uri(name, mime_type)
-        data = self.read(name, "an attachment")
+        data = self._read_file(name, "an attachment")
         if not data:
             raise ValueError(f"the attachment {name} is empty")
-        guessed, packed = mimetypes.guess_type(name)
+        by_name, compression = mimetypes.guess_type(name)
         try:
-            return media.from_bytes(data, mime_type or (None if packed else guessed))
+            return media.from_bytes(data, mime_type or (None if compression else by_name))
         except ValueError:
             if b"\0" in data or not _is_utf8(data):
-                raise ValueError("neither the name nor the first bytes of %s tell what it is: write --at %s "
-                                 "TYPE/SUBTYPE" % (name, name)) from None
+                raise ValueError(f"neither the name nor the first bytes of {name} tell what it is: write --at {name} "
+                                 "TYPE/SUBTYPE") from None
         return media.from_bytes(data, "text/plain")
 
-    def schema(self, name: str) -> Dict[str, Any]:
-        """A JSON Schema."""
+    def load_schema(self, name: str) -> JSON:
+        """The JSON Schema in a file."""
         try:
-            schema = json.loads(self.read(name, "the schema"))
+            schema: object = json.loads(self._read_file(name, "the schema"))
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"the schema {name} is no JSON: {error}") from None
         if not isinstance(schema, dict):
-            raise ValueError("the schema %s is no JSON Schema, which is an object: {\"type\": ...}" % name)
+            raise ValueError(f'the schema {name} is no JSON Schema, which is an object: {{"type": ...}}')
         return schema
 
-    def read(self, name: str, what: str) -> bytes:
-        """The bytes of a file, which is `what` the command wants."""
+    def _read_file(self, name: str, use: str) -> bytes:
+        """The bytes of a file; `use` names in errors what they are for."""
         if name == "-":
-            return self._standard_input(what)
+            return self._read_stdin(use)
         try:
             with open(name, "rb") as file:
                 return file.read()
-        except (OSError, ValueError) as error:  # ValueError: a null byte
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the name
             raise ValueError(f"{name} cannot be read: {getattr(error, 'strerror', error)}") from None
 
-    def _standard_input(self, what: str) -> bytes:
-        if self._taken_by:
-            raise ValueError("standard input can be read once: it is %s already, and cannot be %s too" % (
-                self._taken_by, what))
-        if not is_piped():
-            raise ValueError(f"{what} is to come on standard input, which is a terminal: name a file, or use a pipe")
-        self._taken_by = what
+    def _read_stdin(self, use: str) -> bytes:
+        if self._stdin_use:
+            raise ValueError(f"standard input can be read once: it is {self._stdin_use} already, and cannot be {use} "
+                             "too")
+        if not stdin_is_piped():
+            raise ValueError(f"{use} is to come on standard input, which is a terminal: name a file, or use a pipe")
+        self._stdin_use = use
         try:
             return b"" if sys.stdin is None else sys.stdin.buffer.read()
         except OSError as error:
             raise ValueError(f"standard input cannot be read: {error.strerror}") from error
 
 
-def options(given: Any, **more: Any) -> GeminiOptions:
-    """What the flags ask for."""
-    made = GeminiOptions(
-        model=given.model, system_prompt=given.system, temperature=given.temperature,
-        include_thoughts=given.thinking or None, tools=tools(given.tool), **more)
-    made.toolbox  # or the error
-    return made
-
-
-def tools(names: Sequence[str]) -> Optional[List[Any]]:
-    """The tools that are named as ``module:function``; modules in the current folder are found too."""
-    if names and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    return [_tool(name) for name in names] or None
-
-
-def _tool(name: str) -> Any:
-    module, colon, path = name.partition(":")
-    if not (module and colon and path):
-        raise ValueError(f"{name!r} names no tool: write --tool module:function")
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            found = importlib.import_module(module)
-    except Exception as error:  # it is the user's code
-        raise ValueError(f"the tool {name} cannot be imported: {type(error).__name__}: {error}") from error
-    try:
-        for attribute in path.split("."):
-            found = getattr(found, attribute)
-    except AttributeError as error:
-        raise ValueError(f"the tool {name} is not there: {error}") from None
-    return found
-
-
-def decoded(data: bytes) -> str:
-    """Text as it may come in a pipe."""
-    return data.decode("utf-8", "replace")
-
-
-def is_piped() -> bool:
-    """Whether standard input is a pipe or a file, or is not there at all."""
+def stdin_is_piped() -> bool:
+    """Whether standard input is a pipe or a file, or closed; False for a terminal."""
     return sys.stdin is None or not sys.stdin.isatty()
+
+
+def decode_text(data: bytes) -> str:
+    """`data` as UTF-8, with U+FFFD for bytes that are not."""
+    return data.decode("utf-8", "replace")
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -1,201 +1,167 @@
-"""What the command line shows: the answer on standard output, everything else on standard error."""
+"""Shows answers and tables on standard output; thoughts, tool calls and notices go to standard error."""
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import re
 import sys
-from typing import Any, Dict, List, Optional, Protocol, TextIO, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 from ..errors import IncompleteError
 from ..response import GenerateContentResponse, StreamChunk
 from ..stream import Stream
-from ..tools import FunctionCall
+from ..calls import FunctionCall, FunctionResult
+from .standard_error import print_status
+from .writers import PlainWriter, Writer, escape_controls, stdout_writer
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def printable(text: str) -> str:
-    """`text` with its control characters written out: what a model says must not steer the terminal."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text.replace("\r", ""))
-
-
-def tell(text: str) -> None:
-    """Print one line about what happens on standard error."""
-    print(f"gemini-lite: {printable(' '.join(text.split()))}", file=sys.stderr, flush=True)
-
-
-class Pen(Protocol):
-    """What writes text to standard output as it comes."""
-
-    def write(self, text: str) -> None:
-        """Write on."""
-
-    def end_line(self) -> None:
-        """Begin a new line, unless that is done."""
-
-
-class PlainPen:
-    """Writes text as it is; on a terminal, without its control characters."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._terminal = out.isatty()
-        self._last = "\n"
-
-    def write(self, text: str) -> None:
-        """Write on."""
-        if text:
-            print(printable(text) if self._terminal else text, end="", file=self._out, flush=True)
-            self._last = text[-1]
-
-    def end_line(self) -> None:
-        """Begin a new line, unless that is done."""
-        if self._last != "\n":
-            self.write("\n")
-
-
-def pen(rich: bool) -> Pen:
-    """The pen for standard output: Markdown on a terminal that can show it, if `rich` is wanted and installed."""
-    out = sys.stdout
-    if rich and out.isatty() and os.environ.get("TERM") != "dumb":
-        with contextlib.suppress(ImportError):  # it is not there, or too old
-            from .markdown import MarkdownPen
-            return MarkdownPen(out, printable)
-    return PlainPen(out)
+_LONGEST_VALUE = 300  # characters of an argument or a result that are shown
 
 
 class Printer:
-    """Shows answers in one form: "text", "json" (when it is whole), or "jsonl" (each event as it comes)."""
+    """Shows answers in one format: "text", "json" (when the answer is whole) or "jsonl" (each event as it comes)."""
 
-    def __init__(self, form: str = "text", *, thinking: bool = False, rich: bool = False) -> None:
-        self._form = form
+    def __init__(self, output_format: str = "text", *, thinking: bool = False, rich: bool = False) -> None:
+        self._format = output_format
         self._thinking = thinking
-        self._plain = PlainPen(sys.stdout)
-        self._pen = pen(rich)
+        self._plain_writer = PlainWriter(sys.stdout)
+        self._text_writer = stdout_writer(markdown=rich)
 
-    def stream(self, stream: Stream) -> GenerateContentResponse:
-        """Show the answer as it comes, and return it."""
-        show: Union[_Events, _Text] = _Events(self._plain) if self._form == "jsonl" else self._text()
+    def print_stream(self, stream: Stream) -> GenerateContentResponse:
+        """Show the answer as it comes, and return it; IncompleteError if it ends in calls that were not run."""
+        view: Union[_EventLines, _TextView]
+        view = _EventLines(self._plain_writer) if self._format == "jsonl" else self._text_view()
         with contextlib.redirect_stdout(sys.stderr), stream:  # what a tool prints is no part of the answer
             try:
                 for chunk in stream:
-                    show.add(chunk)
+                    view.show_chunk(chunk)
             finally:
-                show.end()
-        self._ended(stream.response)
+                view.end()
+        self._report_ending(stream.response)
         return stream.response
 
-    def whole(self, response: GenerateContentResponse) -> None:
-        """Show an answer that is complete."""
-        if self._form == "text":
-            for call in [call for earlier in response.earlier for call in earlier.function_calls]:
-                tell(f"called {_called(call)}")
-            show = self._text()
-            show.add(StreamChunk(response.data))
-            show.end()
+    def print_response(self, response: GenerateContentResponse) -> None:
+        """Show an answer that is complete; IncompleteError if it ends in calls that were not run."""
+        if self._format == "text":
+            for call in [call for earlier in response.rounds[:-1] for call in earlier.function_calls]:
+                print_status(f"called {_describe_call(call)}")
+            view = self._text_view()
+            view.show_thoughts(response.thinking)
+            view.show_text(response.text)
+            view.end()
         else:
-            self.data(response.data, indent=2 if self._form == "json" else None)
-        self._ended(response)
+            self.print_json(response.data, indent=2 if self._format == "json" else None)
+        self._report_ending(response)
 
-    def data(self, value: Any, indent: Optional[int] = 2) -> None:
-        """Show JSON."""
-        self._plain.write(f"{json.dumps(value, ensure_ascii=False, indent=indent)}\n")
+    def print_json(self, value: object, indent: Optional[int] = 2) -> None:
+        """Show `value` as JSON; on one line if `indent` is None."""
+        self._plain_writer.write(f"{json.dumps(value, ensure_ascii=False, indent=indent)}\n")
 
-    def table(self, heads: Tuple[str, ...], rows: List[Tuple[Any, ...]]) -> None:
-        """Show columns, the numbers to the right."""
-        table = [heads, *(tuple("-" if cell is None else str(cell) for cell in row) for row in rows)]
-        sizes = [max(map(len, column)) for column in zip(*table)]
-        numbers = [all(isinstance(row[place], (int, type(None))) for row in rows) for place in range(len(heads))]
+    def print_table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Show columns, those of numbers aligned to the right; None is shown as ``-``."""
+        table = [header, *(["-" if cell is None else str(cell) for cell in row] for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*table)]
+        is_numeric = [all(isinstance(row[index], (int, type(None))) for row in rows) for index in range(len(header))]
         for line in table:
-            cells = [cell.rjust(size) if number else cell.ljust(size)
-                     for cell, size, number in zip(line, sizes, numbers)]
-            self._plain.write(f"{'  '.join(cells).rstrip()}\n")
+            cells = [cell.rjust(width) if numeric else cell.ljust(width)
+                     for cell, width, numeric in zip(line, widths, is_numeric)]
+            self._plain_writer.write(f"{'  '.join(cells).rstrip()}\n")
 
-    def _text(self) -> _Text:
-        return _Text(self._pen, self._thinking, sys.stdout.isatty())
+    def _text_view(self) -> _TextView:
+        return _TextView(self._text_writer, self._thinking, sys.stdout.isatty())
 
-    def _ended(self, response: GenerateContentResponse) -> None:
-        """Tell what the text of an answer does not say; IncompleteError if there is none."""
-        files = [blob.mime_type for blob in response.files]
+    def _report_ending(self, response: GenerateContentResponse) -> None:
+        """Say on standard error what the text does not show; IncompleteError if the answer is calls alone."""
         if response.function_calls:
-            raise IncompleteError("the model's call of %s was not run, and so there is no answer: it called tools too "
-                                  "often, or one that is not there" % response.function_calls[0].name,
-                                  response=response)
+            raise IncompleteError(
+                f"the model's call of {response.function_calls[0].name} was not run, and so there is no answer: it "
+                "called tools too often, or one that is not there", response=response)
         if response.finish_reason not in (None, "STOP"):
-            tell(f"the answer ended early: {response.finish_reason}")
+            print_status(f"the answer ended early: {response.finish_reason}")
         elif not response.parts:
-            tell("the answer is empty")
-        if files and self._form == "text":
-            tell(f"the answer holds what text cannot show ({', '.join(files)}): -o json has it")
+            print_status("the answer is empty")
+        file_types = [blob.mime_type for blob in response.files] if self._format == "text" else []
+        if file_types:
+            print_status(f"the answer holds what text cannot show ({', '.join(file_types)}): -o json has it")
 
 
-class _Events:
-    """Each event as one line of JSON, and one for the results of tools."""
+class _EventLines:
+    """Shows each event of a stream as one line of JSON; the results of tools are a line of their own."""
 
-    def __init__(self, out: PlainPen) -> None:
-        self._out = out
+    def __init__(self, writer: PlainWriter) -> None:
+        self._writer = writer
 
-    def add(self, chunk: StreamChunk) -> None:
-        data: Dict[str, Any] = chunk.data
+    def show_chunk(self, chunk: StreamChunk) -> None:
+        data: Dict[str, object] = chunk.data
         if chunk.tool_results is not None:
             data = {"functionResponses": [result._asdict() for result in chunk.tool_results]}
-        self._out.write(f"{json.dumps(data, ensure_ascii=False)}\n")
+        self._writer.write(f"{json.dumps(data, ensure_ascii=False)}\n")
 
     def end(self) -> None:
-        """Nothing is left to write."""
+        """Each line is ended already."""
 
 
-class _Text:
-    """The text on standard output; thoughts and tools that ran on standard error."""
+class _TextView:
+    """Shows the text of an answer with `writer`; thoughts and the calls that ran go to standard error.
 
-    def __init__(self, out: Pen, thinking: bool, terminal: bool) -> None:
-        self._out = out
+    `shares_screen` says that standard output is a terminal, where a thought must not begin in the middle of a line.
+    """
+
+    def __init__(self, writer: Writer, thinking: bool, shares_screen: bool) -> None:
+        self._writer = writer
         self._thinking = thinking
-        self._terminal = terminal
-        self._thought = ""  # the last of the thoughts, while their line is open
-        self._calls: List[FunctionCall] = []
+        self._shares_screen = shares_screen
+        self._last_thought = ""  # "" when no line of thoughts is open
+        self._pending_calls: List[FunctionCall] = []
 
-    def add(self, chunk: StreamChunk) -> None:
-        if self._thinking and chunk.thinking_delta:
-            self._think(chunk.thinking_delta)
-        if chunk.text_delta:
-            self._end_thoughts()
-            self._out.write(chunk.text_delta)
-        if chunk.function_calls:  # tools run next, and may print
-            self._calls += chunk.function_calls
-            self.end()
+    def show_chunk(self, chunk: StreamChunk) -> None:
+        self.show_thoughts(chunk.thinking_delta)
+        self.show_text(chunk.text_delta)
+        if chunk.function_calls:
+            self._pending_calls += chunk.function_calls
+            self.end()  # the tools run next, and may print
         if chunk.tool_results is not None:
-            for call, result in zip(self._calls, chunk.tool_results):
-                tell(f"called {_called(call)} -> {_short(result.response)}")
-            self._calls = []
+            self._show_results(chunk.tool_results)
+
+    def show_thoughts(self, text: str) -> None:
+        if not (self._thinking and text):
+            return
+        if not self._last_thought and self._shares_screen:
+            self._writer.end_line()
+        self._last_thought = text
+        print(_dim(escape_controls(text)), end="", file=sys.stderr, flush=True)
+
+    def show_text(self, text: str) -> None:
+        if text:
+            self._end_thoughts()
+            self._writer.write(text)
 
     def end(self) -> None:
-        """End what is begun."""
+        """End the open lines of thoughts and text."""
         self._end_thoughts()
-        self._out.end_line()
+        self._writer.end_line()
 
-    def _think(self, text: str) -> None:
-        if not self._thought and self._terminal:
-            self._out.end_line()
-        self._thought = text
-        print(_dim(printable(text)), end="", file=sys.stderr, flush=True)
+    def _show_results(self, results: Sequence[FunctionResult]) -> None:
+        for call, result in zip(self._pending_calls, results):
+            print_status(f"called {_describe_call(call)} -> {_shorten(result.response)}")
+        self._pending_calls = []
 
     def _end_thoughts(self) -> None:
-        if self._thought:
-            print("\n" if not self._thought.endswith("\n") else "", file=sys.stderr, flush=True)
-        self._thought = ""
+        if self._last_thought:  # an empty line stands between thoughts and text
+            print("\n" if not self._last_thought.endswith("\n") else "", file=sys.stderr, flush=True)
+        self._last_thought = ""
 
 
 def _dim(text: str) -> str:
+    """`text` in the terminal's dimmed style, where standard error can show it."""
     plain = not sys.stderr.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return text if plain else f"\x1b[2m{text}\x1b[0m"
 
 
-def _called(call: FunctionCall) -> str:
-    return "%s(%s)" % (call.name, ", ".join("%s=%s" % (name, _short(value)) for name, value in call.args.items()))
+def _describe_call(call: FunctionCall) -> str:
+    arguments = ", ".join(f"{name}={_shorten(value)}" for name, value in call.args.items())
+    return f"{call.name}({arguments})"
 
 
-def _short(value: Any) -> str:
-    return f"{json.dumps(value, ensure_ascii=False):>.300}"
+def _shorten(value: object) -> str:
+    """The start of `value` as JSON."""
+    return json.dumps(value, ensure_ascii=False)[:_LONGEST_VALUE]

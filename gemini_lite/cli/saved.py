@@ -1,4 +1,4 @@
-"""Conversations that are kept under a name, each in a file of its own."""
+"""Saved chats: each is a JSON file under a name of its own, which only its owner can read."""
 from __future__ import annotations
 
 import contextlib
@@ -9,111 +9,113 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Iterator, List, NamedTuple, Optional
 
 from .. import contents, files_on_disk
 from ..errors import GeminiError
+from ..json_data import JSON
 
-VERSION = 1
+VERSION = 1  # of the file's format
 _NAME = re.compile(r"\w[\w.-]{0,63}")
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # which are no files on Windows
+_WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no file can have such a name
 
 
-class Conversation(NamedTuple):
-    """What is kept; None stands for the default model, and for no system prompt."""
+class ChatRecord(NamedTuple):
+    """What a file holds: a model and a system prompt, None for the default and for none, and the content dicts."""
 
     model: Optional[str]
     system: Optional[str]
-    history: List[Dict[str, Any]]
+    history: List[JSON]
 
 
-class Saved:
-    """The file of a conversation, and what it held when it was last read or written here."""
+class ChatFile:
+    """The file of one saved chat. It remembers what it last read or wrote, to see what other processes write."""
 
     def __init__(self, name: str) -> None:
-        self.name = checked(name)
-        self._known: Optional[str] = None  # the hash of the file; None where there must be none yet
+        _check_name(name)
+        self.name = name
+        self._known_hash: Optional[str] = None  # of the file's bytes; None if there must be no file yet
 
     @property
     def path(self) -> Path:
-        return folder() / (f"{self.name}.json")
+        return folder() / f"{self.name}.json"
 
-    def claim(self) -> None:
-        """Make ready to keep a new conversation, or say why that cannot be."""
-        _made(folder())
+    def prepare_new(self) -> None:
+        """Make the folder for a new chat; ValueError if the name is taken."""
+        _make_folder(folder())
         if self.path.exists():
-            raise ValueError("there is a conversation %s already (%s): go on with it (--continue %s in the shell, "
-                             "/load %s in a chat), or take another name" % (self.name, self.path, self.name, self.name))
+            raise ValueError(f"there is a conversation {self.name} already ({self.path}): go on with it (--continue "
+                             f"{self.name} in the shell, /load {self.name} in a chat), or take another name")
 
-    def read(self) -> Conversation:
-        """What the file holds; GeminiError if it is damaged."""
-        data = _bytes_of(self.path)
+    def read(self) -> ChatRecord:
+        """What the file holds; ValueError if there is none, GeminiError if it is damaged."""
+        data = _read_if_exists(self.path)
         if data is None:
-            raise ValueError("there is no conversation %s in %s; saved are: %s" % (
-                self.name, folder(), ", ".join(names()) or "none"))
-        conversation = _parsed(data, self.path)
-        self._known = _hash(data)
-        return conversation
+            raise ValueError(f"there is no conversation {self.name} in {folder()}; saved are: "
+                             f"{', '.join(names()) or 'none'}")
+        record = _parse_record(data, self.path)
+        self._known_hash = _hash(data)
+        return record
 
-    def write(self, conversation: Conversation) -> None:
-        """Keep it, in a file for its owner alone; under another name if somebody else has used this one meanwhile."""
-        text = f"{json.dumps({'version': VERSION, **conversation._asdict()}, indent=1)}\n"
-        data = text.encode("ascii")
-        _made(folder())
+    def write(self, record: ChatRecord) -> None:
+        """Replace the file; if another process has written it meanwhile, take a new name and leave that file as it is.
+        """
+        data = f"{json.dumps({'version': VERSION, **record._asdict()}, indent=1)}\n".encode("ascii")
+        _make_folder(folder())
         try:
-            with _one_writer(folder()):
-                for left in folder().glob("*.part"):  # by a process that was killed: nobody else is writing now
-                    left.unlink()
-                if _hash(_bytes_of(self.path)) not in (None, self._known):
-                    self.name = next(name for name in _like(self.name) if not Saved(name).path.exists())
+            with _lock_folder(folder()):
+                for unfinished in folder().glob("*.part"):  # of a killed process: the lock lets nobody else write now
+                    unfinished.unlink()
+                if _hash(_read_if_exists(self.path)) not in (None, self._known_hash):
+                    self.name = next(name for name in _numbered_names(self.name) if not ChatFile(name).path.exists())
                 files_on_disk.write(self.path, data, 0o600)
         except OSError as error:
-            raise GeminiError("the conversation could not be saved (%s: %s): make that a folder that this user may "
-                              "write to, or name another with GEMINI_LITE_HOME" % (folder(), error.strerror)) from None
-        self._known = _hash(data)
+            raise GeminiError(
+                f"the conversation could not be saved ({folder()}: {error.strerror}): make that a folder that this "
+                "user may write to, or name another with GEMINI_LITE_HOME") from None
+        self._known_hash = _hash(data)
 
 
-def home() -> Path:
+def data_folder() -> Path:
     """The folder for this user's data: GEMINI_LITE_HOME, or the platform's usual one."""
-    given, user = os.environ.get("GEMINI_LITE_HOME"), os.path.expanduser("~")
-    if given:
-        return Path(os.path.expanduser(given))
+    chosen, home = os.environ.get("GEMINI_LITE_HOME"), os.path.expanduser("~")
+    if chosen:
+        return Path(os.path.expanduser(chosen))
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or os.path.join(user, "AppData", "Local"), "gemini-lite")
+        return Path(os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local"), "gemini-lite")
     if sys.platform == "darwin":
-        return Path(user, "Library", "Application Support", "gemini-lite")
-    data = os.environ.get("XDG_DATA_HOME", "")
-    return Path(data if os.path.isabs(data) else os.path.join(user, ".local", "share"), "gemini-lite")
+        return Path(home, "Library", "Application Support", "gemini-lite")
+    xdg = os.environ.get("XDG_DATA_HOME", "")  # its specification says to ignore a relative path
+    return Path(xdg if os.path.isabs(xdg) else os.path.join(home, ".local", "share"), "gemini-lite")
 
 
 def folder() -> Path:
-    """Where the conversations are."""
-    return home() / "conversations"
+    """The folder of the saved chats."""
+    return data_folder() / "conversations"
 
 
 def names() -> List[str]:
-    """The names of the saved conversations, sorted."""
+    """The names of the saved chats, sorted."""
     return sorted(path.stem for path in folder().glob("*.json"))
 
 
-def checked(name: str) -> str:
-    """`name` if it can be a file's on every platform, and of no other folder."""
-    if not _NAME.fullmatch(name) or name.endswith(".") or _DEVICES.fullmatch(name):
-        raise ValueError("%r cannot name a conversation: take up to 64 letters, digits, '_', '-' and '.', a letter or "
-                         "digit first" % name)
-    return name
+def _check_name(name: str) -> None:
+    """ValueError unless `name` can be a file's on every platform, and leads to no other folder."""
+    if not _NAME.fullmatch(name) or name.endswith(".") or _WINDOWS_DEVICE.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name a conversation: take up to 64 letters, digits, '_', '-' and '.', a "
+                         "letter or digit first")
 
 
-def _made(path: Path) -> None:
+def _make_folder(path: Path) -> None:
     try:
-        os.makedirs(path.parent, 0o700, exist_ok=True)
+        os.makedirs(path.parent, 0o700, exist_ok=True)  # makedirs gives its mode to the last folder alone
         os.makedirs(path, 0o700, exist_ok=True)
     except OSError as error:
-        raise GeminiError("%s cannot be made (%s): set GEMINI_LITE_HOME to a folder that this user may write to"
-                          % (path, error.strerror)) from None
+        raise GeminiError(f"{path} cannot be made ({error.strerror}): set GEMINI_LITE_HOME to a folder that this user "
+                          "may write to") from None
 
 
-def _bytes_of(path: Path) -> Optional[bytes]:
+def _read_if_exists(path: Path) -> Optional[bytes]:
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -122,14 +124,16 @@ def _bytes_of(path: Path) -> Optional[bytes]:
         raise GeminiError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def _parsed(data: bytes, path: Path) -> Conversation:
+def _parse_record(data: bytes, path: Path) -> ChatRecord:
+    """The record in the bytes of a file; GeminiError if there is none."""
+    version: object = None
     try:
         value = json.loads(data)
         version = value["version"]
         if version == VERSION:
-            model, system, history = value["model"], value["system"], contents.history(value["history"])
+            model, system, history = value["model"], value["system"], contents.check_history(value["history"])
             if isinstance(model, (str, type(None))) and isinstance(system, (str, type(None))):
-                return Conversation(model, system, history)
+                return ChatRecord(model, system, history)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         version = None
     if isinstance(version, int) and version > VERSION:
@@ -141,13 +145,14 @@ def _hash(data: Optional[bytes]) -> Optional[str]:
     return None if data is None else hashlib.sha256(data).hexdigest()
 
 
-def _like(name: str) -> Iterator[str]:
-    return (f"{name[:56]}-{int(number)}" for number in itertools.count(2))
+def _numbered_names(name: str) -> Iterator[str]:
+    """``name-2``, ``name-3`` and so on, short enough to be valid."""
+    return (f"{name[:56]}-{number}" for number in itertools.count(2))
 
 
 @contextlib.contextmanager
-def _one_writer(path: Path) -> Iterator[None]:
-    """Hold other processes back from the folder `path`; a lock of the system's, which ends with its process."""
+def _lock_folder(path: Path) -> Iterator[None]:
+    """Keep other processes from writing to the folder; the system ends the lock of a process that is killed."""
     with open(path / ".lock", "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         if sys.platform == "win32":
             import msvcrt

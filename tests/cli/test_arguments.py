@@ -8,20 +8,20 @@ from typing import List, Set
 
 import pytest
 
-from gemini_lite.cli import arguments, main, repl, saved
+from gemini_lite.cli import arguments, chat_loop, main, saved
 
 README = Path(__file__).parent.parent.parent / "README.rst"
 TEXT = README.read_text("utf-8") if README.exists() else ""
 SECTION = TEXT.partition("\nThe command line\n---")[2].partition("\n\nSigning in\n---")[0]
 readme = pytest.mark.skipif(not TEXT, reason="there is no README beside the installed tests")
 
-PARSERS = arguments.parsers()
+PARSERS = arguments.make_parsers()
 FLAGS = {flag for parser in PARSERS.values() for action in parser._actions for flag in action.option_strings} - {"-h"}
 FLAG = r"(?<![\w-])--?[a-zA-Z][\w-]*"
 
 
 @pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
 
 
@@ -33,15 +33,15 @@ def examples(text: str) -> List[List[str]]:
 
 @readme
 def test_the_readme_names_every_flag_and_no_other() -> None:
-    assert set(re.findall(r"``(%s)" % FLAG, SECTION)) == FLAGS
+    assert set(re.findall(rf"``({FLAG})", SECTION)) == FLAGS
 
 
 @readme
 def test_the_readme_names_every_command_and_no_other() -> None:
     assert set(re.findall(r"^``gemini-lite (\w+)", SECTION, re.MULTILINE)) == set(PARSERS) == set(main._COMMANDS)
-    assert set(re.findall(r"``(/[a-z]+)", SECTION)) == set(repl.COMMANDS)
-    words = set(re.findall(r"``(/[a-z]+ [A-Z]+)``", SECTION))
-    assert words == {"%s %s" % (name, argument) for name, (argument, _, _) in repl.COMMANDS.items() if argument}
+    assert set(re.findall(r"``(/[a-z]+)", SECTION)) == set(chat_loop.COMMANDS)
+    usages = set(re.findall(r"``(/[a-z]+ [A-Z]+)``", SECTION))
+    assert usages == {f"{name} {command.argument}" for name, command in chat_loop.COMMANDS.items() if command.argument}
 
 
 @readme
@@ -51,15 +51,15 @@ def test_the_readme_names_where_conversations_are(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("GEMINI_LITE_HOME", raising=False)
     for platform in ("linux", "darwin"):
         monkeypatch.setattr("sys.platform", platform)
-        assert "``~/%s``" % saved.home().relative_to(Path.home()).as_posix() in SECTION
+        assert f"``~/{saved.data_folder().relative_to(Path.home()).as_posix()}``" in SECTION
 
 
 @readme
 def test_every_example_of_the_readme_is_taken() -> None:
     found = examples(SECTION)
     assert len(found) >= 10
-    for words in found:
-        assert arguments.parse(words)[1].command in PARSERS
+    for argv in found:
+        assert arguments.parse_arguments(argv)[1].command in PARSERS
 
 
 @pytest.mark.parametrize("name", sorted(PARSERS))
@@ -71,8 +71,8 @@ def test_the_help_of_each_command_teaches(name: str, capsys: pytest.CaptureFixtu
     flags = {flag for action in PARSERS[name]._actions for flag in action.option_strings}
     assert set(re.findall(FLAG, text)) - flags <= (FLAGS if name == "prompt" else {"-r"})
     assert all(action.help for action in PARSERS[name]._actions) and (PARSERS[name].epilog or "").strip()
-    for words in examples(text):
-        assert arguments.parse(words)[1].command in ("prompt", name)
+    for argv in examples(text):
+        assert arguments.parse_arguments(argv)[1].command in ("prompt", name)
 
 
 def test_the_help_names_the_commands_the_variables_and_the_exit_codes() -> None:

@@ -105,7 +105,7 @@ def test_how_far_a_call_got_is_told(
         fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, examined: Examined) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "made-up-gemini-key")
     for url, said in (
-            ("http://127.0.0.1:%d" % refused_port(), "FAILED at the connection (TCP): "),
+            (f"http://127.0.0.1:{refused_port()}", "FAILED at the connection (TCP): "),
             ("http://no-such-host.invalid", "FAILED at the name (DNS): "),
             (fake.url.replace("http:", "https:"), "FAILED at TLS: ")):
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", url)
@@ -113,7 +113,7 @@ def test_how_far_a_call_got_is_told(
         assert code == 1 and line(out, "answer").startswith(said), out
         assert "Check the network and the base URL." in out
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://example.com")
-    monkeypatch.setenv("HTTP_PROXY", "http://me:made-up-password@127.0.0.1:%d/x" % refused_port())
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:made-up-password@127.0.0.1:{refused_port()}/x")
     code, out = examined()
     assert code == 1 and line(out, "answer").startswith("FAILED at the proxy: ")
     assert line(out, "proxy").startswith("127.0.0.1:") and "HTTP_PROXY" in line(out, "environment")
@@ -156,7 +156,7 @@ def test_a_sign_in_that_is_not_used_is_told_as_such(
     assert "GOOGLE_GENAI_USE_GCA chooses Code Assist if it is 'true'" in examined()[1]
     if os.name == "posix":
         path.chmod(0o644)
-        assert "chmod 600 %s" % path in examined()[1]
+        assert f"chmod 600 {path}" in examined()[1]
 
 
 @pytest.mark.parametrize("changes, said", [
@@ -209,7 +209,7 @@ def test_a_token_of_ones_own_is_told_without_itself(
 
 def test_a_ca_bundle_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, examined: Examined) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "made-up-gemini-key")
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "https://127.0.0.1:%d" % refused_port())
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", f"https://127.0.0.1:{refused_port()}")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
     code, out = examined()
     assert code == 1 and "/nowhere.pem, which is NOT THERE" in line(out, "CA bundle")

@@ -38,7 +38,7 @@ def at_fake(fake: FakeGemini, monkeypatch: pytest.MonkeyPatch) -> FakeGemini:
     return fake
 
 
-class Stdin(io.TextIOWrapper):
+class StandardInput(io.TextIOWrapper):
     """Standard input with these bytes; a terminal if there are none to come."""
 
     def __init__(self, data: Optional[bytes]) -> None:
@@ -54,7 +54,7 @@ class Stdin(io.TextIOWrapper):
 
 
 def piped(monkeypatch: pytest.MonkeyPatch, data: Optional[bytes]) -> None:
-    monkeypatch.setattr(sys, "stdin", Stdin(data))
+    monkeypatch.setattr(sys, "stdin", StandardInput(data))
 
 
 def run(*arguments: str) -> int:
@@ -171,11 +171,11 @@ def test_wrong_usage_is_code_2_and_no_request(
     assert out == "" and err.splitlines()[-1].startswith("gemini-lite: ") and fake.requests == []
 
 
-def test_version_says_the_one_version_and_needs_no_credentials(
+def test_version_prints_the_package_s_version_and_needs_no_credentials(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("GEMINI_API_KEY")
     assert run("--version") == 0
-    assert capsys.readouterr().out == "gemini-lite %s\n" % gemini_lite.__version__
+    assert capsys.readouterr().out == f"gemini-lite {gemini_lite.__version__}\n"
 
 
 def test_help_names_the_options_the_key_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,7 +203,7 @@ def test_a_failed_call_is_one_line_on_stderr_and_code_1(
     assert "test-key" not in err and "Traceback" not in err
 
 
-def test_what_came_before_a_cut_is_printed_and_the_error_is_told(
+def test_what_came_before_a_cut_is_printed_and_the_error_is_on_stderr(
         at_fake: FakeGemini, capfd: pytest.CaptureFixture[str]) -> None:
     at_fake.raw(b'data: {"candidates": [{"content": {"parts": [{"text": "Hel"}]}}]}\n\n', cut=True)
     assert run("Hi") == 1
@@ -385,7 +385,7 @@ def test_a_schema_is_sent_and_the_answer_is_its_json(
 
 
 @pytest.mark.parametrize("flags", [[], ["--no-stream"], ["-o", "json"], ["-o", "jsonl"]])
-def test_tools_run_and_what_ran_is_told_on_standard_error(
+def test_tools_run_and_their_calls_are_named_on_standard_error(
         at_fake: FakeGemini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         flags: List[str]) -> None:
     (tmp_path / "toolbox_of_mine.py").write_text(
@@ -447,13 +447,13 @@ def test_files_in_an_answer_are_named(at_fake: FakeGemini, capsys: pytest.Captur
     assert out == "Here:\n" and "image/png" in err and "-o json" in err
 
 
-# Conversations
+# Saved chats
 
-def said(name: str) -> List[str]:
-    return [part["text"] for turn in saved.Saved(name).read().history for part in turn["parts"]]
+def saved_texts(name: str) -> List[str]:
+    return [part["text"] for turn in saved.ChatFile(name).read().history for part in turn["parts"]]
 
 
-def test_a_conversation_is_saved_and_continued_with_its_model_and_system_prompt(
+def test_a_chat_is_saved_and_continued_with_its_model_and_system_prompt(
         at_fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for reply in "abcd":
         at_fake.reply(reply)
@@ -461,9 +461,9 @@ def test_a_conversation_is_saved_and_continued_with_its_model_and_system_prompt(
     assert run("--save", "x", "-s", "S", "1") == 0
     monkeypatch.setenv("GEMINI_MODEL", "another")
     assert run("--continue", "x", "2") == run("--continue", "x", "-m", "m", "-s", "T", "-o", "json", "3") == 0
-    assert said("x") == ["1", "a", "2", "b", "3", "c"]
+    assert saved_texts("x") == ["1", "a", "2", "b", "3", "c"]
     assert run("--continue", "x", "--save", "y", "4") == 0
-    assert len(said("x")) == 6 and len(said("y")) == 8
+    assert len(saved_texts("x")) == 6 and len(saved_texts("y")) == 8
     assert [request.model for request in at_fake.requests] == ["from-env", "from-env", "m", "m"]
     systems = [request.body["systemInstruction"]["parts"][0]["text"] for request in at_fake.requests]
     assert systems == ["S", "S", "T", "T"]
@@ -471,12 +471,12 @@ def test_a_conversation_is_saved_and_continued_with_its_model_and_system_prompt(
 
 
 @pytest.mark.parametrize("flag", ["--save", "--continue"])
-def test_a_conversation_that_another_process_uses_meanwhile_is_kept_beside_its(
+def test_a_chat_that_another_process_has_continued_meanwhile_is_saved_under_another_name(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str) -> None:
     def meanwhile(request: Request) -> str:
-        other = saved.Saved("x")
+        other = saved.ChatFile("x")
         known = other.read().history if other.path.exists() else []
-        other.write(saved.Conversation(None, None, known + [
+        other.write(saved.ChatRecord(None, None, known + [
             {"role": role, "parts": [{"text": "other"}]} for role in ("user", "model")]))
         return "a"
 
@@ -485,7 +485,7 @@ def test_a_conversation_that_another_process_uses_meanwhile_is_kept_beside_its(
         if flag == "--continue":
             meanwhile(Request("", "", {}, None, 0))
         assert run(flag, "x", "mine") == 0
-    assert set(said("x")) == {"other"} and said("x-2")[-2:] == ["mine", "a"]
+    assert set(saved_texts("x")) == {"other"} and saved_texts("x-2")[-2:] == ["mine", "a"]
     assert "is now x-2" in capsys.readouterr().err
 
 
@@ -497,19 +497,19 @@ def test_a_failed_call_saves_nothing_and_keeps_the_old_file(
         at_fake: FakeGemini, failure: Any, capsys: pytest.CaptureFixture[str]) -> None:
     at_fake.reply("a")
     assert run("--save", "x", "1") == 0
-    before = saved.Saved("x").path.read_bytes()
+    before = saved.ChatFile("x").path.read_bytes()
     failure(at_fake)
     failure(at_fake)
     codes = run("--continue", "x", "2"), run("--save", "y", "2")
     assert codes in ((1, 1), (0, 0)), "an empty answer is no failure"
-    assert saved.Saved("x").path.read_bytes() == before and saved.names() == ["x"]
+    assert saved.ChatFile("x").path.read_bytes() == before and saved.names() == ["x"]
 
 
-def test_a_damaged_conversation_is_refused_before_anything_is_sent(
+def test_a_damaged_file_is_refused_before_anything_is_sent(
         at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
     at_fake.reply("a")
     assert run("--save", "x", "1") == 0
-    path = saved.Saved("x").path
+    path = saved.ChatFile("x").path
     path.write_bytes(path.read_bytes()[:-20])
     before = path.read_bytes()
     assert (run("--continue", "x", "2"), run("--save", "x", "2")) == (1, 2)
@@ -518,7 +518,7 @@ def test_a_damaged_conversation_is_refused_before_anything_is_sent(
     assert path.read_bytes() == before and len(at_fake.requests) == 1
 
 
-def test_a_conversation_with_tools_and_attachments_is_kept_whole(
+def test_a_chat_with_tools_and_attachments_is_saved_whole(
         at_fake: FakeGemini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "toolbox_of_mine.py").write_text("def now() -> str:\n    return 'noon'\n")
     (tmp_path / "a.png").write_bytes(PNG)
@@ -563,7 +563,7 @@ def test_count_counts_the_whole_prompt(
     assert run("count") == 2
 
 
-def test_quota_is_code_assist_s_and_models_are_not(
+def test_code_assist_has_a_quota_and_no_list_of_models(
         fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("quota") == 2
     assert "Only Code Assist has this call" in capsys.readouterr().err
@@ -726,7 +726,7 @@ def test_a_closed_pipe_is_no_error(arguments: List[str]) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
-def test_head_takes_what_it_wants(at_fake: FakeGemini) -> None:
+def test_a_reader_that_stops_early_is_no_error_in_a_shell_pipeline(at_fake: FakeGemini) -> None:
     at_fake.reply(*["word "] * 2000)
     done = subprocess.run(["bash", "-c", 'set -o pipefail; "$@" Hi | head -c 5', "bash", *COMMAND], env=environment(),
                           timeout=SOON, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
@@ -762,7 +762,7 @@ def test_a_plain_c_locale_is_enough(at_fake: FakeGemini) -> None:
     assert prompt_of(at_fake.requests[0]) == ["grün"]
 
 
-def test_the_code_of_a_process_is_that_of_main(at_fake: FakeGemini) -> None:
+def test_the_exit_code_of_a_process_is_that_of_main(at_fake: FakeGemini) -> None:
     at_fake.error(404, "no such model")
     failed, wrong = process("Hi"), process("--nonsense")
     assert (failed.returncode, wrong.returncode) == (1, 2)

@@ -1,4 +1,4 @@
-"""The laws of saved conversations: whole files, for their owner alone, and nobody's turns are lost."""
+"""The laws of saved chats: whole files, for their owner alone, and nobody's turns are lost."""
 from __future__ import annotations
 
 import json
@@ -14,7 +14,7 @@ import pytest
 import gemini_lite
 from gemini_lite import GeminiError, files_on_disk
 from gemini_lite.cli import saved
-from gemini_lite.cli.saved import Conversation, Saved
+from gemini_lite.cli.saved import ChatFile, ChatRecord
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX file modes and signals")
 
@@ -29,22 +29,22 @@ def turns(*texts: str) -> List[Dict[str, Any]]:
     return [{"role": ("user", "model")[place % 2], "parts": [{"text": text}]} for place, text in enumerate(texts)]
 
 
-def keep(name: str, *texts: str) -> Saved:
-    saved = Saved(name)
-    saved.write(Conversation("m", "Be brief.", turns(*texts)))
-    return saved
+def save(name: str, *texts: str) -> ChatFile:
+    file = ChatFile(name)
+    file.write(ChatRecord("m", "Be brief.", turns(*texts)))
+    return file
 
 
 def test_what_is_written_is_read_again(home: Path) -> None:
     history = turns("Hi \ud800\u2028ü", "Ho")
     history[1]["parts"] += [{"thoughtSignature": "MQ==", "text": ""},
                             {"inlineData": {"mimeType": "a/b", "data": "MQ=="}}]
-    Saved("x").write(Conversation(None, None, history))
-    assert Saved("x").read() == (None, None, history)
+    ChatFile("x").write(ChatRecord(None, None, history))
+    assert ChatFile("x").read() == (None, None, history)
     data = json.loads((home / "conversations" / "x.json").read_bytes())
     assert data == {"version": 1, "model": None, "system": None, "history": history}
-    keep("a.b-c_1", "a", "b")
-    assert saved.names() == ["a.b-c_1", "x"] and Saved("a.b-c_1").read() == ("m", "Be brief.", turns("a", "b"))
+    save("a.b-c_1", "a", "b")
+    assert saved.names() == ["a.b-c_1", "x"] and ChatFile("a.b-c_1").read() == ("m", "Be brief.", turns("a", "b"))
 
 
 @posix
@@ -52,8 +52,8 @@ def test_what_is_written_is_read_again(home: Path) -> None:
 def test_files_and_folders_are_for_their_owner_alone(home: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        keep("x", "a", "b")
-        keep("y", "a", "b")
+        save("x", "a", "b")
+        save("y", "a", "b")
     finally:
         os.umask(before)
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [home, *home.rglob("*")]}
@@ -65,14 +65,14 @@ def test_files_and_folders_are_for_their_owner_alone(home: Path, umask: int) -> 
     "", ".", "..", "../x", "a/b", "a\\b", "/etc/passwd", ".hidden", "-x", "a b", "a\n", "a\0", "x.", "con", "NUL.txt",
     "com1", "~", "C:x", "x" * 65, "\x1b[2J",
 ])
-def test_a_name_is_a_file_s_in_the_one_folder(name: str) -> None:
+def test_a_name_that_leads_to_another_folder_or_to_no_file_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot name a conversation"):
-        Saved(name)
+        ChatFile(name)
 
 
 @pytest.mark.parametrize("name", ["x" * 64, "übung", "2026-01-02", "日本", "v1.2"])
-def test_names_of_every_language_are_good(name: str) -> None:
-    keep(name, "a", "b")
+def test_a_name_may_have_letters_of_any_language(name: str) -> None:
+    save(name, "a", "b")
     assert saved.names() == [name]
 
 
@@ -83,72 +83,72 @@ def test_names_of_every_language_are_good(name: str) -> None:
     b'{"version": 1, "model": 5, "system": null, "history": []}', b'{"version": "1"}', b'{"version": 0}',
 ])
 def test_a_damaged_file_is_refused_with_its_path_and_left_as_it_is(home: Path, damage: bytes) -> None:
-    saved = keep("x", "a", "b")
+    file = save("x", "a", "b")
     path = home / "conversations" / "x.json"
     path.write_bytes(damage)
     with pytest.raises(GeminiError, match="damaged") as caught:
-        Saved("x").read()
+        ChatFile("x").read()
     assert str(path) in str(caught.value)
-    saved.write(Conversation(None, None, turns("a", "b", "c", "d")))
-    assert path.read_bytes() == damage and saved.name == "x-2" and len(Saved("x-2").read().history) == 4
+    file.write(ChatRecord(None, None, turns("a", "b", "c", "d")))
+    assert path.read_bytes() == damage and file.name == "x-2" and len(ChatFile("x-2").read().history) == 4
 
 
 def test_a_file_of_a_newer_version_is_named_as_such(home: Path) -> None:
-    keep("x", "a", "b")
+    save("x", "a", "b")
     (home / "conversations" / "x.json").write_text('{"version": 2, "turns": []}')
     with pytest.raises(GeminiError, match="newer"):
-        Saved("x").read()
+        ChatFile("x").read()
 
 
-def test_one_that_is_not_there_names_those_that_are() -> None:
+def test_a_missing_chat_is_an_error_that_lists_the_saved_ones() -> None:
     with pytest.raises(ValueError, match="no conversation y .*saved are: none"):
-        Saved("y").read()
-    keep("x", "a", "b")
+        ChatFile("y").read()
+    save("x", "a", "b")
     with pytest.raises(ValueError, match="saved are: x$"):
-        Saved("y").read()
+        ChatFile("y").read()
 
 
-def test_a_new_one_takes_no_name_that_is_taken() -> None:
-    keep("x", "a", "b")
+def test_a_new_chat_cannot_take_the_name_of_another() -> None:
+    save("x", "a", "b")
     with pytest.raises(ValueError, match="there is a conversation x already .*--continue x"):
-        Saved("x").claim()
-    Saved("y").claim()
+        ChatFile("x").prepare_new()
+    ChatFile("y").prepare_new()
 
 
-def test_a_name_that_was_taken_meanwhile_is_left_to_the_other(home: Path) -> None:
-    one, two = Saved("x"), Saved("x")
-    one.claim()
-    two.claim()
-    one.write(Conversation(None, None, turns("a", "one")))
-    two.write(Conversation(None, None, turns("a", "two")))
-    two.write(Conversation(None, None, turns("a", "two", "b", "two")))
-    one.write(Conversation(None, None, turns("a", "one", "b", "one")))
+def test_the_second_writer_of_a_new_name_gets_a_number_after_it(home: Path) -> None:
+    one, two = ChatFile("x"), ChatFile("x")
+    one.prepare_new()
+    two.prepare_new()
+    one.write(ChatRecord(None, None, turns("a", "one")))
+    two.write(ChatRecord(None, None, turns("a", "two")))
+    two.write(ChatRecord(None, None, turns("a", "two", "b", "two")))
+    one.write(ChatRecord(None, None, turns("a", "one", "b", "one")))
     assert (one.name, two.name) == ("x", "x-2") and saved.names() == ["x", "x-2"]
-    assert Saved("x").read().history == turns("a", "one", "b", "one")
-    assert Saved("x-2").read().history == turns("a", "two", "b", "two")
+    assert ChatFile("x").read().history == turns("a", "one", "b", "one")
+    assert ChatFile("x-2").read().history == turns("a", "two", "b", "two")
 
 
-def test_one_that_was_removed_meanwhile_is_written_again(home: Path) -> None:
-    saved = keep("x", "a", "b")
+def test_a_file_that_was_removed_meanwhile_is_written_again(home: Path) -> None:
+    file = save("x", "a", "b")
     (home / "conversations" / "x.json").unlink()
-    saved.write(Conversation(None, None, turns("a", "b")))
-    assert saved.name == "x" and Saved("x").read().history == turns("a", "b")
+    file.write(ChatRecord(None, None, turns("a", "b")))
+    assert file.name == "x" and ChatFile("x").read().history == turns("a", "b")
 
 
 @pytest.mark.parametrize("call", ["os.replace", "os.fsync"])
 def test_a_failed_write_leaves_the_old_file_and_no_other(
         home: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
-    saved = keep("x", "a", "b")
+    file = save("x", "a", "b")
 
     def full(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(call, full)
     with pytest.raises(GeminiError, match="No space left on device.*GEMINI_LITE_HOME"):
-        saved.write(Conversation(None, None, turns("a", "b", "c", "d")))
+        file.write(ChatRecord(None, None, turns("a", "b", "c", "d")))
     monkeypatch.undo()
     monkeypatch.setenv("GEMINI_LITE_HOME", str(home))
-    assert Saved("x").read().history == turns("a", "b")
+    assert ChatFile("x").read().history == turns("a", "b")
     assert sorted(os.listdir(home / "conversations")) == [".lock", "x.json"]
 
 
@@ -165,12 +165,12 @@ def test_an_interrupt_in_the_middle_of_a_write_leaves_the_old_file_and_no_other(
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_a_folder_that_cannot_be_is_an_error_that_names_the_variable(home: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_the_variable(home: Path) -> None:
     home.write_bytes(b"a file")
     with pytest.raises(GeminiError, match="GEMINI_LITE_HOME"):
-        keep("x", "a", "b")
+        save("x", "a", "b")
     with pytest.raises(GeminiError, match="GEMINI_LITE_HOME"):
-        Saved("x").claim()
+        ChatFile("x").prepare_new()
 
 
 @pytest.mark.parametrize("platform, environment, expected", [
@@ -188,24 +188,24 @@ def test_each_platform_has_its_usual_folder(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", platform)
-    assert saved.home() == Path(os.path.expanduser(expected))
+    assert saved.data_folder() == Path(os.path.expanduser(expected))
 
 
 # Several processes
 
 ADD = """
 import sys
-from gemini_lite.cli.saved import Conversation, Saved
+from gemini_lite.cli.saved import ChatFile, ChatRecord
 number, rounds = int(sys.argv[1]), int(sys.argv[2])
-saved = Saved("x")
-history = saved.read().history
+file = ChatFile("x")
+history = file.read().history
 print("ready", flush=True)
 sys.stdin.readline()
 for round in range(rounds):
-    text = "process %d, round %d" % (number, round)
+    text = f"process {number}, round {round}"
     history += [{"role": role, "parts": [{"text": text + " " * 20000}]} for role in ("user", "model")]
-    saved.write(Conversation(None, None, history))
-print(saved.name)
+    file.write(ChatRecord(None, None, history))
+print(file.name)
 """
 
 
@@ -214,7 +214,7 @@ def environment() -> Dict[str, str]:
 
 
 def test_no_turn_of_any_process_is_lost(home: Path) -> None:
-    keep("x", "a", "b")
+    save("x", "a", "b")
     children = [subprocess.Popen([sys.executable, "-W", "error", "-c", ADD, str(number), "10"], env=environment(),
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE) for number in range(4)]
     for child in children:
@@ -226,6 +226,6 @@ def test_no_turn_of_any_process_is_lost(home: Path) -> None:
     names = [child.communicate(timeout=60)[0].decode().strip() for child in children]
     assert len(set(names)) == 4 and sorted(names) == saved.names() and "x" in names
     for number, name in enumerate(names):
-        said = [turn["parts"][0]["text"].strip() for turn in Saved(name).read().history]
-        assert said[2:] == [text for round in range(10) for text in 2 * ["process %d, round %d" % (number, round)]]
+        said = [turn["parts"][0]["text"].strip() for turn in ChatFile(name).read().history]
+        assert said[2:] == [text for round in range(10) for text in 2 * [f"process {number}, round {round}"]]
     assert not list((home / "conversations").glob("*.part"))

@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 import pytest
 
 import gemini_lite
-from gemini_lite.cli import printer
+from gemini_lite.cli.writers import stdout_writer
 from gemini_lite.testing import FakeGemini
 
 try:
@@ -91,33 +91,33 @@ class Screen:
         return "\n".join(line.rstrip() for line in self.lines).strip("\n")
 
 
-class Out(io.StringIO):
-    """A terminal's file."""
+class TerminalOutput(io.StringIO):
+    """What is written to a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 class Page:
-    """A pen, and the screen that shows what it writes."""
+    """A writer, and the screen that shows what it writes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.out = Out()
+        self.out = TerminalOutput()
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", self.out)
-            self.pen: Any = printer.pen(True)
-        assert type(self.pen).__name__ == "MarkdownPen"
+            self.writer: Any = stdout_writer(markdown=True)
+        assert type(self.writer).__name__ == "MarkdownWriter"
         self.screen = Screen(12)
         self._at = 0
 
     def write(self, *pieces: str) -> None:
         for piece in pieces:
-            self.pen.write(piece)
+            self.writer.write(piece)
             self.look()
 
     def end(self) -> str:
         """What stands on the terminal at the end of an answer, scrollback and all."""
-        self.pen.end_line()
+        self.writer.end_line()
         self.look()
         return self.screen.text
 
@@ -133,7 +133,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Page:
     for name, value in {"TERM": "xterm", "COLUMNS": "60", "LINES": "12"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr("gemini_lite.cli.markdown._SHARE", -1)  # each piece is drawn
+    monkeypatch.setattr("gemini_lite.cli.markdown_writer._PAUSE_FACTOR", -1)  # each piece is drawn
     return Page(monkeypatch)
 
 
@@ -153,10 +153,10 @@ def test_markdown_looks_the_same_however_it_is_cut(
 
 
 @pytest.mark.parametrize("block", [
-    "".join("%d. item\n" % number for number in range(1, 101)),
-    "```\n%s```\n" % "".join("line %d\n" % number for number in range(1, 101)),
-    "".join("word%d " % number for number in range(1, 401)),
-    "".join("paragraph %d\n\n" % number for number in range(1, 51)),
+    "".join(f"{number}. item\n" for number in range(1, 101)),
+    "```\n" + "".join(f"line {number}\n" for number in range(1, 101)) + "```\n",
+    "".join(f"word{number} " for number in range(1, 401)),
+    "".join(f"paragraph {number}\n\n" for number in range(1, 51)),
 ], ids=["list", "code", "paragraph", "paragraphs"])
 def test_an_answer_longer_than_the_screen_is_whole_in_the_scrollback(page: Page, block: str) -> None:
     page.write(*pieces("before\n\n" + block + "\n\nafter", 9))
@@ -166,7 +166,7 @@ def test_an_answer_longer_than_the_screen_is_whole_in_the_scrollback(page: Page,
 
 def test_the_last_lines_of_a_long_block_are_shown_while_it_grows(page: Page) -> None:
     for number in range(1, 101):
-        page.write("%d. item\n" % number)
+        page.write(f"{number}. item\n")
         lines = page.screen.text.splitlines()
         assert lines[-1].split() == [str(number), "item"] and len(lines) <= 11
     page.end()
@@ -184,10 +184,10 @@ def test_a_second_answer_begins_below_the_first(page: Page) -> None:
 def test_the_cursor_is_shown_again_whatever_happens(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.write("one")
 
-    def interrupted(text: str) -> None:
+    def interrupted(complete: List[str]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(page.pen, "_print", interrupted)
+    monkeypatch.setattr(page.writer, "_redraw", interrupted)
     with pytest.raises(KeyboardInterrupt):
         page.end()
     assert page.out.getvalue().rindex("\x1b[?25h") > page.out.getvalue().rindex("\x1b[?25l")
@@ -200,7 +200,7 @@ def test_control_characters_do_not_reach_the_terminal(page: Page) -> None:
     assert "\x1b]" not in page.out.getvalue() and "\x07" not in page.out.getvalue()
 
 
-def test_without_colours_there_are_none(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_leaves_out_every_colour(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     colours = r"\x1b\[(?:\d;)*(?:3|4)[0-9]"
     page.write(MARKDOWN)
     page.end()
@@ -212,24 +212,24 @@ def test_without_colours_there_are_none(page: Page, monkeypatch: pytest.MonkeyPa
     assert not re.search(colours, plain.out.getvalue())
 
 
-def test_it_is_plain_without_rich_in_a_pipe_on_a_dumb_terminal_and_where_it_is_not_wanted(
+def test_text_is_plain_without_rich_in_a_pipe_on_a_dumb_terminal_and_where_markdown_is_not_wanted(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys, "stdout", Out())
-    plain = [printer.pen(False)]
+    monkeypatch.setattr(sys, "stdout", TerminalOutput())
+    writers = [stdout_writer(markdown=False)]
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "rich.markdown", None)
         patch.setitem(sys.modules, "markdown_it", None)
-        plain.append(printer.pen(True))
+        writers.append(stdout_writer(markdown=True))
     with monkeypatch.context() as patch:
         patch.setattr("importlib.metadata.version", lambda name: "13.4.2")
-        plain.append(printer.pen(True))
+        writers.append(stdout_writer(markdown=True))
     with monkeypatch.context() as patch:
         patch.setenv("TERM", "dumb")
-        plain.append(printer.pen(True))
+        writers.append(stdout_writer(markdown=True))
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    plain.append(printer.pen(True))
-    assert {type(pen).__name__ for pen in plain} == {"PlainPen"}
+    writers.append(stdout_writer(markdown=True))
+    assert {type(writer).__name__ for writer in writers} == {"PlainWriter"}
 
 
 # The program
@@ -255,7 +255,7 @@ def test_a_terminal_shows_markdown_and_a_pipe_gets_it_as_it_is(
     assert (tmp_path / "out").read_text("utf-8") == MARKDOWN + "\n" and terminal.text == ""
 
 
-def test_thoughts_and_answers_take_turns_at_a_terminal(fake: FakeGemini, tmp_path: Path) -> None:
+def test_thoughts_answers_and_tool_calls_stand_in_their_order_at_a_terminal(fake: FakeGemini, tmp_path: Path) -> None:
     pytest.importorskip("rich.markdown")
     (tmp_path / "tools.py").write_text("def now() -> str:\n    print('looking')\n    return 'noon'\n")
     fake.reply({"text": "hm", "thought": True}, "**Let me** look.", FakeGemini.call("now", {}))

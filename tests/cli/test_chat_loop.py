@@ -1,31 +1,29 @@
-"""The laws of the chat: a conversation goes on whatever happens, at a terminal and in a pipe."""
+"""The laws of the chat command: the chat goes on whatever happens, at a terminal and in a pipe."""
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import stat
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
 
 import gemini_lite
-from gemini_lite.cli import repl, saved
-from gemini_lite.cli.saved import Saved
+from gemini_lite.cli import chat_loop, line_reader, saved
+from gemini_lite.cli.saved import ChatFile
 from gemini_lite.testing import FakeGemini, Raw, Reply, Request
 
 try:
-    from terminal import CTRL_D, UP, Terminal
+    from terminal import CTRL_D, Terminal
 except ImportError:  # on Windows
     Terminal = None  # type: ignore[assignment, misc]
 at_terminal = pytest.mark.skipif(Terminal is None, reason="needs pseudo-terminals")
 
 CHAT = [sys.executable, "-W", "error", "-m", "gemini_lite", "chat"]
-PATIENCE = 30
+TIMEOUT = 30  # seconds
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +46,7 @@ def environment() -> Dict[str, str]:
 def chat(text: str, *arguments: str, cwd: Optional[Path] = None) -> "subprocess.CompletedProcess[str]":
     """The chat with `text` on its standard input, a pipe."""
     return subprocess.run([*CHAT, *arguments], input=text, env=environment(), stdout=subprocess.PIPE, cwd=cwd,
-                          stderr=subprocess.PIPE, timeout=PATIENCE, encoding="utf-8")
+                          stderr=subprocess.PIPE, timeout=TIMEOUT, encoding="utf-8")
 
 
 def texts(request: Request) -> List[str]:
@@ -83,7 +81,7 @@ def test_a_message_may_have_several_lines(at_fake: FakeGemini) -> None:
     lambda fake: fake.reply("half", finishReason="SAFETY"), lambda fake: fake.raw(b"<html>"),
     lambda fake: fake.raw(b'data: {"candidates": [{"content": {"parts": [{"text": "half"}]}}]}\n\n', cut=True),
 ])
-def test_an_error_is_told_and_the_conversation_goes_on_as_it_was(
+def test_an_error_is_shown_and_the_chat_goes_on_as_it_was(
         at_fake: FakeGemini, failure: Callable[[FakeGemini], None]) -> None:
     at_fake.reply("one")
     failure(at_fake)
@@ -93,10 +91,10 @@ def test_an_error_is_told_and_the_conversation_goes_on_as_it_was(
     assert done.stdout.startswith("one\n") and done.stdout.endswith("three\n")
     assert done.stderr.startswith("gemini-lite: ") and done.stderr.count("\n") == 1
     assert texts(at_fake.requests[-1]) == ["1", "one", "3"]
-    assert [turn["parts"][0]["text"] for turn in Saved("x").read().history] == ["1", "one", "3", "three"]
+    assert [turn["parts"][0]["text"] for turn in ChatFile("x").read().history] == ["1", "one", "3", "three"]
 
 
-def test_an_unknown_command_is_told_and_not_sent(at_fake: FakeGemini) -> None:
+def test_an_unknown_command_is_an_error_and_not_sent(at_fake: FakeGemini) -> None:
     at_fake.reply("a")
     done = chat("/nonsense\n /etc/passwd is a path\n/\n")
     assert done.returncode == 1 and done.stderr.count("there is no command /") == 2
@@ -106,20 +104,20 @@ def test_an_unknown_command_is_told_and_not_sent(at_fake: FakeGemini) -> None:
 def test_help_names_each_command() -> None:
     done = chat("/help\n", "--demo")
     assert done.returncode == 0 and done.stdout == ""
-    for name in [*repl.COMMANDS, "!multi", "!end", "Ctrl-C", "Ctrl-D"]:
+    for name in [*chat_loop.COMMANDS, "!multi", "!end", "Ctrl-C", "Ctrl-D"]:
         assert name in done.stderr
 
 
-def test_clear_forgets_all_but_the_settings(at_fake: FakeGemini) -> None:
+def test_clear_forgets_the_turns_and_keeps_the_settings(at_fake: FakeGemini) -> None:
     at_fake.reply("a")
     at_fake.reply("b")
     chat("1\n/clear\n2\n", "--save", "x", "-m", "m", "-s", "Be brief.")
     assert texts(at_fake.requests[1]) == ["2"] and at_fake.requests[1].model == "m"
     assert at_fake.requests[1].body["systemInstruction"]["parts"] == [{"text": "Be brief."}]
-    assert len(Saved("x").read().history) == 2, "what was saved stays"
+    assert len(ChatFile("x").read().history) == 2, "what was saved stays"
 
 
-def test_model_and_system_hold_from_the_next_message_on(at_fake: FakeGemini) -> None:
+def test_model_and_system_prompt_change_from_the_next_message_on(at_fake: FakeGemini) -> None:
     for _ in range(3):
         at_fake.reply("a")
     done = chat("1\n/model other\n/system Be  brief.\n2\n/model\n/system\n/system -\n3\n", "-m", "first")
@@ -130,19 +128,19 @@ def test_model_and_system_hold_from_the_next_message_on(at_fake: FakeGemini) -> 
     assert "model: other\n" in done.stderr and "system prompt: Be brief.\n" in done.stderr
 
 
-def test_save_and_load_keep_the_conversation_and_what_follows(at_fake: FakeGemini) -> None:
+def test_a_chat_is_saved_after_each_answer_once_it_has_a_name(at_fake: FakeGemini) -> None:
     for reply in "abc":
         at_fake.reply(reply)
     done = chat("/save x\n1\n/load\n2\n", "-m", "m", "-s", "S")
     assert done.returncode == 0 and "it will be saved as x" in done.stderr and "\nx\n" in done.stderr
-    assert Saved("x").read().history[2]["parts"] == [{"text": "2"}] and Saved("x").read()[:2] == ("m", "S")
+    assert ChatFile("x").read().history[2]["parts"] == [{"text": "2"}] and ChatFile("x").read()[:2] == ("m", "S")
     assert chat("/load x\n3\n").returncode == 0
     assert texts(at_fake.requests[2]) == ["1", "a", "2", "b", "3"] and at_fake.requests[2].model == "m"
     assert at_fake.requests[2].body["systemInstruction"]["parts"] == [{"text": "S"}]
-    assert len(Saved("x").read().history) == 6
+    assert len(ChatFile("x").read().history) == 6
 
 
-def test_nothing_is_lost_by_save_and_load(at_fake: FakeGemini) -> None:
+def test_no_turn_is_lost_by_save_and_load(at_fake: FakeGemini) -> None:
     for reply in "abc":
         at_fake.reply(reply)
     chat("/save x\n1\n")
@@ -153,16 +151,16 @@ def test_nothing_is_lost_by_save_and_load(at_fake: FakeGemini) -> None:
     assert told[2:4] == ["saved as y", "saved as y"] and "cannot name" in told[4]
     assert told[5] == "y: 4 turns" and "no conversation none" in told[6]
     assert saved.names() == ["x", "y"]
-    assert texts(at_fake.requests[2]) == ["2", "b", "3"] and len(Saved("y").read().history) == 4
+    assert texts(at_fake.requests[2]) == ["2", "b", "3"] and len(ChatFile("y").read().history) == 4
 
 
-def test_a_conversation_is_continued_and_kept_again(at_fake: FakeGemini) -> None:
+def test_a_continued_chat_is_saved_again(at_fake: FakeGemini) -> None:
     for reply in "abc":
         at_fake.reply(reply)
     chat("1\n", "--save", "x")
     assert chat("2\n", "--continue", "x").returncode == 0
     assert chat("3\n", "--continue", "x", "--save", "y").returncode == 0
-    assert [len(Saved(name).read().history) for name in ("x", "y")] == [4, 6]
+    assert [len(ChatFile(name).read().history) for name in ("x", "y")] == [4, 6]
 
 
 TOOLS = '''
@@ -177,7 +175,7 @@ def weather(city: str) -> str:
 '''
 
 
-def test_tools_run_and_what_ran_is_told(at_fake: FakeGemini, tmp_path: Path) -> None:
+def test_tools_run_and_their_calls_are_named(at_fake: FakeGemini, tmp_path: Path) -> None:
     (tmp_path / "tools.py").write_text(TOOLS)
     at_fake.reply("Let me see.", FakeGemini.call("weather", {"city": "Paris"}))
     at_fake.reply("It is sunny.")
@@ -185,16 +183,16 @@ def test_tools_run_and_what_ran_is_told(at_fake: FakeGemini, tmp_path: Path) -> 
     assert (done.returncode, done.stdout) == (0, "Let me see.\nIt is sunny.\n")
     assert "weather         The weather.\n" in done.stderr and "printed in Paris\n" in done.stderr
     assert 'gemini-lite: called weather(city="Paris") -> {"result": "sunny\\u001b[2J"}\n' in done.stderr
-    assert len(Saved("x").read().history) == 4
+    assert len(ChatFile("x").read().history) == 4
 
 
-def test_calls_that_nobody_answers_do_not_stay(at_fake: FakeGemini, tmp_path: Path) -> None:
+def test_calls_that_nobody_answers_are_taken_out_of_the_history(at_fake: FakeGemini, tmp_path: Path) -> None:
     (tmp_path / "tools.py").write_text(TOOLS)
     at_fake.reply(FakeGemini.call("nonsense", {}))
     at_fake.reply("fine")
     done = chat("1\n2\n", "--tool", "tools:weather", "--save", "x", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "fine\n") and "nonsense" in done.stderr
-    assert texts(at_fake.requests[1]) == ["2"] and len(Saved("x").read().history) == 2
+    assert texts(at_fake.requests[1]) == ["2"] and len(ChatFile("x").read().history) == 2
 
 
 def test_attachments_go_with_the_next_message(at_fake: FakeGemini, tmp_path: Path) -> None:
@@ -202,7 +200,7 @@ def test_attachments_go_with_the_next_message(at_fake: FakeGemini, tmp_path: Pat
     (tmp_path / "c.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     at_fake.reply("a")
     at_fake.reply("b")
-    done = chat("/attach %s\n/attach nowhere\n/attach\n1\n2\n" % (tmp_path / "a b.txt"), "-a", "c.png", cwd=tmp_path)
+    done = chat(f"/attach {tmp_path / 'a b.txt'}\n/attach nowhere\n/attach\n1\n2\n", "-a", "c.png", cwd=tmp_path)
     assert done.returncode == 1 and "nowhere cannot be read" in done.stderr and "write /attach FILE" in done.stderr
     parts = at_fake.requests[0].body["contents"][0]["parts"]
     assert [part.get("inlineData", {}).get("mimeType") for part in parts] == ["image/png", "text/plain", None]
@@ -210,7 +208,7 @@ def test_attachments_go_with_the_next_message(at_fake: FakeGemini, tmp_path: Pat
     assert chat("1\n", "-a", "-").returncode == 2, "standard input has the messages"
 
 
-def test_a_file_that_cannot_be_saved_is_told_and_the_chat_goes_on(at_fake: FakeGemini, home: Path) -> None:
+def test_a_failed_save_is_shown_and_the_chat_goes_on(at_fake: FakeGemini, home: Path) -> None:
     for reply in "abc":
         at_fake.reply(reply)
     chat("1\n", "--save", "x")
@@ -218,24 +216,23 @@ def test_a_file_that_cannot_be_saved_is_told_and_the_chat_goes_on(at_fake: FakeG
     (home / "conversations" / ".lock").mkdir()
     done = chat("2\n3\n", "--continue", "x")
     assert (done.returncode, done.stdout) == (1, "b\nc\n") and done.stderr.count("could not be saved") >= 2
-    assert len(Saved("x").read().history) == 2
+    assert len(ChatFile("x").read().history) == 2
 
 
-def stalls(stalled: threading.Event) -> Callable[[Request], Any]:
+def stalling_replies() -> Callable[[Request], Any]:
     """Answers that come at once, but to "wait", where the first word comes and then nothing."""
     def answer(request: Request) -> Any:
         said = texts(request)[-1]
         if said != "wait":
-            return Reply("answer to %s" % said)
-        stalled.set()
+            return Reply(f"answer to {said}")
         return Raw(b'data: {"candidates": [{"content": {"parts": [{"text": "Once upon"}]}}]}\r\n\r\n', b" ",
-                   delay=PATIENCE, headers={"Content-Type": "text/event-stream"})
+                   delay=TIMEOUT, headers={"Content-Type": "text/event-stream"})
     return answer
 
 
 @pytest.fixture
 def stalling(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGemini]:
-    with FakeGemini(stalls(threading.Event())) as fake:
+    with FakeGemini(stalling_replies()) as fake:
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
         yield fake
 
@@ -250,15 +247,15 @@ def test_ctrl_c_ends_a_chat_over_a_pipe(stalling: FakeGemini) -> None:
         child.stdin.flush()
         assert child.stdout.readline() == b"answer to 1\n" and child.stdout.read(9) == b"Once upon"
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=PATIENCE)
+        out, err = child.communicate(timeout=TIMEOUT)
     assert (child.returncode, out.strip(), err) == (130, b"", b"") and len(stalling.requests) == 2
-    assert len(Saved("x").read().history) == 2
+    assert len(ChatFile("x").read().history) == 2
 
 
 # At a terminal
 
 @contextlib.contextmanager
-def at(*arguments: str, **more: Any) -> Iterator[Any]:
+def chat_at_terminal(*arguments: str, **more: Any) -> Iterator[Any]:
     with Terminal([*CHAT, "--no-rich", *arguments], environment(), **more) as terminal:
         terminal.wait("> ")
         yield terminal
@@ -267,7 +264,7 @@ def at(*arguments: str, **more: Any) -> Iterator[Any]:
 @at_terminal
 def test_a_terminal_has_a_prompt_and_ctrl_d_leaves(at_fake: FakeGemini) -> None:
     at_fake.reply("Hello")
-    with at() as terminal:
+    with chat_at_terminal() as terminal:
         terminal.press("Hi\n")
         assert "Hello\r\n> " in terminal.wait("> ")
         terminal.press(CTRL_D)
@@ -277,15 +274,15 @@ def test_a_terminal_has_a_prompt_and_ctrl_d_leaves(at_fake: FakeGemini) -> None:
 
 @at_terminal
 @pytest.mark.parametrize("word", ["/quit", "exit", "quit"])
-def test_a_word_leaves_too(word: str) -> None:
-    with at("--demo") as terminal:
+def test_quit_and_exit_leave(word: str) -> None:
+    with chat_at_terminal("--demo") as terminal:
         terminal.press(word + "\n")
         assert terminal.end() == 0
 
 
 @at_terminal
-def test_ctrl_c_cancels_the_answer_and_keeps_the_conversation_as_it_was(stalling: FakeGemini) -> None:
-    with at("--save", "x") as terminal:
+def test_ctrl_c_cancels_the_answer_and_keeps_the_history_as_it_was(stalling: FakeGemini) -> None:
+    with chat_at_terminal("--save", "x") as terminal:
         terminal.press("1\n")
         terminal.wait("answer to 1\r\n> ")
         terminal.press("wait\n")
@@ -296,26 +293,7 @@ def test_ctrl_c_cancels_the_answer_and_keeps_the_conversation_as_it_was(stalling
         terminal.press(CTRL_D)
         assert terminal.end() == 0
     assert "Traceback" not in terminal.text
-    assert texts(stalling.requests[-1]) == ["1", "answer to 1", "3"] and len(Saved("x").read().history) == 4
-
-
-@at_terminal
-def test_ctrl_c_at_the_prompt_clears_the_line(at_fake: FakeGemini) -> None:
-    at_fake.reply("Hello")
-    with at() as terminal:
-        terminal.press("not this")
-        terminal.wait("not this")
-        terminal.interrupt("> ")
-        terminal.press("!multi\n")
-        terminal.wait(". ")
-        terminal.press("nor this\n")
-        terminal.wait("nor this\r\n. ")  # Ctrl-C takes keys from the terminal that readline was told of
-        terminal.interrupt("\n> ")
-        terminal.press("but this\n")
-        terminal.wait("Hello\r\n> ")
-        terminal.press(CTRL_D)
-        assert terminal.end() == 0
-    assert [texts(request) for request in at_fake.requests] == [["but this"]]
+    assert texts(stalling.requests[-1]) == ["1", "answer to 1", "3"] and len(ChatFile("x").read().history) == 4
 
 
 @at_terminal
@@ -336,51 +314,20 @@ def test_an_interrupt_between_answer_and_file_loses_nothing(
 
     lines = iter(["1"])
     monkeypatch.setattr(files_on_disk, "write", interrupted)
-    monkeypatch.setattr(repl.Lines, "read", lambda self, prompt: next(lines, None) or self._plain(prompt))
+    monkeypatch.setattr(line_reader.LineReader, "read",
+                        lambda self, prompt: next(lines, None) or self._read_unedited(prompt))
     monkeypatch.setattr(sys, "stdin", open(os.devnull))
-    monkeypatch.setattr(repl, "is_piped", lambda: False)
+    monkeypatch.setattr(line_reader, "stdin_is_piped", lambda: False)
     assert main.main(["chat", "--save", "x"]) == 0
     sys.stdin.close()
-    assert len(written) == 2 and len(Saved("x").read().history) == 2
-
-
-@at_terminal
-def test_lines_are_edited_and_remembered_for_the_next_chat(at_fake: FakeGemini, home: Path) -> None:
-    pytest.importorskip("readline")
-    for _ in range(3):
-        at_fake.reply("ok")
-    with at() as terminal:
-        terminal.press("wörld\n")
-        terminal.wait("ok\r\n> ")
-        terminal.press(UP + "\x01hello \n")  # Ctrl-A: to the start of the line
-        terminal.wait("ok\r\n> ")
-        terminal.process.kill()
-    path = home / "history"
-    assert path.read_text("utf-8") == "wörld\nhello wörld\n" and stat.S_IMODE(path.stat().st_mode) == 0o600
-    with at() as terminal:
-        terminal.press(UP + "!\n")
-        terminal.wait("ok\r\n> ")
-        terminal.press(CTRL_D)
-        assert terminal.end() == 0
-    assert [texts(request)[-1] for request in at_fake.requests] == ["wörld", "hello wörld", "hello wörld!"]
-
-
-def test_the_input_history_has_an_end(home: Path) -> None:
-    home.mkdir()
-    (home / "history").write_bytes(b"".join(b"line %d\n" % number for number in range(3000)) + b"\xff\n")
-    lines = repl._remembered(home / "history")
-    assert len(lines) == 1000 and lines[-2:] == ["line 2999", "\ufffd"]
-    assert len((home / "history").read_text("utf-8").splitlines()) == 1000
-    repl._remember(home / "history", "two\nlines")
-    assert repl._remembered(home / "history")[-1] == "two lines"
-    assert repl._remembered(home / "none") == []
+    assert len(written) == 2 and len(ChatFile("x").read().history) == 2
 
 
 @at_terminal
 def test_control_characters_of_the_model_do_not_reach_the_terminal(at_fake: FakeGemini) -> None:
     at_fake.reply("a\x1b]0;title\x07b\x9b2Jc", "\x1b", "[31m\tü\r\nd\re")
     at_fake.error(400, "bad \x1b[31m news")
-    with at() as terminal:
+    with chat_at_terminal() as terminal:
         terminal.press("1\n")
         terminal.wait("e\r\n> ")
         terminal.press("2\n")
@@ -394,7 +341,7 @@ def test_control_characters_of_the_model_do_not_reach_the_terminal(at_fake: Fake
 @at_terminal
 def test_thoughts_are_dimmed_on_standard_error_and_never_in_the_answer(at_fake: FakeGemini, tmp_path: Path) -> None:
     at_fake.reply({"text": "hm", "thought": True}, "Hello")
-    with open(tmp_path / "out", "wb") as out, at("--thinking", out=out) as terminal:
+    with open(tmp_path / "out", "wb") as out, chat_at_terminal("--thinking", out=out) as terminal:
         terminal.press("1\n")
         terminal.wait("\x1b[2mhm\x1b[0m")
         terminal.wait("> ")
@@ -407,7 +354,7 @@ def test_thoughts_are_dimmed_on_standard_error_and_never_in_the_answer(at_fake: 
 @at_terminal
 def test_a_terminal_that_goes_away_ends_the_chat(at_fake: FakeGemini) -> None:
     at_fake.reply("a")
-    with at("--save", "x") as terminal:
+    with chat_at_terminal("--save", "x") as terminal:
         terminal.press("1\n")
         terminal.wait("a\r\n> ")
-    assert terminal.process.returncode is not None and len(Saved("x").read().history) == 2
+    assert terminal.process.returncode is not None and len(ChatFile("x").read().history) == 2
