@@ -1,153 +1,174 @@
-"""OpenAI's tools and parameters as options of Gemini: pure functions on dicts."""
+"""OpenAI's tools and parameters as fields of `GeminiOptions`: pure functions on dicts."""
 from __future__ import annotations
 
 import logging
 import re
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 from ..contents import merged
-from ..json_data import dict_or_empty
+from ..json_data import JSON, dict_or_empty
 from ..schema import to_json
-from .schema import to_gemini
+from .schema import to_gemini_schema
 
-Overrides = Dict[str, Any]
+OptionFields = Dict[str, Any]  # fields of GeminiOptions by their names
 
 _log = logging.getLogger("gemini_lite")
 
-_RENAMED = {
+_RENAMED_PARAMETERS = {
     "model": "model", "temperature": "temperature", "top_p": "top_p", "seed": "seed", "n": "candidate_count",
     "max_tokens": "max_output_tokens", "max_completion_tokens": "max_output_tokens",
     "presence_penalty": "presence_penalty", "frequency_penalty": "frequency_penalty",
 }
-_OF_THE_TRANSPORT = frozenset(("stream", "stream_options"))
-_AS_GEMINI_DOES = {"parallel_tool_calls": True, "service_tier": "auto", "modalities": ["text"]}
-_EFFORTS: Dict[str, Tuple[int, int, str, str]] = {  # for 2.5 flash, 2.5 pro, 3 flash, 3 pro
-    "none": (0, 128, "minimal", "low"),
-    "minimal": (3072, 4096, "low", "low"),
-    "low": (6144, 8192, "low", "low"),
-    "low_medium": (9216, 12288, "medium", "low"),
-    "medium": (12288, 16384, "medium", "high"),
-    "medium_high": (18432, 24576, "high", "high"),
-    "high": (24576, 32768, "high", "high"),
-    "xhigh": (24576, 32768, "high", "high"),
-    "auto": (-1, -1, "high", "high"),
+_STREAM_PARAMETERS = frozenset(("stream", "stream_options"))  # read by OpenAIChat, nothing to send
+_ONLY_SUPPORTED_VALUES = {"parallel_tool_calls": True, "service_tier": "auto", "modalities": ["text"]}
+
+
+class _Thinking(NamedTuple):
+    """What a reasoning effort is for each family of models: a budget in tokens, or a level."""
+
+    flash_2_5_budget: int
+    pro_2_5_budget: int
+    flash_3_level: str
+    pro_3_level: str
+
+
+_THINKING_BY_EFFORT = {
+    "none": _Thinking(0, 128, "minimal", "low"),
+    "minimal": _Thinking(3072, 4096, "low", "low"),
+    "low": _Thinking(6144, 8192, "low", "low"),
+    "low_medium": _Thinking(9216, 12288, "medium", "low"),
+    "medium": _Thinking(12288, 16384, "medium", "high"),
+    "medium_high": _Thinking(18432, 24576, "high", "high"),
+    "high": _Thinking(24576, 32768, "high", "high"),
+    "xhigh": _Thinking(24576, 32768, "high", "high"),
+    "auto": _Thinking(-1, -1, "high", "high"),
 }
 
 
-def declarations(tools: Any) -> List[Dict[str, Any]]:
-    """The declarations that `tools` are; ValueError names the place of what is no function."""
-    return [_declaration(to_json(tool, f"tools[{int(index)}]"), f"tools[{int(index)}]")
+def to_declarations(tools: Optional[Iterable[object]]) -> List[JSON]:
+    """Gemini's function declarations for OpenAI's `tools`; ValueError names the tool that is not a function."""
+    return [_to_declaration(to_json(tool, f"tools[{index}]"), f"tools[{index}]")
             for index, tool in enumerate(tools or ())]
 
 
-def _declaration(tool: Any, where: str) -> Dict[str, Any]:
-    function = _function(tool, where)
+def to_overrides(parameters: Mapping[str, object], model: str, drop_params: bool) -> OptionFields:
+    """The fields of `GeminiOptions` that OpenAI's `parameters` set for `model` ("" if unknown).
+
+    Parameters that are None are skipped. One that Gemini does not have is a ValueError, or with `drop_params` left out
+    and logged.
+    """
+    overrides: OptionFields = {}
+    for name, value in parameters.items():
+        if value is None or type(value).__name__ in ("NotGiven", "Omit"):  # the openai package's "not given"
+            continue
+        fields = _convert_parameter(name, value, model)
+        if fields is not None:
+            overrides = merged(overrides, fields)
+        elif drop_params:
+            _log.warning("%s is left out: %s has no word for it", name, model or "Gemini")
+        else:
+            raise ValueError(f"{model or 'Gemini'} has no word for the parameter {name}: leave it out, or have it "
+                             "left out by OpenAIChat(client, drop_params=True)")
+    return overrides
+
+
+def _to_declaration(tool: object, where: str) -> JSON:
+    function = _read_function(tool, where)
     declaration = {"name": function["name"]}
     if function.get("description"):
         declaration["description"] = function["description"]
     parameters = function.get("parameters")
-    if not _says_nothing(parameters):
-        place = f"{where}.function.parameters"
-        declaration["parametersJsonSchema"] = to_gemini(parameters, place)
+    if not _has_no_parameters(parameters):
+        declaration["parametersJsonSchema"] = to_gemini_schema(parameters, f"{where}.function.parameters")
     return declaration
 
 
-def _says_nothing(schema: Any) -> bool:
-    """Whether it is the schema of a function without parameters, which Gemini wants left out."""
+def _has_no_parameters(schema: object) -> bool:
+    """Whether `schema` is that of a function without parameters; Gemini wants such a schema left out."""
     if not isinstance(schema, dict):
         return schema is None
     return not {key for key, value in schema.items() if value} - {"type", "title", "$schema"}
 
 
-def _function(tool: Any, where: str) -> Dict[str, Any]:
+def _read_function(tool: object, where: str) -> JSON:
+    """The dict under ``function``, which has a name; ValueError if there is none."""
     function = dict_or_empty(dict_or_empty(tool).get("function"))
     if not isinstance(function.get("name"), str):
-        raise ValueError("%s is no function: write {'type': 'function', 'function': {'name': ..., ...}}" % where)
+        raise ValueError(f"{where} is no function: write {{'type': 'function', 'function': {{'name': ..., ...}}}}")
     return function
 
 
-def overrides(parameters: Mapping[str, Any], drop_params: bool) -> Overrides:
-    """The fields of `GeminiOptions` that `parameters` set; None is not given.
-
-    What Gemini has no word for is a ValueError, or with `drop_params` left out and logged.
-    """
-    found: Overrides = {}
-    model = parameters.get("model") or ""
-    for name, value in parameters.items():
-        if value is None or type(value).__name__ in ("NotGiven", "Omit"):  # as the openai package says it
-            continue
-        option = _option(name, value, model)
-        if option is not None:
-            found = merged(found, option)
-        elif drop_params:
-            _log.warning("%s is left out: %s has no word for it", name, model or "Gemini")
-        else:
-            raise ValueError("%s has no word for the parameter %s: leave it out, or have it left out by "
-                             "OpenAIChat(client, drop_params=True)" % (model or "Gemini", name))
-    return found
-
-
-def _option(name: str, value: Any, model: str) -> Optional[Overrides]:
-    """The overrides that a parameter is; None where Gemini has no word for it."""
-    if name in _RENAMED:
-        return {_RENAMED[name]: value}
-    if name in _TURNED:
-        return _TURNED[name](value)
+def _convert_parameter(name: str, value: object, model: str) -> Optional[OptionFields]:
+    """The fields that one parameter sets; None if Gemini has nothing like it."""
+    if name in _RENAMED_PARAMETERS:
+        return {_RENAMED_PARAMETERS[name]: value}
+    if name in _CONVERTERS:
+        return _CONVERTERS[name](value)
     if name == "reasoning_effort":
-        return _thinking(value, model)
-    if name in _AS_GEMINI_DOES:
-        return {} if value == _AS_GEMINI_DOES[name] else None
-    return None if value and name not in _OF_THE_TRANSPORT else {}  # store=False and the like ask for nothing
+        return _thinking_fields(value, model)
+    if name in _ONLY_SUPPORTED_VALUES:
+        return {} if value == _ONLY_SUPPORTED_VALUES[name] else None
+    return None if value and name not in _STREAM_PARAMETERS else {}  # store=False and the like ask for nothing
 
 
-def _thinking(effort: Any, model: str) -> Optional[Overrides]:
-    """The level for Gemini 3 and later, the budget for 2.5; with the thoughts, unless there shall be none."""
-    if effort not in _EFFORTS:
-        raise ValueError(f"reasoning_effort must be one of {', '.join(_EFFORTS)}, not {effort!r}")
-    family = re.search(r"\bgemini-(\d+)(?:\.(\d+))?", model)
-    version = (int(family.group(1)), int(family.group(2) or 0)) if family else (0, 0)
-    *budgets, flash, pro = _EFFORTS[effort]
+def _thinking_fields(effort: object, model: str) -> Optional[OptionFields]:
+    """A thinking level for Gemini 3 and later, a budget for 2.5, None for others; with thoughts, except for "none".
+
+    The field that is not used is None, so that it replaces the one in the client's options.
+    """
+    if not isinstance(effort, str) or effort not in _THINKING_BY_EFFORT:
+        raise ValueError(f"reasoning_effort must be one of {', '.join(_THINKING_BY_EFFORT)}, not {effort!r}")
+    thinking = _THINKING_BY_EFFORT[effort]
+    is_pro = "-pro" in model
     thoughts = {} if effort == "none" else {"include_thoughts": True}
+    numbers = re.search(r"\bgemini-(\d+)(?:\.(\d+))?", model)
+    version = (int(numbers.group(1)), int(numbers.group(2) or 0)) if numbers else (0, 0)
     if version >= (3, 0):
-        level = pro if "-pro" in model else flash
-        level = "low" if level == "minimal" and version >= (3, 7) else level  # which has no minimal any more
+        level = thinking.pro_3_level if is_pro else thinking.flash_3_level
+        if level == "minimal" and version >= (3, 7):  # these models do not have it
+            level = "low"
         return {"thinking_level": level, "thinking_budget": None, **thoughts}
     if version == (2, 5):
-        return {"thinking_budget": budgets["-pro" in model], "thinking_level": None, **thoughts}
+        budget = thinking.pro_2_5_budget if is_pro else thinking.flash_2_5_budget
+        return {"thinking_budget": budget, "thinking_level": None, **thoughts}
     return None
 
 
-def _choice(choice: Any) -> Overrides:
+def _stop_fields(stop: object) -> OptionFields:
+    return {"stop_sequences": [stop] if isinstance(stop, str) else stop}
+
+
+def _tool_choice_fields(choice: object) -> OptionFields:
     if choice in ("auto", "none", "required"):
         return {"tool_choice": "any" if choice == "required" else choice}
     allowed = dict_or_empty(dict_or_empty(choice).get("allowed_tools"))
-    if allowed:
-        if allowed.get("mode") != "required":
-            raise ValueError("tool_choice: Gemini takes allowed_tools with the mode 'required' only")
-        return {"tool_choice": [_function(tool, "tool_choice")["name"] for tool in allowed.get("tools") or ()]}
-    return {"tool_choice": [_function(choice, "tool_choice")["name"]]}
+    if not allowed:
+        return {"tool_choice": [_read_function(choice, "tool_choice")["name"]]}
+    if allowed.get("mode") != "required":
+        raise ValueError("tool_choice: Gemini takes allowed_tools with the mode 'required' only")
+    return {"tool_choice": [_read_function(tool, "tool_choice")["name"] for tool in allowed.get("tools") or ()]}
 
 
-def _format(form: Any) -> Overrides:
-    form = dict_or_empty(to_json(form, "response_format"))
-    kind = form.get("type")
-    if kind == "text":
+def _response_format_fields(value: object) -> OptionFields:
+    response_format = dict_or_empty(to_json(value, "response_format"))
+    format_type = response_format.get("type")
+    if format_type == "text":
         return {}
-    if kind == "json_object":
+    if format_type == "json_object":
         return {"response_mime_type": "application/json"}
-    if kind != "json_schema":
-        raise ValueError(f"response_format must be of the type text, json_object or json_schema, not {kind!r}")
-    schema = dict_or_empty(form.get("json_schema")).get("schema")
-    return {"response_schema": to_gemini(schema, "response_format.json_schema.schema")}
+    if format_type != "json_schema":
+        raise ValueError(f"response_format must be of the type text, json_object or json_schema, not {format_type!r}")
+    schema = dict_or_empty(response_format.get("json_schema")).get("schema")
+    return {"response_schema": to_gemini_schema(schema, "response_format.json_schema.schema")}
 
 
-def _logprobs(value: Any) -> Overrides:
-    """`value` is logprobs, which is True, or top_logprobs, which is a number."""
+def _logprobs_fields(value: object) -> OptionFields:
+    """For ``logprobs``, whose `value` is a bool, and for ``top_logprobs``, whose `value` is a number."""
     config = {"responseLogprobs": True} if value is True else {"responseLogprobs": True, "logprobs": value}
     return {"extra": {"generationConfig": config}} if value else {}
 
 
-_TURNED: Dict[str, Callable[[Any], Overrides]] = {
-    "stop": lambda stop: {"stop_sequences": [stop] if isinstance(stop, str) else stop},
-    "tool_choice": _choice, "response_format": _format, "logprobs": _logprobs, "top_logprobs": _logprobs,
+_CONVERTERS: Dict[str, Callable[[object], OptionFields]] = {
+    "stop": _stop_fields, "tool_choice": _tool_choice_fields, "response_format": _response_format_fields,
+    "logprobs": _logprobs_fields, "top_logprobs": _logprobs_fields,
 }

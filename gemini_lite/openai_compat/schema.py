@@ -5,82 +5,89 @@ import re
 from typing import Any, Dict, Iterator, Set
 from urllib.parse import unquote
 
+from ..json_data import JSON
 from ..schema import to_json
 
-Schema = Dict[str, Any]
-
-_ONE = frozenset((  # keywords whose value is a schema
+_SCHEMA_KEYWORDS = frozenset((  # their value is a schema
     "items", "additionalItems", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames",
     "unevaluatedItems", "unevaluatedProperties",
 ))
-_LISTED = frozenset(("anyOf", "oneOf", "allOf", "prefixItems"))
-_NAMED = frozenset(("properties", "patternProperties", "dependentSchemas"))
-_ELSEWHERE = frozenset(("$ref", "$defs", "definitions"))
+_SCHEMA_LIST_KEYWORDS = frozenset(("anyOf", "oneOf", "allOf", "prefixItems"))
+_SCHEMA_DICT_KEYWORDS = frozenset(("properties", "patternProperties", "dependentSchemas"))
+_REFERENCE_KEYWORDS = frozenset(("$ref", "$defs", "definitions"))
 
 
-def to_gemini(schema: Any, where: str) -> Schema:
+def to_gemini_schema(schema: object, where: str) -> JSON:
     """A copy of `schema` for ``parametersJsonSchema`` and ``responseJsonSchema``; ValueError names `where`.
 
-    The API takes JSON Schema as it is, but for what is turned here: a reference leads into the root's ``$defs`` and has
-    no keywords beside it; a property that leads back to its own type is not required; a tuple has ``prefixItems``.
-    Source: https://ai.google.dev/api/caching#FunctionDeclaration
+    The API takes JSON Schema with these exceptions, which are rewritten: a reference must lead into the root's
+    ``$defs`` and have no keywords beside it; a property that leads back to its own type must not be required; a tuple
+    must be written with ``prefixItems``. Source: https://ai.google.dev/api/caching#FunctionDeclaration
     """
     root = to_json(schema, where)
     if not isinstance(root, dict):
         raise ValueError(f"{where} must be a JSON Schema, not {schema!r}")
-    return _Turning(root, where).done()
+    return _SchemaConverter(root, where).convert()
 
 
-class _Turning:
-    """One schema on its way: what it refers to, by the name it gets in ``$defs``."""
+class _SchemaConverter:
+    """Converts one schema; every definition that it refers to is collected once, for the root's ``$defs``."""
 
-    def __init__(self, root: Schema, where: str) -> None:
+    def __init__(self, root: JSON, where: str) -> None:
         self._root = root
         self._where = where
-        self._names: Dict[str, str] = {}  # by reference
-        self._defs: Dict[str, Schema] = {}
+        self._definition_names: Dict[str, str] = {}  # by reference
+        self._definitions: Dict[str, object] = {}  # converted, by name
 
-    def done(self) -> Schema:
+    def convert(self) -> JSON:
+        """The converted schema."""
         root = self._root
-        if "$ref" in root:  # the root must say itself what it is
-            root = {**self._target(root["$ref"]), **{key: value for key, value in root.items() if key != "$ref"}}
-        turned: Schema = self._turned(root)
-        for name, body in self._defs.items():
-            self._loosen(name, body)
-        return {**turned, "$defs": self._defs} if self._defs else turned
+        if "$ref" in root:  # the API wants the root to have its type, not a reference to it
+            root = {**self._resolve(root["$ref"]), **{key: value for key, value in root.items() if key != "$ref"}}
+        converted = self._convert_dict(root)
+        for name, definition in self._definitions.items():
+            self._make_recursion_optional(name, definition)
+        return {**converted, "$defs": self._definitions} if self._definitions else converted
 
-    def _turned(self, node: Any) -> Any:
-        if not isinstance(node, dict):  # true and false are schemas, too
-            return node
-        if isinstance(node.get("items"), list):
-            node = _tuple(node)
-        turned = {key: self._value(key, value) for key, value in node.items() if key not in _ELSEWHERE}
-        if "$ref" not in node:
-            return turned
-        reference = {"$ref": f"#/$defs/{self._name(node['$ref'])}"}
-        return {**turned, "allOf" if "anyOf" in turned else "anyOf": [reference]} if turned else reference
+    def _convert_schema(self, schema: object) -> object:
+        return self._convert_dict(schema) if isinstance(schema, dict) else schema  # True and False are schemas too
 
-    def _value(self, key: str, value: Any) -> Any:
-        if key in _ONE:
-            return self._turned(value)
-        if key in _LISTED and isinstance(value, list):
-            return [self._turned(one) for one in value]
-        if key in _NAMED and isinstance(value, dict):
-            return {name: self._turned(one) for name, one in value.items()}
+    def _convert_dict(self, schema: JSON) -> JSON:
+        if isinstance(schema.get("items"), list):
+            schema = _with_prefix_items(schema)
+        converted = {key: self._convert_keyword(key, value) for key, value in schema.items()
+                     if key not in _REFERENCE_KEYWORDS}
+        if "$ref" not in schema:
+            return converted
+        reference = {"$ref": f"#/$defs/{self._definition_name(schema['$ref'])}"}
+        if not converted:
+            return reference
+        return {**converted, "allOf" if "anyOf" in converted else "anyOf": [reference]}
+
+    def _convert_keyword(self, key: str, value: object) -> object:
+        """The value of a keyword with all schemas in it converted; anything else is data and stays as it is."""
+        if key in _SCHEMA_KEYWORDS:
+            return self._convert_schema(value)
+        if key in _SCHEMA_LIST_KEYWORDS and isinstance(value, list):
+            return [self._convert_schema(schema) for schema in value]
+        if key in _SCHEMA_DICT_KEYWORDS and isinstance(value, dict):
+            return {name: self._convert_schema(schema) for name, schema in value.items()}
         return value
 
-    def _name(self, reference: str) -> str:
-        """The name in ``$defs`` of what `reference` leads to."""
-        if reference not in self._names:
-            target = self._target(reference)
+    def _definition_name(self, reference: str) -> str:
+        """The name in ``$defs`` of what `reference` refers to, which is added there if it is new."""
+        if reference not in self._definition_names:
+            target = self._resolve(reference)
             name = re.sub(r"\W", "_", reference.rsplit("/", 1)[-1])
-            while name in self._defs:
+            while name in self._definitions:
                 name += "_"
-            self._names[reference], self._defs[name] = name, {}  # before its body is turned, which may lead back here
-            self._defs[name] = self._turned(target)
-        return self._names[reference]
+            self._definition_names[reference] = name
+            self._definitions[name] = {}  # known before it is converted, because it may refer to itself
+            self._definitions[name] = self._convert_schema(target)
+        return self._definition_names[reference]
 
-    def _target(self, reference: Any) -> Any:
+    def _resolve(self, reference: Any) -> Any:
+        """The schema that `reference`, a JSON pointer after ``#``, refers to; ValueError if there is none."""
         node: Any = self._root
         try:
             start, *steps = unquote(reference).split("/")
@@ -93,38 +100,38 @@ class _Turning:
             raise ValueError(f"{self._where} refers to {reference!r}, which is not in it") from None
         return node
 
-    def _loosen(self, name: str, body: Schema) -> None:
-        """Let no property be required through which the definition `name` leads back to itself."""
-        for node in _dicts(body):
-            required, properties = node.get("required"), node.get("properties")
+    def _make_recursion_optional(self, name: str, definition: object) -> None:
+        """Remove from ``required`` the properties through which the definition `name` leads back to itself."""
+        for schema in _iter_dicts(definition):
+            required, properties = schema.get("required"), schema.get("properties")
             if isinstance(required, list) and isinstance(properties, dict):
-                node["required"] = [one for one in required if name not in self._reached(properties.get(one))]
+                schema["required"] = [one for one in required if name not in self._reachable_names(properties.get(one))]
 
-    def _reached(self, node: Any) -> Set[str]:
-        """The names of all definitions that `node` leads to."""
+    def _reachable_names(self, schema: object) -> Set[str]:
+        """The names of all definitions that `schema` leads to, directly or through others."""
         found: Set[str] = set()
-        todo = [node]
-        while todo:
-            for inner in _dicts(todo.pop()):
+        unread = [schema]
+        while unread:
+            for inner in _iter_dicts(unread.pop()):
                 name = str(inner.get("$ref"))[len("#/$defs/"):]
-                if name in self._defs and name not in found:
+                if name in self._definitions and name not in found:
                     found.add(name)
-                    todo.append(self._defs[name])
+                    unread.append(self._definitions[name])
         return found
 
 
-def _tuple(node: Schema) -> Schema:
-    """A tuple that was written as before 2020: ``items`` is a list, what may follow is ``additionalItems``."""
-    rest = {"items": node["additionalItems"]} if "additionalItems" in node else {}
-    kept = {key: value for key, value in node.items() if key not in ("items", "additionalItems")}
-    return {**kept, "prefixItems": node["items"], **rest}
+def _with_prefix_items(schema: JSON) -> JSON:
+    """A tuple schema of the older form, with a list as ``items``, in the form of JSON Schema 2020-12."""
+    rest = {"items": schema["additionalItems"]} if "additionalItems" in schema else {}
+    kept = {key: value for key, value in schema.items() if key not in ("items", "additionalItems")}
+    return {**kept, "prefixItems": schema["items"], **rest}
 
 
-def _dicts(value: Any) -> Iterator[Dict[str, Any]]:
-    """Every dict in `value`, itself included."""
+def _iter_dicts(value: object) -> Iterator[JSON]:
+    """Every dict in `value` at any depth, itself included."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
     if isinstance(value, list):
-        for one in value:
-            yield from _dicts(one)
+        for item in value:
+            yield from _iter_dicts(item)

@@ -1,0 +1,44 @@
+"""Errors as OpenAI reports them."""
+from __future__ import annotations
+
+from typing import Any, List
+
+import pytest
+
+from gemini_lite import (
+    AuthenticationError, BadRequestError, CredentialsError, GeminiClient, GeminiError, NotFoundError, OverloadedError,
+    PermissionDeniedError, QuotaExhaustedError, RateLimitError, ServerError, TransportTimeout,
+)
+from gemini_lite.openai_compat import OpenAIChat, to_openai_error
+from gemini_lite.testing import FakeGemini
+from openai_compat.builders import HI
+
+
+@pytest.mark.parametrize("error, kind, code, retryable", [
+    (AuthenticationError("m", code=401), "authentication_error", "invalid_api_key", False),
+    (CredentialsError("m"), "authentication_error", "invalid_api_key", False),
+    (PermissionDeniedError("m", code=403), "permission_error", "permission_denied", False),
+    (NotFoundError("m", code=404), "invalid_request_error", "model_not_found", False),
+    (BadRequestError("m", code=400, reason="WHY"), "invalid_request_error", "WHY", False),
+    (ValueError("m"), "invalid_request_error", None, False),
+    (RateLimitError("m", code=429, retryable=True), "rate_limit_error", "rate_limit_exceeded", True),
+    (QuotaExhaustedError("m", code=429), "insufficient_quota", "insufficient_quota", False),
+    (ServerError("m", code=500, retryable=True), "server_error", None, True),
+    (OverloadedError("m", code=503, retryable=True), "server_error", None, True),
+    (TransportTimeout("m", reason="READ_TIMEOUT", retryable=True), "server_error", "READ_TIMEOUT", True),
+])
+def test_an_error_has_openais_type_and_code(error: Exception, kind: str, code: Any, retryable: bool) -> None:
+    assert to_openai_error(error) == {
+        "error": {"message": "m", "type": kind, "param": None, "code": code, "retryable": retryable}}
+
+
+@pytest.mark.parametrize("code, retryable", [(400, False), (401, False), (403, False), (404, False), (429, True),
+                                             (500, True), (503, True)])
+def test_only_errors_that_another_try_may_solve_are_retryable(
+        client: GeminiClient, fake: FakeGemini, no_sleep: List[float], code: int, retryable: bool) -> None:
+    tries = 5 if retryable else 1
+    for _ in range(tries):
+        fake.error(code, "no")
+    with pytest.raises(GeminiError) as caught:
+        OpenAIChat(client).create(messages=HI)
+    assert caught.value.code == code and to_openai_error(caught.value)["error"]["retryable"] is retryable
