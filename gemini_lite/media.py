@@ -65,7 +65,7 @@ def from_path(path: Union[str, "os.PathLike[str]"], mime_type: Optional[str] = N
 
 
 def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:
-    """A ``fileData`` part of a file that Google can read: in its Files API, on the web, in Cloud Storage, on YouTube."""
+    """A ``fileData`` part of a file that Google reads: in its Files API, on the web, in Cloud Storage, on YouTube."""
     if urlsplit(uri).scheme not in ("https", "http", "gs"):
         raise ValueError(f"{uri!r} is no URI of a file; for one on this machine use a pathlib path")
     mime_type = mime_type or mimetypes.guess_type(urlsplit(uri).path)[0]

@@ -25,15 +25,15 @@ def inline(data: bytes, mime_type: str) -> Any:
     (b"ID3\x04", "audio/mp3"), (b"fLaC", "audio/flac"), (b"OggS", "audio/ogg"), (b"\0\0\0\x18ftypmp42", "video/mp4"),
     (b"\0\0\0\x18ftypM4A ", "audio/mp4"), (b"\x1a\x45\xdf\xa3", "video/webm"), (b"\0\0\0\x18ftypheic", "image/heic"),
 ])
-def test_the_first_bytes_tell_the_mime_type(first: bytes, mime_type: str) -> None:
-    assert contents.turns(["?", first])[0]["parts"][1] == inline(first, mime_type)
+def test_the_mime_type_is_recognised_by_the_first_bytes(first: bytes, mime_type: str) -> None:
+    assert contents.from_prompt(["?", first])[0]["parts"][1] == inline(first, mime_type)
 
 
 def test_the_name_of_a_file_comes_before_its_first_bytes(tmp_path: pathlib.Path) -> None:
     files = [("a.png", b"x", "image/png"), ("notes.txt", PNG, "text/plain"), ("odd", PNG, "image/png")]
     for name, data, mime_type in files:
         (tmp_path / name).write_bytes(data)
-        assert contents.turns(tmp_path / name)[0]["parts"] == [inline(data, mime_type)]
+        assert contents.from_prompt(tmp_path / name)[0]["parts"] == [inline(data, mime_type)]
 
 
 @pytest.mark.parametrize("make", [
@@ -73,9 +73,9 @@ def test_pictures_and_figures_are_known_by_their_methods() -> None:
 
     picture = Picture()
     expected = [inline(b"PNG", "image/png"), inline(b"figure png", "image/png")]
-    assert contents.turns([picture, Figure()])[0]["parts"] == expected
+    assert contents.from_prompt([picture, Figure()])[0]["parts"] == expected
     picture.format = "JPEG"  # type: ignore[assignment]
-    assert contents.turns(picture)[0]["parts"] == [inline(b"JPEG", "image/jpeg")]
+    assert contents.from_prompt(picture)[0]["parts"] == [inline(b"JPEG", "image/jpeg")]
 
 
 def answer(*parts: Any, **candidate: Any) -> GenerateContentResponse:
@@ -97,6 +97,30 @@ def test_raw_sound_is_saved_as_a_real_wav(tmp_path: pathlib.Path) -> None:
     with wave.open(io.BytesIO((tmp_path / "a.wav").read_bytes())) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
         assert file.readframes(1000) == pcm and sound.data == pcm
+
+
+@pytest.mark.parametrize("kind, data, mime_type, shown", [
+    ("image/png", PNG, "image/png", base64.b64encode(PNG).decode()),
+    ("IMAGE/JPEG", b"x", "image/jpeg", "eA=="),
+    ("image/webp", b"x", "text/html", '<img src="data:image/webp;base64,eA==">'),
+    ("image/svg+xml", b"x", "text/html", '<img src="data:image/svg+xml;base64,eA==">'),
+    ("audio/mp3", b"x", "text/html", '<audio controls src="data:audio/mp3;base64,eA=="></audio>'),
+    ("video/mp4", b"x", "text/html", '<video controls src="data:video/mp4;base64,eA=="></video>'),
+])
+def test_a_file_is_the_picture_or_a_player(kind: str, data: bytes, mime_type: str, shown: str) -> None:
+    file = media.Blob(kind, data)
+    assert file._repr_mimebundle_() == {mime_type: shown, "text/plain": f"Blob({kind!r}, {len(data)} bytes)"}
+    assert answer(inline(data, kind))._repr_mimebundle_() == file._repr_mimebundle_()
+
+
+def test_raw_sound_is_played_as_wav() -> None:
+    shown = media.Blob("audio/L16;codec=pcm;rate=24000", b"\0\0")._repr_mimebundle_()["text/html"]
+    assert base64.b64decode(shown.split("base64,")[1].split('"')[0])[:4] == b"RIFF" and "data:audio/wav;" in shown
+
+
+@pytest.mark.parametrize("kind", ["application/pdf", "text/html", 'image/x"onerror="y', "audio/<b>", "image", ""])
+def test_no_other_kind_of_file_becomes_html(kind: str) -> None:
+    assert media.Blob(kind, b"<script>")._repr_mimebundle_() == {"text/plain": f"Blob({kind!r}, 8 bytes)"}
 
 
 def test_a_failed_save_leaves_the_old_file_and_no_other(

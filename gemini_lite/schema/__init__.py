@@ -1,4 +1,5 @@
-"""A Python type as JSON Schema, and JSON as that type again."""
-from .schema import MISSING, Entry, Shape, from_json, record, to_json, to_schema, type_hints
+"""Python types, function signatures and values as JSON Schema and JSON, and JSON as those types again."""
+from .hints import from_json, to_schema
+from .json_values import to_json
 
-__all__ = ["MISSING", "Entry", "Shape", "from_json", "record", "to_json", "to_schema", "type_hints"]
+__all__ = ["from_json", "to_json", "to_schema"]
