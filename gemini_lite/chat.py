@@ -2,23 +2,34 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-import time
+import uuid
 import weakref
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union, overload,
+)
 
-from . import contents, tools
+from . import contents
+from .calls import owed_calls, results_content
+from .contents import Prompt
 from .errors import ConversationBusyError, GeminiError
-from .options import GeminiOptions, seconds
+from .fold import Fold
+from .json_data import JSON
+from .options import GeminiOptions
 from .response import GenerateContentResponse, StreamChunk
-from .stream import Chunks, Events, Fold, Stream, chunks
+from .route import Events, Route, new_fold
+from .stream import Chunks, Stream, chunks
+from .tool_loop import run_calls, runnable_calls
+from .tools import response_object
+from .transport.deadline import CallLimits, CallSettings
 
-Contents = List[Dict[str, Any]]
-Ask = Callable[[Contents, GeminiOptions, str, Optional[float]], GenerateContentResponse]
-AskStream = Callable[[Contents, GeminiOptions, str, Optional[float]], Events]
-Result = Union[Tuple[str, Any], Tuple[str, Any, Optional[str]]]
-Runnable = Tuple[tools.Tool, tools.FunctionCall]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options import ChatOverrides, Overrides
+
+S = TypeVar("S")  # what ``response_schema`` names
+ToolResult = Union[Tuple[str, object], Tuple[str, object, Optional[str]]]  # (name, response[, id])
 
 
 class Chat:
@@ -35,23 +46,21 @@ class Chat:
     """
 
     def __init__(
-        self, ask: Ask, ask_stream: AskStream, options: GeminiOptions, history: Any = (),
-        deadline: Optional[float] = None,
+        self, route: Route, options: GeminiOptions, history: Sequence[JSON] = (), limits: CallLimits = CallLimits(),
     ) -> None:
         self.options = options
-        self._ask = ask
-        self._ask_stream = ask_stream
-        self._deadline = deadline
-        self._history = contents.history(history)
+        self._route = route
+        self._limits = limits
+        self._history = contents.check_history(history)
         self._guard = _OneAtATime()
-        self._open: Callable[[], Optional[Stream]] = lambda: None  # a weak reference to the last stream
-        self._pending: Optional[Contents] = None  # the turns that may still be kept
+        self._open: Callable[[], Optional[Stream[Any]]] = lambda: None  # a weak reference to the last stream
+        self._pending: Optional[List[JSON]] = None  # the turns that may still be kept
         self._session: Tuple[Optional[str], str] = (options.model, options.session_id or new_session_id())
 
     @property
-    def history(self) -> Contents:
+    def history(self) -> List[JSON]:
         """The turns so far, a copy: content dicts, exactly what will be sent next; `json.dumps` keeps them."""
-        return contents.copied(list(self._history))  # type: ignore[no-any-return]
+        return contents.copy_json(list(self._history))  # type: ignore[no-any-return]
 
     def clear_history(self) -> None:
         """Forget all turns; the next message opens a new session."""
@@ -59,59 +68,86 @@ class Chat:
             self._history = []
             self._session = self.options.model, self.options.session_id or new_session_id()
 
-    def send_message(self, prompt: Any, **overrides: Any) -> GenerateContentResponse:
+    @overload
+    def send_message(
+        self, prompt: Prompt, *, response_schema: Type[S], **overrides: Unpack[Overrides],
+    ) -> GenerateContentResponse[S]: ...
+
+    @overload
+    def send_message(
+        self, prompt: Prompt, *, response_schema: object = None, **overrides: Unpack[Overrides],
+    ) -> GenerateContentResponse[Any]: ...
+
+    def send_message(self, prompt: Prompt, **overrides: Any) -> GenerateContentResponse[Any]:
         """Send `prompt` after the history and return the answer, after the tools that the model called have run.
 
         `prompt` is a string, a part dict, (bytes, MIME type), a pathlib path, a list of these (one turn), or a list
         of content dicts (several). `overrides` are fields of `GeminiOptions` for this call, and ``deadline`` in
         seconds. Raises `GeminiError`; ValueError and TypeError for input that cannot be sent.
         """
-        turns = contents.turns(prompt)
+        turns = contents.from_prompt(prompt)
         return self._send(lambda options: turns, overrides)
 
-    def send_message_stream(self, prompt: Any, **overrides: Any) -> Stream:
+    @overload
+    def send_message_stream(
+        self, prompt: Prompt, *, response_schema: Type[S], **overrides: Unpack[Overrides],
+    ) -> Stream[S]: ...
+
+    @overload
+    def send_message_stream(
+        self, prompt: Prompt, *, response_schema: object = None, **overrides: Unpack[Overrides],
+    ) -> Stream[Any]: ...
+
+    def send_message_stream(self, prompt: Prompt, **overrides: Any) -> Stream[Any]:
         """`send_message`, streamed: the request is sent now, the turn is kept when the stream has been read."""
-        turns = contents.turns(prompt)
+        turns = contents.from_prompt(prompt)
         return self._send_stream(lambda options: turns, overrides)
 
     def send_tool_result(
-        self, name: str, response: Any, id: Optional[str] = None, **overrides: Any,
-    ) -> GenerateContentResponse:
+        self, name: str, response: object, id: Optional[str] = None, **overrides: Unpack[ChatOverrides],
+    ) -> GenerateContentResponse[Any]:
         """`send_tool_results` for the one call that is owed."""
         return self.send_tool_results([(name, response, id)], **overrides)
 
-    def send_tool_result_stream(self, name: str, response: Any, id: Optional[str] = None, **overrides: Any) -> Stream:
+    def send_tool_result_stream(
+        self, name: str, response: object, id: Optional[str] = None, **overrides: Unpack[ChatOverrides],
+    ) -> Stream[Any]:
         """`send_tool_result`, streamed."""
         return self.send_tool_results_stream([(name, response, id)], **overrides)
 
-    def send_tool_results(self, results: Sequence[Result], **overrides: Any) -> GenerateContentResponse:
+    def send_tool_results(
+        self, results: Sequence[ToolResult], **overrides: Unpack[ChatOverrides],
+    ) -> GenerateContentResponse[Any]:
         """Answer all calls of the model's last turn, in one turn and in their order.
 
         A result is (name, response) or (name, response, id); without an id it answers the first call of that name
         that is still owed. A response that is no dict is sent as ``{"result": response}``.
         """
-        return self._send(lambda options: self._answers(results, options), overrides)
+        return self._send(lambda options: self._results_turns(results, options), overrides)
 
-    def send_tool_results_stream(self, results: Sequence[Result], **overrides: Any) -> Stream:
+    def send_tool_results_stream(
+        self, results: Sequence[ToolResult], **overrides: Unpack[ChatOverrides],
+    ) -> Stream[Any]:
         """`send_tool_results`, streamed."""
-        return self._send_stream(lambda options: self._answers(results, options), overrides)
+        return self._send_stream(lambda options: self._results_turns(results, options), overrides)
 
     def _send(
-        self, make_turns: Callable[[GeminiOptions], Contents], overrides: Dict[str, Any],
-    ) -> GenerateContentResponse:
-        options, until = self._settings(overrides)
+        self, make_turns: Callable[[GeminiOptions], List[JSON]], overrides: Mapping[str, object],
+    ) -> GenerateContentResponse[Any]:
+        options, settings = self._settings(overrides)
         with self._entered():
             turns = self._begin(make_turns(options), options)
-            earlier: List[GenerateContentResponse] = []
+            earlier: List[GenerateContentResponse[Any]] = []
             try:
                 while True:
-                    response = self._ask(self._history + turns, options, self._session_id(options), until)
-                    ran = self._run_tools(response, options, len(earlier))
+                    response = self._route.generate(
+                        self._history + turns, options, self._session_id(options), settings)
+                    ran = run_calls(response, options, len(earlier))
                     if ran is None:
                         break
-                    turns += ran[0]
+                    turns += ran.turns
                     earlier.append(response)
-                    options = options.unforced()
+                    options = options.without_forced_calls()
             except GeminiError as error:
                 error.turns = turns
                 raise
@@ -119,33 +155,36 @@ class Chat:
             self._keep(turns, response)
             return response
 
-    def _send_stream(self, make_turns: Callable[[GeminiOptions], Contents], overrides: Dict[str, Any]) -> Stream:
-        options, until = self._settings(overrides)
+    def _send_stream(
+        self, make_turns: Callable[[GeminiOptions], List[JSON]], overrides: Mapping[str, object],
+    ) -> Stream[Any]:
+        options, settings = self._settings(overrides)
         with self._entered():
             turns = self._begin(make_turns(options), options)
-            events = self._asked_stream(turns, options, until)
-            fold = Fold(options.reading)
-            stream = Stream(self._streamed(turns, events, fold, options, until), fold, events, self._guard)
+            events = self._events(turns, options, settings)
+            fold = new_fold(options)
+            stream = Stream(self._chunks(turns, events, fold, options, settings), fold, events, self._guard)
             self._open = weakref.ref(stream)
             return stream
 
-    def _asked_stream(self, turns: Contents, options: GeminiOptions, until: Optional[float]) -> Events:
+    def _events(self, turns: List[JSON], options: GeminiOptions, settings: CallSettings) -> Events:
         try:
-            return self._ask_stream(self._history + turns, options, self._session_id(options), until)
+            return self._route.stream(self._history + turns, options, self._session_id(options), settings)
         except GeminiError as error:
             error.turns = turns
             raise
 
-    def _streamed(
-        self, turns: Contents, events: Events, fold: Fold, options: GeminiOptions, until: Optional[float],
+    def _chunks(
+        self, turns: List[JSON], events: Events, fold: Fold, options: GeminiOptions, settings: CallSettings,
     ) -> Chunks:
+        """The chunks of a send, over all its rounds of tools; the turns are kept at the end."""
         rounds = 0
         while True:
             try:
                 yield from chunks(events, fold)
             except GeneratorExit:
                 if fold.complete:  # closed at its end
-                    fold.complete = not self._runnable(fold.response(), options, rounds)
+                    fold.complete = not runnable_calls(fold.response(), options, rounds)
                     if fold.complete:
                         self._keep(turns, fold.response())
                 raise
@@ -153,61 +192,40 @@ class Chat:
                 error.turns = turns
                 raise
             response = fold.response()
-            ran = self._run_tools(response, options, rounds)
+            ran = run_calls(response, options, rounds)
             if ran is None:
                 self._keep(turns, response)
                 return
-            turns += ran[0]
+            turns += ran.turns
             rounds += 1
             fold.next_round()
-            options = options.unforced()
-            yield StreamChunk({}, fold.reading, ran[1])
-            events = self._asked_stream(turns, options, until)
+            options = options.without_forced_calls()
+            yield StreamChunk({}, fold.answer_format, ran.results)
+            events = self._events(turns, options, settings)
 
-    def _begin(self, turns: Contents, options: GeminiOptions) -> Contents:
+    def _begin(self, turns: List[JSON], options: GeminiOptions) -> List[JSON]:
         """`turns`, which may follow this history; from here on they are the ones that may be kept."""
         contents.check_next(self._history, turns, options.toolbox.user_name)
         self._pending = turns
         return turns
 
-    def _answers(self, results: Sequence[Result], options: GeminiOptions) -> Contents:
+    def _results_turns(self, results: Sequence[ToolResult], options: GeminiOptions) -> List[JSON]:
         toolbox = options.toolbox
-        named = [(toolbox.wire_name(name), tools.response_object(response, name), *rest)
-                 for name, response, *rest in results]
-        return [contents.answers(contents.owed(self._history), named, toolbox.user_name)]
+        named: Any = [(toolbox.wire_name(name), response_object(response, name), *rest)
+                      for name, response, *rest in results]
+        return [results_content(owed_calls(self._history), named, toolbox.user_name)]
 
-    def _runnable(self, response: GenerateContentResponse, options: GeminiOptions, rounds: int) -> List[Runnable]:
-        """The calls of the answer with their tools; empty where the calls, or some of them, are the caller's."""
-        if not options.tools or rounds >= options.max_tool_rounds:
-            return []
-        found = [(options.toolbox.tool(call.get("name", "")), call) for call in contents.calls(response.parts)]
-        calls = [(tool, tools.FunctionCall(call["name"], call.get("args") or {}, call.get("id")))
-                 for tool, call in found if tool is not None]
-        return calls if len(calls) == len(found) else []
-
-    def _run_tools(
-        self, response: GenerateContentResponse, options: GeminiOptions, rounds: int,
-    ) -> Optional[Tuple[Contents, List[tools.FunctionResult]]]:
-        """The model's turn and the one that answers its calls, and the results; None where there is nothing to run."""
-        todo = self._runnable(response, options, rounds)
-        if not todo:
-            return None
-        said = tools.run_all(todo, options.parallel_tools)
-        named = [(call.name, one, call.id) for (_, call), one in zip(todo, said)]
-        turns = [{"role": "model", "parts": contents.sendable(response.parts)},
-                 contents.answers(contents.calls(response.parts), named)]
-        return turns, [tools.FunctionResult(tool.name, one, call.id) for (tool, call), one in zip(todo, said)]
-
-    def _keep(self, turns: Contents, response: GenerateContentResponse) -> None:
+    def _keep(self, turns: List[JSON], response: GenerateContentResponse[Any]) -> None:
         parts = contents.sendable(response.parts)
         if self._pending is turns and any(not part.get("thought") for part in parts):
             self._history += [*turns, {"role": "model", "parts": parts}]
 
-    def _settings(self, overrides: Dict[str, Any]) -> Tuple[GeminiOptions, Optional[float]]:
-        """The options of one call, and the `time.monotonic` by which it must be done."""
-        deadline = overrides.pop("deadline", self._deadline)
-        options = self.options.replace(**overrides)
-        return options, None if deadline is None else time.monotonic() + seconds(deadline, "deadline")
+    def _settings(self, overrides: Mapping[str, object]) -> Tuple[GeminiOptions, CallSettings]:
+        """The options and the settings of a call that begins now."""
+        if not overrides:
+            return self.options, self._limits.start()
+        limits, changes = self._limits.split(overrides)
+        return self.options.replace(**changes), limits.start()
 
     def _session_id(self, options: GeminiOptions) -> str:
         """One id for the conversation; another model is another session, as the server demands."""
@@ -252,9 +270,5 @@ class _OneAtATime:
 
 
 def new_session_id() -> str:
-    """A random UUID (version 4), without the import of ``uuid``."""
-    digits = bytearray(os.urandom(16))
-    digits[6] = digits[6] & 0x0F | 0x40
-    digits[8] = digits[8] & 0x3F | 0x80
-    text = digits.hex()
-    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+    """A random UUID (version 4)."""
+    return str(uuid.uuid4())

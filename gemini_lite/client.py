@@ -1,23 +1,34 @@
-"""`GeminiClient` and `query`: a backend, a transport and a conversation joined."""
+"""`GeminiClient` and `query`: a backend, a route and a conversation joined."""
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Generator, List, Optional, Union
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Type, TypeVar, Union, overload
 
 import requests
 
 from . import contents
 from .auth.oauth import Secret, hidden
-from .backends.code_assist import CodeAssist, Quota
-from .backends.developer import DeveloperAPI, Post
+from .backends.base import Backend
+from .backends.code_assist import CodeAssist
+from .backends.developer import DeveloperAPI
 from .chat import Chat, new_session_id
+from .contents import Prompt
 from .errors import ParseError
-from .options import GeminiOptions, seconds
-from .response import GenerateContentResponse, check
-from .stream import Fold, Stream, chunks
-from .transport.transport import Call, Limits, Transport
+from .json_data import JSON
+from .options import GeminiOptions
+from .response import GenerateContentResponse
+from .route import Route, new_fold
+from .stream import Stream, chunks
+from .transport.deadline import CallLimits, Timeout
+from .transport.transport import Limits, Transport
 
-Contents = List[Dict[str, Any]]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options import ChatOverrides, OptionFields, Overrides, QueryOverrides
+
+CredentialsPath = Union[str, "os.PathLike[str]", None]
+S = TypeVar("S")  # what ``response_schema`` names
 
 
 class GeminiClient(Chat):
@@ -34,72 +45,89 @@ class GeminiClient(Chat):
     """
 
     def __init__(
-        self, options: Optional[GeminiOptions] = None, credentials_path: Any = None, *,
-        api_key: Union[str, Secret, None] = None, backend: Any = None, timeout: Any = (10, 300), retries: int = 4,
+        self, options: Optional[GeminiOptions] = None, credentials_path: CredentialsPath = None, *,
+        api_key: Union[str, Secret, None] = None, backend: Optional[Backend] = None,
+        timeout: Union[float, Timeout] = (10, 300), retries: int = 4,
         max_wait: float = 60, deadline: Optional[float] = None, session: Optional[requests.Session] = None,
         max_event_bytes: int = Limits().event, max_body_bytes: int = Limits().body,
-        max_error_bytes: int = Limits().error,
+        max_error_bytes: int = Limits().error, **overrides: Unpack[OptionFields],
     ) -> None:
         api_key = hidden(api_key)
         if options is not None and not isinstance(options, GeminiOptions):
             raise TypeError(f"options must be GeminiOptions(...), not {type(options).__name__}")
-        backend = _chosen(api_key, credentials_path, backend)
-        limits = Limits(max_event_bytes, max_body_bytes, max_error_bytes)
-        self._transport = Transport(backend.auth, session, timeout, retries, max_wait, limits)
-        self._route = _Route(backend, self._transport)
-        if deadline is not None:
-            seconds(deadline, "deadline")
-        super().__init__(self._route.ask, self._route.ask_stream, options or GeminiOptions(), deadline=deadline)
+        backend = _choose_backend(api_key, credentials_path, backend)
+        sizes = Limits(max_event_bytes, max_body_bytes, max_error_bytes)
+        self._transport = Transport(backend.auth, session, timeout, retries, max_wait, sizes)
+        limits, _ = CallLimits().split({"deadline": deadline})
+        options = (options or GeminiOptions()).replace(**overrides)
+        super().__init__(Route(backend, self._transport), options, limits=limits)
 
     @property
-    def backend(self) -> Any:
+    def backend(self) -> Backend:
         """The backend that was given or chosen: a `DeveloperAPI`, a `CodeAssist` or one of your own."""
         return self._route.backend
 
-    def generate(self, prompt: Any, **overrides: Any) -> GenerateContentResponse:
-        """One request, no history; `prompt`, `overrides` and errors as for `send_message`."""
-        options, until = self._settings(overrides)
-        return self._route.ask(contents.turns(prompt), options, options.session_id or new_session_id(), until)
+    @overload
+    def generate(
+        self, prompt: Prompt, *, response_schema: Type[S], **overrides: Unpack[Overrides],
+    ) -> GenerateContentResponse[S]: ...
 
-    def stream(self, prompt: Any, **overrides: Any) -> Stream:
+    @overload
+    def generate(
+        self, prompt: Prompt, *, response_schema: object = None, **overrides: Unpack[Overrides],
+    ) -> GenerateContentResponse[Any]: ...
+
+    def generate(self, prompt: Prompt, **overrides: Any) -> GenerateContentResponse[Any]:
+        """One request, no history; `prompt`, `overrides` and errors as for `send_message`."""
+        options, settings = self._settings(overrides)
+        turns = contents.from_prompt(prompt)
+        return self._route.generate(turns, options, options.session_id or new_session_id(), settings)
+
+    @overload
+    def stream(
+        self, prompt: Prompt, *, response_schema: Type[S], **overrides: Unpack[Overrides],
+    ) -> Stream[S]: ...
+
+    @overload
+    def stream(
+        self, prompt: Prompt, *, response_schema: object = None, **overrides: Unpack[Overrides],
+    ) -> Stream[Any]: ...
+
+    def stream(self, prompt: Prompt, **overrides: Any) -> Stream[Any]:
         """`generate`, streamed; its first event has arrived when this returns."""
-        options, until = self._settings(overrides)
+        options, settings = self._settings(overrides)
         session_id = options.session_id or new_session_id()
-        events = self._route.ask_stream(contents.turns(prompt), options, session_id, until)
-        fold = Fold(options.reading)
+        events = self._route.stream(contents.from_prompt(prompt), options, session_id, settings)
+        fold = new_fold(options)
         return Stream(chunks(events, fold), fold, events)
 
-    def chat(self, history: Any = None, **overrides: Any) -> Chat:
+    def chat(self, history: Optional[Sequence[JSON]] = None, **overrides: Unpack[ChatOverrides]) -> Chat:
         """Another conversation over the same connections, from a `history` or none; `overrides` hold for all of it."""
-        deadline = overrides.pop("deadline", self._deadline)
-        if deadline is not None:
-            seconds(deadline, "deadline")
-        past = () if history is None else history
-        return Chat(self._route.ask, self._route.ask_stream, self.options.replace(**overrides), past, deadline)
+        limits, changes = self._limits.split(overrides)
+        return Chat(self._route, self.options.replace(**changes), () if history is None else history, limits)
 
-    def count_tokens(self, prompt: Any, **overrides: Any) -> int:
+    def count_tokens(self, prompt: Prompt, **overrides: Unpack[ChatOverrides]) -> int:
         """How many tokens `prompt` has for the model, with the system prompt and tools of the options."""
-        options, until = self._settings(overrides)
-        answer = self._route.request("countTokens", contents.turns(prompt), options, "", until)
-        if type(answer.get("totalTokens")) is not int:
-            raise ParseError(f"The answer holds no token count: {answer!r:.200}", reason="NO_COUNT")
-        return answer["totalTokens"]  # type: ignore[no-any-return]
+        options, settings = self._settings(overrides)
+        answer = self._route.request("countTokens", contents.from_prompt(prompt), options, "", settings)
+        total = answer.get("totalTokens")
+        if type(total) is not int:
+            raise ParseError(f"The answer holds no token count: {repr(answer)[:200]}", reason="NO_COUNT")
+        return total
 
-    def models(self) -> List[Dict[str, Any]]:
+    def models(self) -> List[JSON]:
         """The models this caller can use, as the API describes them: ``name``, ``inputTokenLimit`` and so on."""
-        _, until = self._settings({})
-        return self._route.backend.models(self._route.post(until=until))  # type: ignore[no-any-return]
+        return self.backend.models(self._route.post(self._limits.start()))
 
-    def quota(self) -> List[Quota]:
+    def quota(self) -> Sequence[Any]:
         """What is left of the quota, model by model; Code Assist only."""
-        _, until = self._settings({})
-        return self._route.backend.quota(self._route.post(until=until))  # type: ignore[no-any-return]
+        return self.backend.quota(self._route.post(self._limits.start()))
 
     def close(self) -> None:
         """Close the connections (not those of a session you gave); a later call opens new ones."""
         self._transport.close()
 
-    def __enter__(self) -> "GeminiClient":
+    def __enter__(self) -> GeminiClient:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -110,63 +138,9 @@ class GeminiClient(Chat):
                         "options, histories and responses can be passed on")
 
 
-class _Route:
-    """The one route of a call: contents, request, body, network, answer."""
-
-    def __init__(self, backend: Any, transport: Transport) -> None:
-        self.backend = backend
-        self._transport = transport
-        self._model = os.environ.get("GEMINI_MODEL") or backend.default_model
-
-    def ask(
-        self, turns: Contents, options: GeminiOptions, session_id: str, until: Optional[float],
-    ) -> GenerateContentResponse:
-        answer = self.request("generateContent", turns, options, session_id, until)
-        response = GenerateContentResponse(answer, options.reading)
-        check(response)
-        return response
-
-    def ask_stream(
-        self, turns: Contents, options: GeminiOptions, session_id: str, until: Optional[float],
-    ) -> Generator[Dict[str, Any], None, None]:
-        call = self._call("streamGenerateContent", turns, options, session_id, until)
-        return self._transport.stream(self.backend.endpoints, call)
-
-    def request(
-        self, method: str, turns: Contents, options: GeminiOptions, session_id: str, until: Optional[float],
-    ) -> Dict[str, Any]:
-        return self.sent(self._call(method, turns, options, session_id, until))
-
-    def sent(self, call: Call) -> Dict[str, Any]:
-        return self._transport.request(self.backend.endpoints, call)  # type: ignore[no-any-return]
-
-    def post(self, model: str = "", until: Optional[float] = None) -> Post:
-        """The function that a backend is handed for calls of its own."""
-        return _Post(self, model or self._model, until)
-
-    def _call(
-        self, method: str, turns: Contents, options: GeminiOptions, session_id: str, until: Optional[float],
-    ) -> Call:
-        backend = self.backend
-        model = (options.model or self._model).strip()
-        model = model[len("models/"):] if model.startswith("models/") else model
-        request = contents.build(turns, options)
-        body = backend.wrap(method, model, request, options, session_id, self.post(model, until))
-        return Call(backend.path(method, model), backend.headers(method, model), body, backend.unwrap, until=until)
-
-
-class _Post:
-    """Sends the calls of a backend's own, all of them by `until`."""
-
-    def __init__(self, route: _Route, model: str, until: Optional[float]) -> None:
-        self._route, self._model, self.until = route, model, until
-
-    def __call__(self, path: str, body: Optional[Dict[str, Any]]) -> Dict[str, Any]:
-        headers = self._route.backend.headers("", self._model)
-        return self._route.sent(Call(path, headers, body, method="GET" if body is None else "POST", until=self.until))
-
-
-def _chosen(api_key: Optional[Secret], credentials_path: Any, backend: Any) -> Any:
+def _choose_backend(
+    api_key: Optional[Secret], credentials_path: CredentialsPath, backend: Optional[Backend],
+) -> Backend:
     """The backend that the arguments name, or else the environment; a file alone never chooses Code Assist."""
     given = {"api_key": api_key, "credentials_path": credentials_path, "backend": backend}
     named = [name for name, value in given.items() if value is not None]
@@ -179,9 +153,27 @@ def _chosen(api_key: Optional[Secret], credentials_path: Any, backend: Any) -> A
     return DeveloperAPI(api_key)
 
 
+@overload
 def query(
-    prompt: Any, model: Optional[str] = None, credentials_path: Any = None, **overrides: Any,
-) -> GenerateContentResponse:
+    prompt: Prompt, model: Optional[str] = None, credentials_path: CredentialsPath = None, *,
+    api_key: Union[str, Secret, None] = None, backend: Optional[Backend] = None, response_schema: Type[S],
+    **overrides: Unpack[QueryOverrides],
+) -> GenerateContentResponse[S]: ...
+
+
+@overload
+def query(
+    prompt: Prompt, model: Optional[str] = None, credentials_path: CredentialsPath = None, *,
+    api_key: Union[str, Secret, None] = None, backend: Optional[Backend] = None, response_schema: object = None,
+    **overrides: Unpack[QueryOverrides],
+) -> GenerateContentResponse[Any]: ...
+
+
+def query(
+    prompt: Prompt, model: Optional[str] = None, credentials_path: CredentialsPath = None, *,
+    api_key: Union[str, Secret, None] = None, backend: Optional[Backend] = None, **overrides: Any,
+) -> GenerateContentResponse[Any]:
     """Ask once and close again; `str()` of the response is its text."""
-    with GeminiClient(GeminiOptions(model=model), credentials_path) as client:
+    api_key = hidden(api_key)
+    with GeminiClient(GeminiOptions(model=model), credentials_path, api_key=api_key, backend=backend) as client:
         return client.send_message(prompt, **overrides)

@@ -24,7 +24,7 @@ from .testing.server import FakeGemini, Item, Reply, Request, call
 
 DELAY = 0.02  # seconds between two words
 _OTHER_SIGN_INS = ("GOOGLE_API_KEY", "GOOGLE_GENAI_USE_GCA")  # variables that would send a command to Gemini itself
-_TEXT = """\
+_ANSWER_TEXT = """\
 You said: {prompt}
 
 I am not a model. I am a small server that gemini-lite has just started on this machine, and this text came to you \
@@ -74,7 +74,7 @@ def _answer_items(body: JSON, schema: object) -> List[Item]:
     if schema is not None:
         return [*re.findall(r"[^,]+,?", json.dumps(sample(schema)))]
     prompt = _shorten(" ".join(part.get("text", "(a file)") for part in parts))
-    return [*_split_words(_TEXT.replace("{prompt}", prompt))]
+    return [*_split_words(_ANSWER_TEXT.replace("{prompt}", prompt))]
 
 
 def sample(schema: object, root: Optional[JSON] = None, depth: int = 0) -> Any:
@@ -146,14 +146,14 @@ def main(command: List[str]) -> int:
         environment.update(GEMINI_API_KEY="demo", GOOGLE_GEMINI_BASE_URL=server.url)
         print("demo: a stand-in on 127.0.0.1 answers in place of Gemini; there is no model behind it", file=sys.stderr)
         try:
-            code = _run(command, environment)
+            code = _run_command(command, environment)
         except OSError as error:
             print(f"demo: {command[0]} cannot be run: {error.strerror}", file=sys.stderr)
             return 127
         return code if code >= 0 else 128 - code
 
 
-def _run(command: List[str], environment: Dict[str, str]) -> int:
+def _run_command(command: List[str], environment: Dict[str, str]) -> int:
     """The return code of `command`, negative for a signal; SIGTERM is passed on to it."""
     processes: List[subprocess.Popen[bytes]] = []  # empty while the signal handlers are set and it does not run yet
 

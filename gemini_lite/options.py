@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, TypedDict, Union
 
-from .tools import Toolbox
+from .tools import Toolbox, ToolLike
+from .transport.deadline import Timeout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +40,8 @@ class GeminiOptions:
     thinking_level: Optional[str] = None
     include_thoughts: Optional[bool] = None
     response_mime_type: Optional[str] = None
-    response_schema: Any = None
-    tools: Optional[Sequence[Any]] = None
+    response_schema: object = None
+    tools: Optional[Sequence[ToolLike]] = None
     tool_choice: Union[str, Sequence[str], None] = None
     tool_config: Optional[Mapping[str, Any]] = None
     max_tool_rounds: int = 10
@@ -67,16 +68,16 @@ class GeminiOptions:
         if self.tool_choice is not None and self.tool_config is not None:
             raise ValueError("tool_choice and tool_config exclude each other: tool_choice is the short form")
 
-    def replace(self, **changes: Any) -> "GeminiOptions":
+    def replace(self, **changes: Any) -> GeminiOptions:
         """A copy with `changes`; an unknown name is a TypeError."""
         unknown = [name for name in changes if name not in _NAMES]
         if unknown:
             raise TypeError(f"unknown option {unknown[0]!r}; the options are: {', '.join(_NAMES)}")
         if not changes:
             return self
-        copy = object.__new__(type(self))  # dataclasses.replace takes twice as long, on every call with an override
-        copy.__dict__.update(self.__getstate__(), **changes)
-        copy.__post_init__()
+        copy = dataclasses.replace(self, **changes)
+        if "toolbox" in self.__dict__ and "tools" not in changes:
+            copy.__dict__["toolbox"] = self.toolbox
         return copy
 
     def __getstate__(self) -> Dict[str, Any]:
@@ -87,20 +88,77 @@ class GeminiOptions:
         """The ``tools`` as declarations and as functions to call."""
         return Toolbox(self.tools or ())
 
-    @property
-    def reading(self) -> Tuple[Any, Mapping[str, str]]:
-        """How to read an answer: its schema, and the user's names of tools by those on the wire."""
-        return self.response_schema, self.toolbox.renamed if self.tools else {}
-
-    def unforced(self) -> "GeminiOptions":
+    def without_forced_calls(self) -> GeminiOptions:
         """These options for the request that brings results: a model that must call again would never answer."""
         return self if self.tool_choice in (None, "auto", "none") else self.replace(tool_choice=None)
+
+
+class BaseOptions(TypedDict, total=False):
+    """The fields of `GeminiOptions` as keywords of a call, for type checkers; all but the model and the schema."""
+
+    system_prompt: Optional[str]
+    temperature: Optional[float]
+    top_p: Optional[float]
+    top_k: Optional[int]
+    max_output_tokens: Optional[int]
+    stop_sequences: Optional[Sequence[str]]
+    seed: Optional[int]
+    candidate_count: Optional[int]
+    presence_penalty: Optional[float]
+    frequency_penalty: Optional[float]
+    thinking_budget: Optional[int]
+    thinking_level: Optional[str]
+    include_thoughts: Optional[bool]
+    response_mime_type: Optional[str]
+    tools: Optional[Sequence[ToolLike]]
+    tool_choice: Union[str, Sequence[str], None]
+    tool_config: Optional[Mapping[str, Any]]
+    max_tool_rounds: int
+    parallel_tools: bool
+    fill_missing_signatures: bool
+    safety_settings: Optional[Sequence[Mapping[str, Any]]]
+    labels: Optional[Mapping[str, str]]
+    cached_content: Optional[str]
+    session_id: Optional[str]
+    extra: Optional[Mapping[str, Any]]
+
+
+class ModelOptions(BaseOptions, total=False):
+    """`BaseOptions` and the model."""
+
+    model: Optional[str]
+
+
+class OptionFields(ModelOptions, total=False):
+    """All fields of `GeminiOptions`."""
+
+    response_schema: object
+
+
+class QueryOverrides(BaseOptions, total=False):
+    """`BaseOptions`, and what holds for the call itself."""
+
+    deadline: Optional[float]
+    timeout: Union[float, Timeout, None]
+    retries: Optional[int]
+
+
+class Overrides(QueryOverrides, total=False):
+    """What one call may set; ``response_schema``, which gives the answer its type, is a parameter of its own."""
+
+    model: Optional[str]
+
+
+class ChatOverrides(Overrides, total=False):
+    """`Overrides` and the schema."""
+
+    response_schema: object
 
 
 _NAMES = tuple(field.name for field in dataclasses.fields(GeminiOptions))
 _STRING, _WHOLE, _NUMBER = (str, "a string"), (int, "a whole number"), ((int, float), "a number")
 _LIST, _DICT, _FLAG = ((list, tuple), "a list"), (Mapping, "a dict"), (bool, "True or False")
-_TYPES: Dict[str, Any] = {
+_TYPES: Dict[str, Tuple[Any, str]] = {
     "model": _STRING, "system_prompt": _STRING, "thinking_level": _STRING, "response_mime_type": _STRING,
     "cached_content": _STRING, "session_id": _STRING,
     "temperature": _NUMBER, "top_p": _NUMBER, "presence_penalty": _NUMBER, "frequency_penalty": _NUMBER,
@@ -110,12 +168,3 @@ _TYPES: Dict[str, Any] = {
     "stop_sequences": _LIST, "tools": _LIST, "safety_settings": _LIST,
     "tool_config": _DICT, "labels": _DICT, "extra": _DICT,
 }
-
-
-def seconds(value: Any, name: str, zero: bool = False) -> float:
-    """`value` as seconds, more than 0 (or 0, with `zero`) and finite; or the error that says what to write."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} is a number of seconds, not {value!r}")
-    if not (0 < value < float("inf") or zero and value == 0):
-        raise ValueError(f"{name} must be more than 0 seconds and finite, not {value!r}")
-    return float(value)

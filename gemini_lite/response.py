@@ -2,13 +2,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Generic, List, Mapping, NamedTuple, Optional, Sequence, Tuple, cast
 
 from . import media, schema
-from .display import notebook
+from .calls import FunctionCall, FunctionResult
 from .errors import BlockedError, IncompleteError, ParseError
-from .json_data import dict_or_empty, has_text, int_or_none, list_of_dicts, str_or_none
-from .tools import FunctionCall, FunctionResult
+from .json_data import JSON, dict_or_empty, has_text, int_or_none, list_of_dicts, str_or_none
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    from .display.notebook import Page
+    T = TypeVar("T", default=Any)  # what `GenerateContentResponse.parsed` is
+else:
+    from typing import TypeVar
+    T = TypeVar("T")
 
 _BLOCKING = frozenset(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"))
 _MALFORMED = frozenset(("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"))
@@ -19,7 +27,7 @@ class UsageMetadata:
 
     __slots__ = ("data",)
 
-    def __init__(self, data: Dict[str, Any]) -> None:
+    def __init__(self, data: JSON) -> None:
         self.data = data
 
     @property
@@ -52,7 +60,11 @@ class UsageMetadata:
         return f"UsageMetadata({self.data!r})"
 
 
-Reading = Tuple[Any, Mapping[str, str]]  # the response_schema, and the user's names of tools by those on the wire
+class AnswerFormat(NamedTuple):
+    """What was asked for: the ``response_schema``, and the user's names of tools by those on the wire."""
+
+    schema: object = None
+    tool_names: Mapping[str, str] = {}
 
 
 class Citation(NamedTuple):
@@ -63,38 +75,38 @@ class Citation(NamedTuple):
     segment: str
 
 
-class GenerateContentResponse:
+class GenerateContentResponse(Generic[T]):
     """A view on one answer; `data` is the dict as it came. What is absent reads as ``""``, ``[]`` or None.
 
     Of several candidates, the one with index 0 is read. Source: https://ai.google.dev/api/generate-content
     """
 
-    __slots__ = ("data", "earlier", "_reading")
+    __slots__ = ("data", "earlier", "_format")
 
     def __init__(
-        self, data: Dict[str, Any], reading: "Reading" = (None, {}),
-        earlier: Sequence["GenerateContentResponse"] = (),
+        self, data: JSON, answer_format: AnswerFormat = AnswerFormat(),
+        earlier: Sequence[GenerateContentResponse[Any]] = (),
     ) -> None:
         self.data = data
         self.earlier = earlier
-        self._reading = reading
+        self._format = answer_format
 
     @property
-    def rounds(self) -> List["GenerateContentResponse"]:
+    def rounds(self) -> List[GenerateContentResponse[Any]]:
         """All answers of a send that called tools, in order; this one is the last."""
         return [*self.earlier, self]
 
     @property
-    def candidates(self) -> List[Dict[str, Any]]:
+    def candidates(self) -> List[JSON]:
         return list_of_dicts(dict_or_empty(self.data).get("candidates"))
 
     @property
-    def content(self) -> Dict[str, Any]:
+    def content(self) -> JSON:
         """The content dict of the answer, ``{}`` if there is none."""
         return dict_or_empty(_first(self.data).get("content"))
 
     @property
-    def parts(self) -> List[Dict[str, Any]]:
+    def parts(self) -> List[JSON]:
         return list_of_dicts(self.content.get("parts"))
 
     @property
@@ -109,26 +121,26 @@ class GenerateContentResponse:
 
     @property
     def function_calls(self) -> List[FunctionCall]:
-        names = self._reading[1]
+        names = self._format.tool_names
         found = [dict_or_empty(part.get("functionCall")) for part in self.parts]
         named = [(str_or_none(call.get("name")) or "", call) for call in found if call]
         return [FunctionCall(names.get(name, name), dict_or_empty(call.get("args")), str_or_none(call.get("id")))
                 for name, call in named]
 
     @property
-    def parsed(self) -> Any:
+    def parsed(self) -> T:
         """The answer's JSON as the type that ``response_schema`` named; without one, or with a dict, as plain JSON.
 
         ParseError, with the text and the reason, if it does not fit; `text` works all the same.
         """
-        text, hint = self.text, self._reading[0]
+        text, hint = self.text, self._format.schema
         try:
             value = json.loads(text)
-            return value if hint is None else schema.from_json(value, hint)
+            return cast(T, value if hint is None else schema.from_json(value, hint))
         except (ValueError, ParseError) as error:
             cut = f" (the answer was cut: {self.finish_reason})" if self.finish_reason not in (None, "STOP") else ""
             reason = "NOT_JSON" if isinstance(error, ValueError) else "MISMATCH"
-            raise ParseError(f"The answer does not fit its schema{cut}: {error}. The answer: {text:>.500}",
+            raise ParseError(f"The answer does not fit its schema{cut}: {error}. The answer: {text[:500]}",
                              reason=reason, response=self) from None
 
     @property
@@ -150,7 +162,7 @@ class GenerateContentResponse:
         return [file for file in self.files if file.mime_type.startswith("audio/")]
 
     @property
-    def code(self) -> List[Dict[str, Any]]:
+    def code(self) -> List[JSON]:
         """The code that the model ran and what came of it, in order: the API's ``executableCode`` and
         ``codeExecutionResult`` dicts."""
         found = [dict_or_empty(part.get("executableCode") or part.get("codeExecutionResult")) for part in self.parts]
@@ -188,24 +200,26 @@ class GenerateContentResponse:
     def _repr_markdown_(self) -> str:
         return self._page().markdown
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Dict[str, str]:
         return self._page().bundle
 
     def _ipython_display_(self) -> None:
         """Show text, pictures and players as outputs of their own, where they are several."""
+        from .display import notebook
         outputs = self._page().outputs
         if len(outputs) < 2 or not notebook.in_notebook():
             raise NotImplementedError  # IPython asks for the MIME bundle then, and numbers the output
         notebook.publish(outputs)
 
-    def _page(self) -> notebook.Page:
-        return notebook.whole(self, self._reading[1])
+    def _page(self) -> Page:
+        from .display import notebook
+        return notebook.whole(self, self._format.tool_names)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.data!r})"
 
 
-class StreamChunk(GenerateContentResponse):
+class StreamChunk(GenerateContentResponse[T]):
     """The view on one event of a stream; what it reads is what this event brought.
 
     `tool_results` is None but on the chunk, without an event of its own, that comes when the tools of a turn have run:
@@ -215,12 +229,12 @@ class StreamChunk(GenerateContentResponse):
     __slots__ = ("tool_results",)
 
     def __init__(
-        self, data: Dict[str, Any], reading: "Reading" = (None, {}),
+        self, data: JSON, answer_format: AnswerFormat = AnswerFormat(),
         tool_results: Optional[List[FunctionResult]] = None,
     ) -> None:
         self.data = data
         self.earlier = ()
-        self._reading = reading
+        self._format = answer_format
         self.tool_results = tool_results
 
     @property
@@ -234,14 +248,15 @@ class StreamChunk(GenerateContentResponse):
         return self.thinking
 
     @property
-    def response(self) -> GenerateContentResponse:
+    def response(self) -> GenerateContentResponse[T]:
         """The event as a response."""
-        return GenerateContentResponse(self.data, self._reading)
+        return GenerateContentResponse(self.data, self._format)
 
 
-def _citations(grounding: Dict[str, Any]) -> List[Citation]:
+def _citations(grounding: JSON) -> List[Citation]:
     chunks = list_of_dicts(grounding.get("groundingChunks"))
-    sources = [dict_or_empty(chunk.get("web") or chunk.get("retrievedContext") or chunk.get("maps")) for chunk in chunks]
+    sources = [dict_or_empty(chunk.get("web") or chunk.get("retrievedContext") or chunk.get("maps"))
+               for chunk in chunks]
     pairs: List[Tuple[int, str]] = []
     for support in list_of_dicts(grounding.get("groundingSupports")):
         indices, segment = support.get("groundingChunkIndices"), dict_or_empty(support.get("segment"))
@@ -249,11 +264,12 @@ def _citations(grounding: Dict[str, Any]) -> List[Citation]:
         pairs += [(index, str_or_none(segment.get("text")) or "") for index in known]
     used = {index for index, _ in pairs}
     pairs += [(index, "") for index in range(len(sources)) if index not in used]
-    return [Citation(str_or_none(sources[index].get("title")) or "", str_or_none(sources[index].get("uri")) or "", segment)
+    named = [(str_or_none(source.get("title")) or "", str_or_none(source.get("uri")) or "") for source in sources]
+    return [Citation(*named[index], segment)
             for index, segment in pairs]
 
 
-def _first(data: Dict[str, Any]) -> Dict[str, Any]:
+def _first(data: JSON) -> JSON:
     """The candidate with index 0 (an index that is absent is 0), ``{}`` if there is none."""
     for candidate in list_of_dicts(dict_or_empty(data).get("candidates")):
         if not candidate.get("index"):
@@ -261,7 +277,7 @@ def _first(data: Dict[str, Any]) -> Dict[str, Any]:
     return {}
 
 
-def check(response: GenerateContentResponse, streamed: bool = False) -> None:
+def check(response: GenerateContentResponse[Any], streamed: bool = False) -> None:
     """Raise what stands in the way of calling this answer whole: a block, a broken call, a missing end."""
     reason = response.finish_reason or ""
     blocked = response.block_reason
@@ -269,11 +285,11 @@ def check(response: GenerateContentResponse, streamed: bool = False) -> None:
         raise BlockedError(f"The prompt was blocked ({blocked}). Change the prompt; error.response.data says more.",
                            reason=blocked, response=response)
     if reason in _BLOCKING or reason.startswith("IMAGE_"):
-        raise BlockedError("The answer was blocked (%s)%s. Change the prompt; error.response holds what there is."
-                           % (reason, _told(response)), reason=reason, response=response)
+        raise BlockedError(f"The answer was blocked ({reason}){_finish_message(response)}. Change the prompt; "
+                           "error.response holds what there is.", reason=reason, response=response)
     if reason in _MALFORMED:
-        raise IncompleteError("The model asked for a call that cannot be run (%s)%s. Ask again, or simplify the tools."
-                              % (reason, _told(response)), reason=reason, response=response, retryable=True)
+        raise IncompleteError(f"The model asked for a call that cannot be run ({reason}){_finish_message(response)}. "
+                              "Ask again, or simplify the tools.", reason=reason, response=response, retryable=True)
     if streamed and not reason:
         raise IncompleteError("The stream ended without a finish reason: the answer is not whole. Ask again; "
                               "error.response holds what arrived.", reason="CUT", response=response, retryable=True)
@@ -282,6 +298,6 @@ def check(response: GenerateContentResponse, streamed: bool = False) -> None:
                               reason="NO_CANDIDATES", response=response, retryable=True)
 
 
-def _told(response: GenerateContentResponse) -> str:
+def _finish_message(response: GenerateContentResponse[Any]) -> str:
     message = _first(response.data).get("finishMessage")
     return f": {message}" if message else ""

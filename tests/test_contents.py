@@ -7,6 +7,7 @@ import re
 import pytest
 
 from gemini_lite import GeminiOptions, contents
+from gemini_lite.calls import results_content
 
 PNG = b"\x89PNG\r\n\x1a\n"
 IMAGE = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG).decode()}}
@@ -31,7 +32,7 @@ def model(*parts):
 
 
 def next_turns(prompt, past=()):
-    turns = contents.turns(prompt)
+    turns = contents.from_prompt(prompt)
     contents.check_next(list(past), turns)
     return turns
 
@@ -57,7 +58,7 @@ def next_turns(prompt, past=()):
 ])
 def test_each_form_of_a_prompt_becomes_contents(prompt, turns):
     before = copy.deepcopy(prompt) if not isinstance(prompt, tuple) else prompt
-    assert contents.turns(prompt) == turns
+    assert contents.from_prompt(prompt) == turns
     assert prompt == before
 
 
@@ -67,8 +68,8 @@ def test_a_path_is_read_with_the_mime_type_of_its_name(tmp_path, name, mime_type
     path = tmp_path / name
     path.write_bytes(PNG)
     part = {"inlineData": {"mimeType": mime_type, "data": IMAGE["inlineData"]["data"]}}
-    assert contents.turns(path) == user(part)
-    assert contents.turns(["look", path]) == user({"text": "look"}, part)
+    assert contents.from_prompt(path) == user(part)
+    assert contents.from_prompt(["look", path]) == user({"text": "look"}, part)
 
 
 @pytest.mark.parametrize("prompt, error, words", [
@@ -104,7 +105,7 @@ def test_a_path_is_read_with_the_mime_type_of_its_name(tmp_path, name, mime_type
 ])
 def test_a_prompt_that_cannot_be_sent_is_refused_with_the_entry_that_is_wrong(prompt, error, words):
     with pytest.raises(error, match=words):
-        contents.turns(prompt)
+        contents.from_prompt(prompt)
 
 
 @pytest.mark.parametrize("name, words", [
@@ -116,13 +117,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, words):
     for bare in ("what", "what.zzzz"):
         (tmp_path / bare).write_bytes(b"raw")
     with pytest.raises(ValueError, match=words):
-        contents.turns(tmp_path / name)
+        contents.from_prompt(tmp_path / name)
 
 
 @pytest.mark.parametrize("prompt", [{"text": "hi"}, ["a", {"text": "hi"}], HI, [HI, HELLO, BYE], [HI, CALL, RESULT]])
 def test_the_contents_share_nothing_with_the_prompt(prompt):
     prompt = copy.deepcopy(prompt)
-    built = contents.turns(prompt)
+    built = contents.from_prompt(prompt)
     before = copy.deepcopy(built)
     spoil(prompt)
     assert built == before
@@ -141,17 +142,17 @@ def spoil(value):
 def test_thoughts_are_not_sent_back_unless_they_are_signed():
     parts = [{"text": "hm", "thought": True}, {"text": "hm", "thought": True, "thoughtSignature": "s"}, {"text": ""},
              {"text": "", "thoughtSignature": "t"}, {"text": "a", "thought": False}, {"text": "b"}]
-    assert contents.turns([HI, {"role": "model", "parts": parts}])[1]["parts"] == [parts[1], *parts[3:]]
+    assert contents.from_prompt([HI, {"role": "model", "parts": parts}])[1]["parts"] == [parts[1], *parts[3:]]
 
 
 def test_what_is_no_json_is_left_for_the_encoder_to_refuse():
     odd = object()
-    assert contents.turns({"text": odd}) == user({"text": odd})
+    assert contents.from_prompt({"text": odd}) == user({"text": odd})
 
 
 def test_names_inside_a_part_are_the_users_own():
     part = {"function_call": {"name": "f", "args": {"max_output_tokens": 1}}}
-    assert contents.turns(part) == user(part)
+    assert contents.from_prompt(part) == user(part)
 
 
 # A turn of a conversation
@@ -161,7 +162,7 @@ def test_names_inside_a_part_are_the_users_own():
     ([HI, CALL], [RESULT, HELLO, BYE]),
 ])
 def test_the_next_turns_start_and_end_with_the_user_and_answer_the_calls(past, prompt):
-    assert contents.check_next(past, contents.turns(prompt)) is None
+    assert contents.check_next(past, contents.from_prompt(prompt)) is None
 
 
 @pytest.mark.parametrize("past, prompt, words", [
@@ -181,7 +182,7 @@ def test_the_next_turns_start_and_end_with_the_user_and_answer_the_calls(past, p
 ])
 def test_next_turns_that_do_not_fit_are_refused_with_what_is_due(past, prompt, words):
     with pytest.raises(ValueError, match=words):
-        contents.check_next(past, contents.turns(prompt))
+        contents.check_next(past, contents.from_prompt(prompt))
 
 
 @pytest.mark.parametrize("due, results, answered", [
@@ -194,7 +195,7 @@ def test_next_turns_that_do_not_fit_are_refused_with_what_is_due(past, prompt, w
 ])
 def test_results_are_answered_in_the_order_of_the_calls_each_with_its_id(due, results, answered):
     calls = [call(name, id)["functionCall"] for name, id in due]
-    assert contents.answers(calls, results) == {"role": "user", "parts": [{"functionResponse": {
+    assert results_content(calls, results) == {"role": "user", "parts": [{"functionResponse": {
         **({"id": id} if id else {}), "name": name, "response": {"x": x}}} for name, id, x in answered]}
 
 
@@ -208,7 +209,7 @@ def test_results_are_answered_in_the_order_of_the_calls_each_with_its_id(due, re
 ])
 def test_results_that_do_not_fit_the_calls_are_refused_with_what_is_owed(due, results, words):
     with pytest.raises(ValueError, match=words):
-        contents.answers([call(name, id)["functionCall"] for name, id in due], results)
+        results_content([call(name, id)["functionCall"] for name, id in due], results)
 
 
 def odd_turns():
@@ -230,8 +231,8 @@ def odd_turns():
 
 @pytest.mark.parametrize("turns", list(odd_turns()))
 def test_a_conversation_of_odd_shape_is_sent_as_it_is_or_refused_in_our_words(turns):
-    for use in (lambda: next_turns(turns), lambda: contents.history([*turns, HELLO]),
-                lambda: contents.check_next(contents.history(turns[:2]), contents.turns(turns[2:]))):
+    for use in (lambda: next_turns(turns), lambda: contents.check_history([*turns, HELLO]),
+                lambda: contents.check_next(contents.check_history(turns[:2]), contents.from_prompt(turns[2:]))):
         try:
             use()
         except (ValueError, TypeError) as error:
@@ -242,9 +243,9 @@ def test_a_conversation_of_odd_shape_is_sent_as_it_is_or_refused_in_our_words(tu
 
 @pytest.mark.parametrize("past", [[], (), [HI, HELLO], (HI, HELLO), [HI, CALL, RESULT, HELLO]])
 def test_a_history_is_checked_and_copied(past):
-    built = contents.history(past)
+    built = contents.check_history(past)
     assert built == list(past)
-    assert contents.history(json.loads(json.dumps(built))) == built
+    assert contents.check_history(json.loads(json.dumps(built))) == built
     spoil(built)
     assert all("spoilt" not in item for item in past)
 
@@ -268,7 +269,7 @@ def test_a_history_is_checked_and_copied(past):
 def test_a_list_that_is_no_conversation_is_refused_with_the_entry(past, error, words):
     before = copy.deepcopy(past)
     with pytest.raises(error, match=words):
-        contents.history(past)
+        contents.check_history(past)
     assert past == before
 
 
@@ -304,7 +305,7 @@ def test_a_list_that_is_no_conversation_is_refused_with_the_entry(past, error, w
 ])
 def test_what_is_set_is_sent_by_the_apis_name_and_what_is_not_is_not(options, request_fields):
     before = copy.deepcopy(options)
-    assert contents.build([HI], GeminiOptions(**options)) == {"contents": [HI], **request_fields}
+    assert contents.build_request([HI], GeminiOptions(**options)) == {"contents": [HI], **request_fields}
     assert options == before
 
 
@@ -323,7 +324,7 @@ def test_what_is_set_is_sent_by_the_apis_name_and_what_is_not_is_not(options, re
 def test_extra_is_laid_over_the_request_last_dicts_key_by_key(extra, request_fields):
     before = copy.deepcopy(extra)
     options = GeminiOptions(temperature=0.5, thinking_budget=5, extra=extra)
-    assert contents.build([HI], options) == {"contents": [HI], **request_fields}
+    assert contents.build_request([HI], options) == {"contents": [HI], **request_fields}
     assert extra == before
 
 
@@ -332,7 +333,7 @@ def test_extra_does_not_reach_into_the_users_other_options():
     options = GeminiOptions(response_schema=schema, tool_config=settings, extra={
         "generationConfig": {"responseJsonSchema": {"properties": {"a": {}}}},
         "toolConfig": {"functionCallingConfig": {"mode": "ANY"}}})
-    request = contents.build([HI], options)
+    request = contents.build_request([HI], options)
     assert request["generationConfig"]["responseJsonSchema"] == {"type": "object", "properties": {"a": {}}}
     assert request["toolConfig"] == {"functionCallingConfig": {"mode": "ANY"}}
     assert schema == {"type": "object", "properties": {}}
@@ -347,22 +348,22 @@ def test_the_stand_in_for_a_signature_goes_on_the_first_call_of_each_turn_since_
     expected = copy.deepcopy(before)
     expected[5]["parts"][1]["thoughtSignature"] = "skip_thought_signature_validator"
     options = GeminiOptions(fill_missing_signatures=True)
-    assert contents.build(past + recent, options)["contents"] == expected
+    assert contents.build_request(past + recent, options)["contents"] == expected
     assert past + recent == before
-    assert contents.build(past + recent, GeminiOptions())["contents"] == before
+    assert contents.build_request(past + recent, GeminiOptions())["contents"] == before
 
 
 def test_in_a_conversation_without_text_the_stand_in_goes_on_every_turns_first_call():
     past = [*user(IMAGE), model(call("f")), RESULT]
-    signed = contents.build(past, GeminiOptions(fill_missing_signatures=True))["contents"]
+    signed = contents.build_request(past, GeminiOptions(fill_missing_signatures=True))["contents"]
     assert signed == [past[0], model(call("f", signature="skip_thought_signature_validator")), RESULT]
 
 
 @pytest.mark.parametrize("value", [5, "object", b"{}"])
 def test_what_is_no_schema_is_refused(value):
     with pytest.raises((TypeError, ValueError), match="response_schema"):
-        contents.build([HI], GeminiOptions(response_schema=value))
+        contents.build_request([HI], GeminiOptions(response_schema=value))
 
 
 def test_only_contents_are_sent_when_nothing_else_is_asked_for():
-    assert contents.build([HI], GeminiOptions()) == {"contents": [HI]}
+    assert contents.build_request([HI], GeminiOptions()) == {"contents": [HI]}

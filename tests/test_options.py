@@ -5,7 +5,6 @@ import pickle
 import pytest
 
 from gemini_lite import GeminiOptions
-from gemini_lite.options import seconds
 
 NAMES = [field.name for field in dataclasses.fields(GeminiOptions)]
 STRINGS = ["model", "system_prompt", "thinking_level", "response_mime_type", "cached_content", "session_id"]
@@ -83,7 +82,7 @@ def test_the_short_and_the_long_form_of_a_tool_choice_exclude_each_other():
 ])
 def test_a_choice_that_forces_a_call_holds_for_the_first_request_alone(choice, next_choice):
     options = GeminiOptions(tool_choice=choice, temperature=0)
-    assert options.unforced() == GeminiOptions(tool_choice=next_choice, temperature=0)
+    assert options.without_forced_calls() == GeminiOptions(tool_choice=next_choice, temperature=0)
 
 
 @pytest.mark.parametrize("rounds", [-1, None])
@@ -110,26 +109,3 @@ def test_options_survive_a_pickle():
     options = GeminiOptions("m", temperature=0.5, stop_sequences=["a"], extra={"generationConfig": {"x": 1}})
     assert options.toolbox.to_api() == []  # what is made from the options does not travel with them
     assert pickle.loads(pickle.dumps(options)) == options
-
-
-@pytest.mark.parametrize("value", [0.001, 1, 10 ** 6])
-def test_seconds_are_any_finite_number_above_zero(value):
-    assert seconds(value, "timeout") == value
-
-
-@pytest.mark.parametrize("value", [0, 0.0, -1, float("inf"), float("-inf"), float("nan")])
-def test_seconds_that_never_come_are_refused(value):
-    with pytest.raises(ValueError, match="timeout"):
-        seconds(value, "timeout")
-
-
-@pytest.mark.parametrize("value", ["5", None, True, False, [5], (1, 2)])
-def test_seconds_that_are_no_number_are_refused(value):
-    with pytest.raises(TypeError, match="timeout"):
-        seconds(value, "timeout")
-
-
-def test_zero_seconds_are_allowed_where_they_mean_never():
-    assert seconds(0, "max_wait", zero=True) == 0
-    with pytest.raises(ValueError, match="max_wait"):
-        seconds(-1, "max_wait", zero=True)

@@ -32,7 +32,7 @@ ERRORS = {
 SIGNATURES = {
     "GeminiClient": "(options=None, credentials_path=None, *, api_key=None, backend=None, timeout=(10, 300), "
                     "retries=4, max_wait=60, deadline=None, session=None, max_event_bytes=67108864, "
-                    "max_body_bytes=1073741824, max_error_bytes=1048576)",
+                    "max_body_bytes=1073741824, max_error_bytes=1048576, **overrides)",
     "GeminiClient.generate": "(self, prompt, **overrides)",
     "GeminiClient.stream": "(self, prompt, **overrides)",
     "GeminiClient.send_message": "(self, prompt, **overrides)",
@@ -52,7 +52,7 @@ SIGNATURES = {
     "Chat.clear_history": "(self)",
     "Stream.close": "(self)",
     "DeveloperAPI": "(api_key=None, *, base_url=None, api_version='v1beta')",
-    "query": "(prompt, model=None, credentials_path=None, **overrides)",
+    "query": "(prompt, model=None, credentials_path=None, *, api_key=None, backend=None, **overrides)",
     "GeminiOptions": "(model=None, system_prompt=None, temperature=None, top_p=None, top_k=None, "
                      "max_output_tokens=None, stop_sequences=None, seed=None, candidate_count=None, "
                      "presence_penalty=None, frequency_penalty=None, thinking_budget=None, thinking_level=None, "

@@ -14,8 +14,9 @@ from gemini_lite import (
     BlockedError, GeminiError, GenerateContentResponse, IncompleteError, ParseError, Stream, StreamChunk,
     TransportError,
 )
-from gemini_lite.response import check
-from gemini_lite.stream import Fold, chunks
+from gemini_lite.fold import Fold
+from gemini_lite.response import AnswerFormat, check
+from gemini_lite.stream import chunks
 
 USAGE = {"prompt_token_count": 1, "cached_content_token_count": 2, "candidates_token_count": 3,
          "thoughts_token_count": 4, "tool_use_prompt_token_count": 5, "total_token_count": 6}
@@ -77,7 +78,7 @@ def test_an_answer_is_read_by_these_names():
 
 
 def test_calls_are_read_by_the_users_names():
-    response = GenerateContentResponse(FULL, (None, {"f": "my.f"}))
+    response = GenerateContentResponse(FULL, AnswerFormat(None, {"f": "my.f"}))
     assert [call.name for call in response.function_calls] == ["my.f", "g"]
 
 
@@ -85,7 +86,7 @@ def test_calls_are_read_by_the_users_names():
     ('{"a": [1]}', None, {"a": [1]}), ("[1, 2]", List[int], [1, 2]), ("1", {"type": "integer"}, 1),
 ])
 def test_an_answer_in_json_is_parsed_as_its_schema_says(text, hint, value):
-    assert GenerateContentResponse(answer({"text": text}), (hint, {})).parsed == value
+    assert GenerateContentResponse(answer({"text": text}), AnswerFormat(hint, {})).parsed == value
 
 
 @pytest.mark.parametrize("text, reason, why, words", [
@@ -94,7 +95,7 @@ def test_an_answer_in_json_is_parsed_as_its_schema_says(text, hint, value):
     ('["a"]', "STOP", "MISMATCH", r'schema: .*\["a"\]$'),
 ])
 def test_an_answer_that_does_not_fit_its_schema_says_why_and_keeps_its_text(text, reason, why, words):
-    response = GenerateContentResponse(answer({"text": text}, reason=reason), (List[int], {}))
+    response = GenerateContentResponse(answer({"text": text}, reason=reason), AnswerFormat(List[int], {}))
     with pytest.raises(ParseError, match=words) as caught:
         response.parsed
     assert (caught.value.reason, caught.value.response, response.text) == (why, response, text)

@@ -79,7 +79,7 @@ def _drop_frames(error: BaseException, handled: Optional[BaseException]) -> None
         item.__traceback__ = None
         if isinstance(item, requests.RequestException):
             item.request = item.response = None
-        if isinstance(item, http.client.IncompleteRead):
+        if isinstance(item, http.client.IncompleteRead) and isinstance(item.partial, bytes):  # urllib3's has a count
             item.partial, item.args = b"", ()
         causes = (item.__cause__, item.__context__, getattr(item, "reason", None), *item.args)
         chain += [cause for cause in causes

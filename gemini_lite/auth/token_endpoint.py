@@ -8,10 +8,11 @@ from typing import Dict, Mapping, NamedTuple
 
 import requests
 
-from ..errors import CredentialsError, GeminiError, from_response
+from ..errors import CredentialsError, GeminiError
 from ..json_data import str_or_none
 from ..transport.body import blocks
 from ..transport.deadline import Deadline, Timeout
+from ..transport.error_body import error_from_response
 from .oauth_client import OAuthClient
 from .secret import Secret, check_secret, hides_frames
 from .sign_in import HOW_TO_SIGN_IN, SignIn, number_or_none, parse_object
@@ -67,7 +68,7 @@ def _post_form(session: requests.Session, url: str, form: Dict[str, str], timeou
 def _refusal(answer: _Answer) -> GeminiError:
     """The error for an answer that brings no token."""
     if answer.code == 429 or answer.code >= 500:
-        return from_response(*answer)
+        return error_from_response(*answer)
     data = parse_object(answer.body) or {}
     reason, description = str(data.get("error") or ""), str(data.get("error_description") or "")
     words = ": ".join(filter(None, (reason, description)))[:300] or "nothing more"

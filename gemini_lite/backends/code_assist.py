@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 import os
 import re
 import sys
@@ -11,11 +10,13 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from .. import errors
 from ..auth.oauth import OAuthCredentials
+from ..json_data import JSON
 from ..options import GeminiOptions
 from ..transport import retry
-from ..transport.locks import TimedLock
+from ..transport.error_body import error_from_event
+from ..transport.timed_lock import TimedLock
 from ..version import __version__
-from .developer import CLIENT_NAME, PYTHON_NAME, Body, Post, checked_url
+from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url
 
 _FINAL = frozenset(("UNSUPPORTED_CLIENT", "TOS_VIOLATION", "VALIDATION_REQUIRED"))  # no set-up gets past these
 
@@ -57,14 +58,14 @@ class CodeAssist:
         self.auth = credentials
         default = os.environ.get("CODE_ASSIST_ENDPOINT") or "https://cloudcode-pa.googleapis.com"
         given = (default,) if endpoints is None else (endpoints,) if isinstance(endpoints, str) else endpoints
-        self.endpoints = tuple(checked_url(url, "an endpoint") for url in given)
+        self.endpoints = tuple(check_url(url, "an endpoint") for url in given)
         if not self.endpoints:
             raise ValueError("endpoints is empty; give at least one base URL, or None for Google's")
         self.api_version = (api_version or os.environ.get("CODE_ASSIST_API_VERSION") or "v1internal").strip("/")
         self.project = project or os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("GOOGLE_CLOUD_PROJECT_ID")
         if self.project and self.project.isdigit():
-            raise ValueError("%s is a project number; Code Assist wants the project's id, which has letters: see "
-                             "https://console.cloud.google.com" % self.project)
+            raise ValueError(f"{self.project} is a project number; Code Assist wants the project's id, which has "
+                             "letters: see https://console.cloud.google.com")
         self._user_agent = user_agent or "gemini-lite/{version}/{model} ({platform}; {arch})"
         self._named(self.default_model)
         self._capture_source = os.environ.get("CAPTURE_SOURCE")
@@ -88,8 +89,8 @@ class CodeAssist:
         return headers
 
     def wrap(
-        self, method: str, model: str, request: Body, options: GeminiOptions, session_id: str, post: Post,
-    ) -> Body:
+        self, method: str, model: str, request: JSON, options: GeminiOptions, session_id: str, post: Post,
+    ) -> JSON:
         """The envelope around `request`, with ids that stay the same over its tries."""
         if method == "countTokens":
             return {"request": {"model": f"models/{model}", "contents": request["contents"]}}
@@ -98,7 +99,7 @@ class CodeAssist:
             "request": {**request, "session_id": session_id},
         }
 
-    def unwrap(self, event: Body) -> Body:
+    def unwrap(self, event: JSON) -> JSON:
         """The API's own object inside an answer or event, with the trace id as its response id."""
         inner = event.get("response")
         if not isinstance(inner, dict):
@@ -107,7 +108,7 @@ class CodeAssist:
             inner.setdefault("responseId", event["traceId"])
         return inner
 
-    def models(self, post: Post) -> List[Body]:
+    def models(self, post: Post) -> List[JSON]:
         """This API has no such call."""
         raise ValueError("Code Assist has no list of models; client.quota() names those that you have a quota for")
 
@@ -121,16 +122,15 @@ class CodeAssist:
         try:
             name = self._user_agent.format(version=__version__, model=model, platform=_PLATFORM, arch=_ARCH)
         except (LookupError, ValueError) as error:
-            raise ValueError("user_agent may hold {version} {model} {platform} {arch} and no other braces (%s)"
-                             % error) from None
+            raise ValueError("user_agent may hold {version} {model} {platform} {arch} and no other braces "
+                             f"({error})") from None
         if not name.isascii() or not name.isprintable():
             raise ValueError("user_agent holds a character that no header can carry")
         return name
 
     def _project(self, post: Post) -> str:
         """The project to work in, which the server is asked for once."""
-        until = getattr(post, "until", None)
-        with self._set_up.within(math.inf if until is None else until - monotonic(), "set-up of Code Assist"):
+        with self._set_up.within(post.deadline.left, "set-up of Code Assist"):
             if self._found_project is None:
                 self._found_project = self._discover(post)
             return self._found_project
@@ -157,7 +157,7 @@ class CodeAssist:
             "Code Assist wants a Google Cloud project for this account: set GOOGLE_CLOUD_PROJECT or write "
             "CodeAssist(project=...).", reason="PROJECT_REQUIRED")
 
-    def _loaded(self, post: Post) -> Body:
+    def _loaded(self, post: Post) -> JSON:
         try:
             return post(self.path("loadCodeAssist"), self._account())
         except errors.APIError as error:
@@ -165,7 +165,7 @@ class CodeAssist:
                 return {"currentTier": {"id": "standard-tier"}}  # behind VPC Service Controls only licences work
             raise
 
-    def _onboarded(self, post: Post, state: Body) -> Body:
+    def _onboarded(self, post: Post, state: JSON) -> JSON:
         """The account set up for its default tier; asks every 5 seconds, for 2 minutes, whether that is done."""
         tiers = [tier for tier in state.get("allowedTiers") or () if isinstance(tier, dict) and tier.get("isDefault")]
         tier_id = tiers[0].get("id") if tiers else "legacy-tier"
@@ -178,12 +178,12 @@ class CodeAssist:
                                               "minutes.", reason="DEADLINE", retryable=True)
             retry.pause(5)
             operation = post(f"/{self.api_version}/{operation['name']}", None)
-        failure = errors.from_event(operation, {})
+        failure = error_from_event(operation, {})
         if failure is not None:
             raise failure
         return operation.get("response") or {}
 
-    def _account(self, with_project: bool = True) -> Body:
+    def _account(self, with_project: bool = True) -> JSON:
         """The metadata of loadCodeAssist and onboardUser."""
         metadata = {"ideType": "IDE_UNSPECIFIED", "platform": "PLATFORM_UNSPECIFIED", "pluginType": "GEMINI"}
         if not (with_project and self.project):
@@ -209,7 +209,7 @@ def _project_id(value: Any) -> Optional[str]:
     return value if isinstance(value, str) and value and not value.isdigit() else None
 
 
-def _ineligible(tiers: Sequence[Body]) -> errors.APIError:
+def _ineligible(tiers: Sequence[JSON]) -> errors.APIError:
     """The error for an account that Code Assist does not serve, in Google's words and with the next step."""
     said = ", ".join(str(tier["reasonMessage"]) for tier in tiers if tier.get("reasonMessage"))
     code = next((str(tier["reasonCode"]) for tier in tiers if tier.get("reasonCode")), None)
@@ -220,11 +220,12 @@ def _ineligible(tiers: Sequence[Body]) -> errors.APIError:
         step = "This account cannot use Code Assist from here."
     else:
         step = "Code Assist serves holders of a Standard or Enterprise licence."
-    return errors.PermissionDeniedError("%s %s Everybody can use an API key: %s" % (
-        said or "This account is not eligible for Code Assist.", step, errors.KEYS_PAGE), reason=code)
+    message = said or "This account is not eligible for Code Assist."
+    return errors.PermissionDeniedError(f"{message} {step} Everybody can use an API key: {errors.KEYS_PAGE}",
+                                        reason=code)
 
 
-def _quota(bucket: Body) -> Quota:
+def _quota(bucket: JSON) -> Quota:
     amount = str(bucket.get("remainingAmount"))
     return Quota(
         bucket.get("modelId"), bucket.get("remainingFraction"), int(amount) if amount.isdigit() else None,

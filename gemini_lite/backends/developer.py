@@ -1,32 +1,23 @@
-"""Where a request goes, and the envelope it wears there.
-
-A backend is any object with ``auth``, ``endpoints`` (base URLs, tried in order), ``default_model`` and the methods of
-`DeveloperAPI`. To set itself up it is handed ``post(path, body)``; a `body` of None makes that a GET, and
-``post.until`` is the `time.monotonic` by which all must be done, or None.
-"""
+"""The Gemini Developer API, with an API key."""
 from __future__ import annotations
 
 import logging
 import os
-import sys
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
-from urllib.parse import quote, urlsplit
+from typing import List, Mapping, Optional, Sequence, Tuple, Union
+from urllib.parse import quote
 
 from .. import errors
 from ..auth.oauth import APIKey, Secret, hidden
+from ..json_data import JSON
 from ..options import GeminiOptions
-from ..version import __version__
+from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url
 
 log = logging.getLogger("gemini_lite")
-Body = Dict[str, Any]
-Post = Callable[[str, Optional[Body]], Body]
 
-CLIENT_NAME = f"gemini-lite/{__version__}"
-PYTHON_NAME = "gl-python/%d.%d.%d" % sys.version_info[:3]
 _NO_CREDENTIALS = (
-    "Nobody is signed in. Set GEMINI_API_KEY (or GOOGLE_API_KEY) to a key from %s, or write GeminiClient(api_key=...); "
-    "for Code Assist write GeminiClient(credentials_path=...) or set GOOGLE_GENAI_USE_GCA=true. To try without an "
-    "account: gemini-lite --demo \"Hello\"" % errors.KEYS_PAGE
+    f"Nobody is signed in. Set GEMINI_API_KEY (or GOOGLE_API_KEY) to a key from {errors.KEYS_PAGE}, or write "
+    "GeminiClient(api_key=...); for Code Assist write GeminiClient(credentials_path=...) or set "
+    "GOOGLE_GENAI_USE_GCA=true. To try without an account: gemini-lite --demo \"Hello\""
 )
 
 
@@ -48,7 +39,7 @@ class DeveloperAPI:
             raise errors.CredentialsError(_NO_CREDENTIALS)
         self.auth = APIKey(api_key)
         base = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or "https://generativelanguage.googleapis.com"
-        self.endpoints: Tuple[str, ...] = (checked_url(base, "base_url"),)
+        self.endpoints: Tuple[str, ...] = (check_url(base, "base_url"),)
         self.api_version = api_version.strip("/")
 
     def path(self, method: str, model: str) -> str:
@@ -62,8 +53,8 @@ class DeveloperAPI:
         return _DEVELOPER_HEADERS
 
     def wrap(
-        self, method: str, model: str, request: Body, options: GeminiOptions, session_id: str, post: Post,
-    ) -> Body:
+        self, method: str, model: str, request: JSON, options: GeminiOptions, session_id: str, post: Post,
+    ) -> JSON:
         """The body for `request`; this API knows no sessions and needs no set-up."""
         for name in ("labels", "session_id"):
             if getattr(options, name) is not None:
@@ -72,13 +63,13 @@ class DeveloperAPI:
             return {"generateContentRequest": {"model": model if "/" in model else f"models/{model}", **request}}
         return request
 
-    def unwrap(self, event: Body) -> Body:
+    def unwrap(self, event: JSON) -> JSON:
         """The API's own object inside an answer or event."""
         return event
 
-    def models(self, post: Post) -> List[Body]:
+    def models(self, post: Post) -> List[JSON]:
         """All models, as the API describes them."""
-        found: List[Body] = []
+        found: List[JSON] = []
         token = ""
         while True:
             page = post(f"/{self.api_version}/models?pageSize=1000{token}", None)
@@ -87,7 +78,7 @@ class DeveloperAPI:
                 return found
             token = f"&pageToken={quote(page['nextPageToken'], safe='')}"
 
-    def quota(self, post: Post) -> List[Any]:
+    def quota(self, post: Post) -> Sequence[object]:
         """This API has no such call."""
         raise ValueError("the Gemini Developer API tells no quota; see https://aistudio.google.com for your limits. "
                          "Only Code Assist has this call")
@@ -105,18 +96,3 @@ def _key_from_environment() -> Optional[Secret]:
     if google and gemini and google.value != gemini.value:
         log.warning("GOOGLE_API_KEY and GEMINI_API_KEY are both set and differ: GOOGLE_API_KEY is used")
     return google or gemini
-
-
-def checked_url(url: str, name: str) -> str:
-    """`url` without its last slash, or a ValueError that says what is wrong with it."""
-    if "@" in url:
-        raise ValueError(f"{name} must hold no user name or password: URLs end up in logs")
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # the port is none, or a bracket is missing
-        good = False
-    if not good or parts.query or parts.fragment or not url.isprintable() or " " in url:
-        raise ValueError("%s must be like 'https://host' or 'http://host:port/path', without a query, a fragment or "
-                         "blanks (it may hold a key, and so is not shown here)" % name)
-    return url.rstrip("/")

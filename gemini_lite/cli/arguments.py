@@ -118,7 +118,7 @@ def make_parsers() -> Dict[str, argparse.ArgumentParser]:
 
 
 def _add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_words(parser)
+    _add_prompt_words(parser)
     _add_request_flags(parser)
     _add_chat_flags(parser)
     parser.add_argument("--schema", metavar="FILE", help="a JSON Schema: the answer is JSON that fits it")
@@ -133,12 +133,12 @@ def _add_chat_arguments(parser: argparse.ArgumentParser) -> None:
     _add_chat_flags(parser)
 
 
-def _add_list_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_output_flag_only(parser: argparse.ArgumentParser) -> None:
     _add_output_flag(parser, "text", "json")
 
 
 def _add_count_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_words(parser)
+    _add_prompt_words(parser)
     _add_request_flags(parser)
     _add_output_flag(parser, "text", "json")
 
@@ -158,17 +158,17 @@ class _Command(NamedTuple):
 _COMMANDS: Dict[str, _Command] = {
     "prompt": _Command(_add_prompt_arguments, "Ask Gemini and read the answer as it is written.", _PROMPT_HELP),
     "chat": _Command(_add_chat_arguments, "Talk with Gemini.", _CHAT_HELP),
-    "models": _Command(_add_list_arguments, "List the models that this key can use, with their token limits.",
+    "models": _Command(_add_output_flag_only, "List the models that this key can use, with their token limits.",
                        _MODELS_HELP),
     "count": _Command(_add_count_arguments, "Count the tokens of a prompt, without sending it to the model.",
                       _COUNT_HELP),
-    "quota": _Command(_add_list_arguments, "Show what is left of the quota, model by model.", _QUOTA_HELP),
+    "quota": _Command(_add_output_flag_only, "Show what is left of the quota, model by model.", _QUOTA_HELP),
     "doctor": _Command(_add_no_arguments, "Say who is signed in, where that leads, and whether Gemini can be reached.",
                        _DOCTOR_HELP),
 }
 
 
-def _add_words(parser: argparse.ArgumentParser) -> None:
+def _add_prompt_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="prompt",
                         help="the prompt; what comes on standard input goes before it")
 

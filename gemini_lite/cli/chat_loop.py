@@ -15,7 +15,7 @@ from .inputs import Inputs
 from .line_reader import LineReader
 from .printer import Printer
 from .request_options import build_options
-from .standard_error import print_info, print_status
+from .standard_error import print_lines, print_status
 
 
 class ChatLoop:
@@ -25,31 +25,31 @@ class ChatLoop:
         self._inputs = Inputs("the chat")
         self._current = CurrentChat(client, build_options(arguments), save_as=arguments.save, resume=arguments.resume)
         self._attachments = self._inputs.attachment_parts(arguments.attach)  # for the next message
-        self._lines = LineReader()
+        self._line_reader = LineReader()
         self._printer = Printer(thinking=arguments.thinking, rich=not arguments.no_rich)
         self._has_failed = False
 
     def run(self) -> int:
         """Read and answer to the end of the input; the exit code is 1 if a message from a pipe failed."""
-        if self._lines.interactive:
+        if self._line_reader.interactive:
             print_status("/help lists the commands, Ctrl-D leaves")
         with contextlib.suppress(EOFError):
             while True:
-                with self._lines.catch_interrupt():
+                with self._line_reader.catch_interrupt():
                     self._handle(self._read_message())
         self._current.save()  # Ctrl-C between an answer and its saving has skipped that
-        return int(self._has_failed and not self._lines.interactive)
+        return int(self._has_failed and not self._line_reader.interactive)
 
     def _read_message(self) -> str:
         """The next line; or the lines from ``!multi`` to ``!end``, or from ``!multi MARK`` to ``!end MARK``."""
-        line = self._lines.read("> ")
+        line = self._line_reader.read("> ")
         first_word, _, mark = line.strip().partition(" ")
         if first_word != "!multi":
             return line
         last_line = f"!end {mark}".strip()
         lines: List[str] = []
         while True:
-            line = self._lines.read(". ")
+            line = self._line_reader.read(". ")
             if line.strip() == last_line:
                 return "\n".join(lines)
             lines.append(line)
@@ -59,7 +59,7 @@ class ChatLoop:
         try:
             if message.startswith("/") and "\n" not in message:
                 self._run_command(*message.split(None, 1))
-            elif self._lines.interactive and message.strip() in ("exit", "quit"):
+            elif self._line_reader.interactive and message.strip() in ("exit", "quit"):
                 raise EOFError
             elif message.strip():
                 self._send(message.strip())
@@ -74,7 +74,7 @@ class ChatLoop:
             self._printer.print_stream(self._current.chat.send_message_stream([*self._attachments, message]))
             self._attachments = []
         except KeyboardInterrupt:
-            if not self._lines.interactive:
+            if not self._line_reader.interactive:
                 raise
             if len(self._current.chat.history) == turns:
                 print_status("cancelled: the conversation is as it was before")
@@ -98,7 +98,7 @@ class ChatLoop:
         rows = [(f"{name} {command.argument}", command.help) for name, command in COMMANDS.items()]
         rows += [("!multi", "begin a message of several lines, which the line !end ends"),
                  ("Ctrl-C", "cancel an answer, and keep the conversation as it was; or give up a line")]
-        print_info("\n".join(f"{left:16}{right}" for left, right in rows))
+        print_lines("\n".join(f"{left:16}{right}" for left, right in rows))
 
     def _clear(self, _: str) -> None:
         self._current.start_new(self._options)
@@ -107,13 +107,13 @@ class ChatLoop:
 
     def _save(self, name: str) -> None:
         name = name or self._current.saved_name or ""
-        _check_argument(name, "/save NAME")
+        _require_argument(name, "/save NAME")
         self._current.save(name)
         print_status(f"{'saved' if self._current.chat.history else 'it will be saved'} as {self._current.saved_name}")
 
     def _load(self, name: str) -> None:
         if not name:
-            print_info("\n".join(saved.names()) or "none is saved")
+            print_lines("\n".join(saved.names()) or "none is saved")
             return
         if self._current.has_unsaved_turns:
             raise ValueError("this conversation is not saved: /save NAME keeps it, /clear gives it up")
@@ -131,7 +131,7 @@ class ChatLoop:
         print_status(f"system prompt: {self._options.system_prompt or 'none'}")
 
     def _attach(self, name: str) -> None:
-        _check_argument(name, "/attach FILE")
+        _require_argument(name, "/attach FILE")
         self._attachments.append(self._inputs.attachment_part(os.path.expanduser(name)))
         print_status(f"{len(self._attachments)} with the next message")
 
@@ -140,7 +140,7 @@ class ChatLoop:
         declarations = [declaration for entry in entries for declaration in entry.get("functionDeclarations", ())]
         rows = [f"{declaration['name']:16}{_first_line(declaration.get('description', ''))}"
                 for declaration in declarations]
-        print_info("\n".join(rows) or "no tools: start with --tool module:function")
+        print_lines("\n".join(rows) or "no tools: start with --tool module:function")
 
     def _quit(self, _: str) -> None:
         raise EOFError
@@ -168,7 +168,7 @@ COMMANDS: Dict[str, Command] = {
 }
 
 
-def _check_argument(argument: str, usage: str) -> None:
+def _require_argument(argument: str, usage: str) -> None:
     if not argument:
         raise ValueError(f"write {usage}")
 

@@ -74,7 +74,7 @@ class CurrentChat:
 
     def _start_file(self, name: str) -> None:
         file = ChatFile(name)
-        file.prepare_new()
+        file.check_can_create()
         self._file = file
 
     def _replace_chat(self, options: GeminiOptions, history: Sequence[JSON]) -> None:

@@ -7,13 +7,15 @@ import ssl
 import stat
 import time
 from importlib import metadata
-from typing import Callable, ContextManager, Iterator, List, Protocol, Sequence, Tuple
+from typing import Callable, ContextManager, Iterator, List, Optional, Tuple
 from urllib.parse import urlsplit
 
 from requests.utils import get_environ_proxies, select_proxy
 
 from ..auth.oauth import OAuthCredentials
-from ..auth.sign_in import SignInFile, default_path, oauth_client
+from ..auth.oauth_client import find_installed_client
+from ..auth.sign_in import SignInFile, default_path
+from ..backends.base import Backend
 from ..backends.code_assist import CodeAssist
 from ..client import GeminiClient
 from ..errors import APIError, GeminiError, TransportError
@@ -30,18 +32,6 @@ _VARIABLES = (  # of the environment, which change where a request goes; only th
 Rows = Iterator[Tuple[str, str]]  # (heading, text); an empty heading goes on with the one above
 
 
-class _Backend(Protocol):
-    """What is shown of a backend."""
-
-    @property
-    def endpoints(self) -> Sequence[str]:
-        """Base URLs."""
-
-    @property
-    def default_model(self) -> str:
-        """The model of a request that names none."""
-
-
 def run_doctor(open_client: Callable[[], ContextManager[GeminiClient]], *, is_demo: bool = False) -> int:
     """Print what is found, line by line, and make one call; 0 if it was answered and all is well, else 1."""
     for heading, text in (*_version_rows(), *_environment_rows()):
@@ -50,7 +40,7 @@ def run_doctor(open_client: Callable[[], ContextManager[GeminiClient]], *, is_de
         with open_client() as client:
             for heading, text in _backend_rows(client.backend, is_demo):
                 _print_row(heading, text)
-            return 0 if _check_call(client) else 1
+            return 0 if _make_test_call(client) else 1
     except (GeminiError, ValueError) as error:  # nobody is signed in, or a setting cannot be used
         _print_row("sign-in", f"FAILED: {error}")
         return 1
@@ -94,7 +84,7 @@ def _environment_rows() -> Rows:
     yield "conversations", f"{len(saved.names())} saved in {saved.folder()}"
 
 
-def _backend_rows(backend: _Backend, is_demo: bool) -> Rows:
+def _backend_rows(backend: Backend, is_demo: bool) -> Rows:
     """Where requests go, and why."""
     urls = [urlsplit(url) for url in backend.endpoints]
     hosts = ", ".join(f"{url.scheme}://{url.netloc}" for url in urls)
@@ -119,18 +109,18 @@ def _sign_in_rows(credentials: OAuthCredentials) -> Rows:
         yield "sign-in", "an access token of your own"
         return
     sign_in = SignInFile(credentials.path).read()
-    renewal = "can be renewed" if sign_in.get("refresh_token") else "CANNOT be renewed: sign in again"
-    yield "sign-in", f"{credentials.path}; the token {_describe_expiry(sign_in.get('expiry_date'))}, and {renewal}"
-    if credentials.client_id is None and not sign_in.get("client_id"):
-        yield "OAuth client", "that of the installed Gemini CLI" if oauth_client() else (
+    renewal = "can be renewed" if sign_in.refresh_token else "CANNOT be renewed: sign in again"
+    yield "sign-in", f"{credentials.path}; the token {_describe_expiry(sign_in.expires)}, and {renewal}"
+    if credentials.client_id is None and sign_in.client is None:
+        yield "OAuth client", "that of the installed Gemini CLI" if find_installed_client() else (
             "NOT FOUND: to renew tokens, install Gemini CLI or set GEMINI_LITE_OAUTH_CLIENT_ID and _SECRET")
 
 
-def _describe_expiry(expiry_date: object) -> str:
-    """In words; `expiry_date` is in milliseconds since 1970."""
-    if not isinstance(expiry_date, (int, float)):
+def _describe_expiry(expires: Optional[float]) -> str:
+    """How long a token still holds; `expires` is in seconds since 1970."""
+    if expires is None:
         return "has no date of expiry"
-    seconds_left = expiry_date / 1000 - time.time()
+    seconds_left = expires - time.time()
     return f"holds for {int(seconds_left / 60)} minutes" if seconds_left > 0 else "has expired"
 
 
@@ -142,11 +132,11 @@ def _describe_proxy(url: str) -> str:
     return urlsplit(proxy if "//" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
 
 
-def _check_call(client: GeminiClient) -> bool:
+def _make_test_call(client: GeminiClient) -> bool:
     """Make one call that costs nothing and print how it went; whether it was answered and GEMINI_MODEL exists."""
     started = time.monotonic()
     try:
-        answer, models = _list_models(client)
+        answer, models = _describe_models(client)
     except GeminiError as error:
         _print_row("answer", f"FAILED at {_failed_step(error)}: {error}")
         return False
@@ -158,7 +148,7 @@ def _check_call(client: GeminiClient) -> bool:
     return True
 
 
-def _list_models(client: GeminiClient) -> Tuple[str, List[str]]:
+def _describe_models(client: GeminiClient) -> Tuple[str, List[str]]:
     """How many models there are, in words, and their names; Code Assist lists only those with a quota, unnamed."""
     if isinstance(client.backend, CodeAssist):
         return f"models with a quota: {len(client.quota())}", []

@@ -12,7 +12,7 @@ from typing import Iterator, List, Optional
 from .. import files_on_disk
 from .inputs import decode_text, stdin_is_piped
 from .saved import data_folder
-from .standard_error import print_info
+from .standard_error import print_lines
 
 _HISTORY_LINES = 1000  # kept for the next chat
 
@@ -22,8 +22,8 @@ class LineReader:
 
     def __init__(self) -> None:
         self.interactive = not stdin_is_piped()
-        self._uses_input = self.interactive and sys.stdout.isatty()  # input() edits lines only where both are terminals
-        self._readline = _import_readline() if self._uses_input else None
+        self._edits_lines = self.interactive and sys.stdout.isatty()  # input() can where both are terminals
+        self._readline = _import_readline() if self._edits_lines else None
         self._history_path = data_folder() / "history"
         if self._readline is not None:
             for line in load_input_history(self._history_path):
@@ -34,10 +34,10 @@ class LineReader:
     def read(self, prompt: str) -> str:
         """The next line without its end, after showing `prompt` at a terminal; EOFError if there is none."""
         try:
-            line = input(prompt) if self._uses_input else self._read_unedited(prompt)
+            line = input(prompt) if self._edits_lines else self._read_unedited(prompt)
         except (EOFError, OSError):  # OSError: the terminal is gone
             if self.interactive:
-                print_info("")
+                print_lines("")
             raise EOFError from None
         if self._readline is not None and line.strip():
             append_input_history(self._history_path, line)
@@ -51,7 +51,7 @@ class LineReader:
         except KeyboardInterrupt:
             if not self.interactive:
                 raise
-            print_info("")
+            print_lines("")
 
     def _read_unedited(self, prompt: str) -> str:
         if self.interactive:

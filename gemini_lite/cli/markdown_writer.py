@@ -12,7 +12,7 @@ import time
 from importlib import metadata
 from typing import Any, Callable, Iterator, List, Optional, Protocol, Sequence, TextIO, Tuple
 
-_PAUSE_FACTOR = 4  # after a redraw of t seconds there is none for this many times t
+_REDRAW_PAUSE_FACTOR = 4  # after a redraw of t seconds there is none for this many times t
 
 
 class _Token(Protocol):
@@ -64,20 +64,20 @@ class MarkdownWriter:
             whole_lines, line_end, rest = self._unprinted.rpartition("\n")
             *complete, growing = self._split_blocks(whole_lines + line_end)
             self._unprinted = growing + rest
-            self._redraw(complete)
-            self._next_redraw = time.monotonic() + _PAUSE_FACTOR * (time.monotonic() - started)
+            self._update_screen(complete)
+            self._next_redraw = time.monotonic() + _REDRAW_PAUSE_FACTOR * (time.monotonic() - started)
 
-    def end_line(self) -> None:
+    def finish_text(self) -> None:
         """Print what is not printed yet, and give the terminal back."""
         try:
             complete, self._unprinted = self._split_blocks(self._unprinted), ""
-            self._redraw(complete)
+            self._update_screen(complete)
         finally:
             self._live.stop()
             self._has_printed = False
             self._next_redraw = 0.0
 
-    def _redraw(self, complete: List[str]) -> None:
+    def _update_screen(self, complete: List[str]) -> None:
         """Print the complete blocks, and draw what is unprinted anew below them."""
         for block in complete:
             lines = self._render(block)

@@ -7,12 +7,12 @@ import os
 import sys
 from typing import Dict, List, Optional, Sequence, Union
 
+from ..calls import FunctionCall, FunctionResult
 from ..errors import IncompleteError
 from ..response import GenerateContentResponse, StreamChunk
 from ..stream import Stream
-from ..calls import FunctionCall, FunctionResult
 from .standard_error import print_status
-from .writers import PlainWriter, Writer, escape_controls, stdout_writer
+from .writers import PlainWriter, Writer, escape_controls, make_stdout_writer
 
 _LONGEST_VALUE = 300  # characters of an argument or a result that are shown
 
@@ -24,12 +24,12 @@ class Printer:
         self._format = output_format
         self._thinking = thinking
         self._plain_writer = PlainWriter(sys.stdout)
-        self._text_writer = stdout_writer(markdown=rich)
+        self._text_writer = make_stdout_writer(markdown=rich)
 
     def print_stream(self, stream: Stream) -> GenerateContentResponse:
         """Show the answer as it comes, and return it; IncompleteError if it ends in calls that were not run."""
         view: Union[_EventLines, _TextView]
-        view = _EventLines(self._plain_writer) if self._format == "jsonl" else self._text_view()
+        view = _EventLines(self._plain_writer) if self._format == "jsonl" else self._make_text_view()
         with contextlib.redirect_stdout(sys.stderr), stream:  # what a tool prints is no part of the answer
             try:
                 for chunk in stream:
@@ -44,7 +44,7 @@ class Printer:
         if self._format == "text":
             for call in [call for earlier in response.rounds[:-1] for call in earlier.function_calls]:
                 print_status(f"called {_describe_call(call)}")
-            view = self._text_view()
+            view = self._make_text_view()
             view.show_thoughts(response.thinking)
             view.show_text(response.text)
             view.end()
@@ -66,7 +66,7 @@ class Printer:
                      for cell, width, numeric in zip(line, widths, is_numeric)]
             self._plain_writer.write(f"{'  '.join(cells).rstrip()}\n")
 
-    def _text_view(self) -> _TextView:
+    def _make_text_view(self) -> _TextView:
         return _TextView(self._text_writer, self._thinking, sys.stdout.isatty())
 
     def _report_ending(self, response: GenerateContentResponse) -> None:
@@ -126,7 +126,7 @@ class _TextView:
         if not (self._thinking and text):
             return
         if not self._last_thought and self._shares_screen:
-            self._writer.end_line()
+            self._writer.finish_text()
         self._last_thought = text
         print(_dim(escape_controls(text)), end="", file=sys.stderr, flush=True)
 
@@ -138,7 +138,7 @@ class _TextView:
     def end(self) -> None:
         """End the open lines of thoughts and text."""
         self._end_thoughts()
-        self._writer.end_line()
+        self._writer.finish_text()
 
     def _show_results(self, results: Sequence[FunctionResult]) -> None:
         for call, result in zip(self._pending_calls, results):

@@ -5,10 +5,11 @@ import contextlib
 import importlib
 import os
 import sys
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, cast
 
 from ..json_data import JSON
 from ..options import GeminiOptions
+from ..tools import ToolLike
 from .arguments import Arguments
 
 
@@ -22,14 +23,14 @@ def build_options(arguments: Arguments, *, response_schema: Optional[JSON] = Non
     return options
 
 
-def import_tools(names: Sequence[str]) -> Optional[List[object]]:
-    """The objects named ``module:attribute``, None for no names; modules in the current folder are found too."""
+def import_tools(names: Sequence[str]) -> Optional[List[ToolLike]]:
+    """The objects named ``module:function``, None for no names; modules in the current folder are found too."""
     if names and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     return [_import_tool(name) for name in names] or None
 
 
-def _import_tool(name: str) -> object:
+def _import_tool(name: str) -> ToolLike:
     module, colon, path = name.partition(":")
     if not (module and colon and path):
         raise ValueError(f"{name!r} names no tool: write --tool module:function")
@@ -43,4 +44,4 @@ def _import_tool(name: str) -> object:
             found = getattr(found, attribute)
     except AttributeError as error:
         raise ValueError(f"the tool {name} is not there: {error}") from None
-    return found
+    return cast(ToolLike, found)  # whoever declares the tools refuses an object that is none

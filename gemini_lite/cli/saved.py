@@ -1,7 +1,6 @@
 """Saved chats: each is a JSON file under a name of its own, which only its owner can read."""
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import json
@@ -14,8 +13,10 @@ from typing import Iterator, List, NamedTuple, Optional
 from .. import contents, files_on_disk
 from ..errors import GeminiError
 from ..json_data import JSON
+from ..transport.retry import pause
 
 VERSION = 1  # of the file's format
+_LOCK_SECONDS = 60.0  # the longest wait for other processes that save chats; each takes milliseconds
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no file can have such a name
 
@@ -40,8 +41,8 @@ class ChatFile:
     def path(self) -> Path:
         return folder() / f"{self.name}.json"
 
-    def prepare_new(self) -> None:
-        """Make the folder for a new chat; ValueError if the name is taken."""
+    def check_can_create(self) -> None:
+        """ValueError if the name is taken, GeminiError if the folder cannot be made."""
         _make_folder(folder())
         if self.path.exists():
             raise ValueError(f"there is a conversation {self.name} already ({self.path}): go on with it (--continue "
@@ -63,7 +64,7 @@ class ChatFile:
         data = f"{json.dumps({'version': VERSION, **record._asdict()}, indent=1)}\n".encode("ascii")
         _make_folder(folder())
         try:
-            with _lock_folder(folder()):
+            with files_on_disk.locked(folder() / ".lock", _LOCK_SECONDS, pause):
                 for unfinished in folder().glob("*.part"):  # of a killed process: the lock lets nobody else write now
                     unfinished.unlink()
                 if _hash(_read_if_exists(self.path)) not in (None, self._known_hash):
@@ -148,17 +149,3 @@ def _hash(data: Optional[bytes]) -> Optional[str]:
 def _numbered_names(name: str) -> Iterator[str]:
     """``name-2``, ``name-3`` and so on, short enough to be valid."""
     return (f"{name[:56]}-{number}" for number in itertools.count(2))
-
-
-@contextlib.contextmanager
-def _lock_folder(path: Path) -> Iterator[None]:
-    """Keep other processes from writing to the folder; the system ends the lock of a process that is killed."""
-    with open(path / ".lock", "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        if sys.platform == "win32":
-            import msvcrt
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

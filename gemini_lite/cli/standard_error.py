@@ -11,6 +11,6 @@ def print_status(text: str) -> None:
     print(f"gemini-lite: {escape_controls(' '.join(text.split()))}", file=sys.stderr, flush=True)
 
 
-def print_info(text: str) -> None:
+def print_lines(text: str) -> None:
     """Print `text` with its lines as they are."""
     print(escape_controls(text), file=sys.stderr, flush=True)

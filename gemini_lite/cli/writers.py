@@ -7,12 +7,12 @@ import re
 import sys
 from typing import Protocol, TextIO
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL_CHARACTER = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def escape_controls(text: str) -> str:
     """`text` with control characters as ``\\x1b`` and so on: what a model writes must not steer the terminal."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text.replace("\r", ""))
+    return _CONTROL_CHARACTER.sub(lambda match: f"\\x{ord(match.group()):02x}", text.replace("\r", ""))
 
 
 class Writer(Protocol):
@@ -21,7 +21,7 @@ class Writer(Protocol):
     def write(self, text: str) -> None:
         """Write the next piece."""
 
-    def end_line(self) -> None:
+    def finish_text(self) -> None:
         """Show all that was written, and end the line unless it is ended."""
 
 
@@ -39,13 +39,13 @@ class PlainWriter:
             print(escape_controls(text) if self._is_terminal else text, end="", file=self._out, flush=True)
             self._last_character = text[-1]
 
-    def end_line(self) -> None:
+    def finish_text(self) -> None:
         """End the line, unless it is ended."""
         if self._last_character != "\n":
             self.write("\n")
 
 
-def stdout_writer(*, markdown: bool) -> Writer:
+def make_stdout_writer(*, markdown: bool) -> Writer:
     """The writer for standard output; it renders `markdown` only on a terminal and with rich installed."""
     out = sys.stdout
     if markdown and out.isatty() and os.environ.get("TERM") != "dumb":

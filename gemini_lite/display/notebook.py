@@ -27,8 +27,15 @@ def publish(outputs: Iterable[Output]) -> None:
         _ipython_display()(output._repr_mimebundle_(), raw=True)
 
 
-def _ipython_display() -> Callable[..., Any]:
-    display: Callable[..., Any] = importlib.import_module("IPython.display").display
+class _DisplayHandle(Protocol):
+    """IPython's own, for an output that is shown."""
+
+    def update(self, bundle: MimeBundle, *, raw: bool) -> None:
+        """Replace the output."""
+
+
+def _ipython_display() -> Callable[..., _DisplayHandle]:
+    display: Callable[..., _DisplayHandle] = importlib.import_module("IPython.display").display
     return display
 
 
@@ -81,7 +88,7 @@ class _CellTarget:
 
     def __init__(self) -> None:
         self._page = Page()
-        self._handles: List[Any] = []  # IPython's DisplayHandle of each output that is shown
+        self._handles: List[_DisplayHandle] = []  # one for each output that is shown
         self._last_shown: MimeBundle = {}
         self._next_update = 0.0  # on the monotonic clock
 

@@ -86,7 +86,7 @@ class _SchemaConverter:
             self._definitions[name] = self._convert_schema(target)
         return self._definition_names[reference]
 
-    def _resolve(self, reference: Any) -> Any:
+    def _resolve(self, reference: str) -> Any:
         """The schema that `reference`, a JSON pointer after ``#``, refers to; ValueError if there is none."""
         node: Any = self._root
         try:

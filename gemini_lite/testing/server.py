@@ -392,6 +392,7 @@ def _redacted(request: Request) -> Request:
     return request._replace(headers=hide(request.headers, _SECRET_HEADERS), body=body)
 
 
+Service = Callable[[Request], Optional[Answer]]  # None: not a request of this service's; called from many threads
 Given = Union[str, JSON, Sequence[Item], Answer]
 
 
@@ -413,6 +414,7 @@ class FakeGemini:
     def __init__(self, default: Optional[Callable[[Request], Given]] = None, *, redact: bool = False) -> None:
         self.requests: List[Request] = []
         self.connections = 0
+        self.services: List[Service] = []  # asked in turn where nothing is scripted
         self._default = default
         self._redact = redact
         self._script: DefaultDict[str, Deque[Answer]] = defaultdict(deque)
@@ -512,6 +514,10 @@ class FakeGemini:
         return (scripted or self._unscripted(request, serial)).render(request, serial)
 
     def _unscripted(self, request: Request, serial: int) -> Answer:
+        for service in self.services:
+            answer = service(request)
+            if answer is not None:
+                return answer
         if request.kind != "generate":
             body = _built_in(request, serial)
             return body if isinstance(body, Answer) else _json_answer(body)

@@ -1,84 +1,82 @@
 """The body of a response, block by block as it arrives.
 
-urllib3's own ways wait for as many bytes as were asked for, or for the end of a chunk, and know no clock.
+The methods of urllib3 wait for as many bytes as were asked for, or for the end of a chunk, and have no deadline.
 """
 from __future__ import annotations
 
 import http.client
-import time
 import zlib
 from typing import Any, Iterator, Optional
 
-BLOCK = 1 << 16
+from .compat import read_available, socket_of
+from .deadline import NEVER, Deadline
+
+BLOCK = 1 << 16  # bytes
 
 
-def blocks(raw: Any, until: Optional[float] = None) -> Iterator[bytes]:
+def blocks(raw: Any, deadline: Deadline = NEVER) -> Iterator[bytes]:
     """Blocks of a urllib3 response's body, unpacked, each as soon as it is there; ends on a whole body only.
 
-    With `until` a silence lasts until that `time.monotonic` at most. Then blocks do not wait for the rest of a chunk
-    either, which may never come; that takes half as long again.
+    With a deadline a silence lasts until then at most. Blocks then do not wait for the rest of a chunk either, which
+    may never come; that takes half as long again.
     """
-    if raw.chunked and until is None:  # one block for each HTTP chunk: neither waits nor gathers
+    if raw.chunked and not deadline.is_set:  # one block for each HTTP chunk: neither waits nor gathers
         yield from raw.stream(BLOCK, decode_content=True)
         return
-    patience = _SocketTimeout(raw, until)
+    timeout = _SocketTimeout(raw, deadline)
     if not hasattr(raw, "read1"):
-        yield from _blocks_below(raw, patience)
+        yield from _blocks_of_packed(raw, timeout)
         return
     while True:
-        patience.shorten()
+        timeout.shorten()
         block = raw.read1(BLOCK, decode_content=True)
         if not block:  # b"" at the end; None once it is closed
             return
         yield block
 
 
-def _blocks_below(raw: Any, patience: _SocketTimeout) -> Iterator[bytes]:
+def _blocks_of_packed(raw: Any, timeout: _SocketTimeout) -> Iterator[bytes]:
     """`blocks` for urllib3 before 2.2, whose ``read(n)`` waits for n bytes: read beneath it."""
-    packed = raw.headers.get("Content-Encoding", "identity").lower()
-    unpack = _Unpacker() if packed in ("gzip", "x-gzip", "deflate") else None
-    length, got = raw.headers.get("Content-Length", ""), 0
+    encoding = raw.headers.get("Content-Encoding", "identity").lower()
+    unpacker = _Unpacker() if encoding in ("gzip", "x-gzip", "deflate") else None
+    length, received = raw.headers.get("Content-Length", ""), 0
     while True:
-        patience.shorten()
-        block = raw._fp.read1(BLOCK)
+        timeout.shorten()
+        block = read_available(raw, BLOCK)
         if not block:
             break
-        got += len(block)
-        if unpack is not None:
-            block = unpack.feed(block)
+        received += len(block)
+        if unpacker is not None:
+            block = unpacker.feed(block)
         if block:
             yield block
-    if length.isdigit() and got < int(length):
-        raise http.client.IncompleteRead(b"", int(length) - got)
-    patience.restore()
+    if length.isdigit() and received < int(length):
+        raise http.client.IncompleteRead(b"", int(length) - received)
+    timeout.restore()
     raw.read()  # finds the end and so gives the connection back
 
 
 class _SocketTimeout:
-    """How long the connection's socket waits for bytes: no longer than until `until`, if there is such a time."""
+    """The timeout of the connection's socket, kept below what a deadline leaves."""
 
-    def __init__(self, raw: Any, until: Optional[float]) -> None:
-        self._raw, self._until = raw, until
-        self._usual = getattr(self._socket(), "gettimeout", lambda: None)()
+    def __init__(self, raw: Any, deadline: Deadline) -> None:
+        self._raw, self._deadline = raw, deadline
+        self._usual: Optional[float] = getattr(socket_of(raw), "gettimeout", lambda: None)()
 
     def shorten(self) -> None:
-        if self._until is not None:
-            left = max(0.001, self._until - time.monotonic())
+        if self._deadline.is_set:
+            left = max(0.001, self._deadline.left)
             self._set(left if self._usual is None else min(left, self._usual))
 
     def restore(self) -> None:
-        """For the connection's next user: old urllib3 sends with the time limit that it finds."""
-        if self._until is not None:
+        """For the connection's next user: old urllib3 sends with the timeout that it finds."""
+        if self._deadline.is_set:
             self._set(self._usual)
 
     def _set(self, seconds: Optional[float]) -> None:
-        sock = self._socket()
+        sock = socket_of(self._raw)
         if sock is not None:
             sock.settimeout(seconds)
-
-    def _socket(self) -> Any:
-        """None once the connection is another's, and where it ends with the body, which then has taken the socket."""
-        return getattr(self._raw.connection, "sock", None)
 
 
 class _Unpacker:

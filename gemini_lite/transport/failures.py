@@ -4,25 +4,19 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-import time
 import zlib
-from typing import Any, Optional, Sequence
+from typing import Any, Sequence
 from urllib.parse import urlsplit
 
 import requests.exceptions
 import urllib3.exceptions
 
 from ..errors import TransportError, TransportTimeout
+from .deadline import Deadline
 
 NETWORK_ERRORS = (
     requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, zlib.error,
 )
-
-
-def deadline() -> TransportTimeout:
-    """The error for a call whose time is over."""
-    return TransportTimeout("The deadline passed before the answer was there. Allow more seconds with deadline=, or "
-                            "ask for less.", reason="DEADLINE", retryable=True)
 
 
 def host_of(url: Any) -> str:
@@ -30,7 +24,7 @@ def host_of(url: Any) -> str:
     return urlsplit(url).netloc or "the server"
 
 
-def failure_of(error: Exception, url: Any, until: Optional[float]) -> TransportError:
+def failure_of(error: Exception, url: Any, deadline: Deadline) -> TransportError:
     """Our error for one of requests, urllib3, http.client or the socket; it keeps the root's text alone."""
     chain = _chain(error)
     host, last = host_of(url), next((item for item in reversed(chain) if not isinstance(item, ValueError)), error)
@@ -43,12 +37,12 @@ def failure_of(error: Exception, url: Any, until: Optional[float]) -> TransportE
     if ours and not any_of(urllib3.exceptions.InvalidHeader):  # urllib3's is about a header of the answer
         # such as requests' InvalidHeader, whose text shows the header's value
         return TransportError(
-            "The request to %s could not be made (%s): check the base URL, the proxies and the session's headers."
-            % (host, type(error).__name__), reason="INVALID")
+            f"The request to {host} could not be made ({type(error).__name__}): check the base URL, the proxies and "
+            "the session's headers.", reason="INVALID")
     if type(error) is OSError and error.errno is None:  # requests on a certificate file that is not there
         return TransportError(f"The request to {host} could not be made: {error}", reason="TLS")
-    if until is not None and time.monotonic() >= until:
-        return deadline()
+    if deadline.expired:
+        return Deadline.error()
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return TransportTimeout(
             f"No connection to {host} in time. Check the network, or allow more with timeout=(connect, read).",
@@ -62,8 +56,8 @@ def failure_of(error: Exception, url: Any, until: Optional[float]) -> TransportE
             reason="PROXY", retryable=True)
     if any_of(ssl.SSLCertVerificationError) or "CertificateError" in [type(item).__name__ for item in chain]:
         return TransportError(
-            "The certificate of %s could not be verified (%s). If your network signs with its own, set "
-            "REQUESTS_CA_BUNDLE to its PEM file." % (host, root), reason="TLS")
+            f"The certificate of {host} could not be verified ({root}). If your network signs with its own, set "
+            "REQUESTS_CA_BUNDLE to its PEM file.", reason="TLS")
     if any_of(urllib3.exceptions.DecodeError, requests.exceptions.ContentDecodingError, zlib.error):
         return TransportError(f"The answer of {host} could not be unpacked ({root}).", reason="ENCODING")
     return TransportError(f"The connection to {host} failed ({root}). Check the network and the base URL.",

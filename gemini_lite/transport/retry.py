@@ -1,46 +1,46 @@
-"""How long to wait before the next try, or why there is none; the only `sleep`."""
+"""How long to wait before a call is made again, or why it is not; the only `sleep`."""
 from __future__ import annotations
 
 import logging
 import random
-import time
 from time import sleep
 from typing import Callable, Optional, Sequence, TypeVar
 
 from ..errors import GeminiError, ServerError, TransportError, TransportTimeout
+from .deadline import Deadline
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 log = logging.getLogger("gemini_lite")
 
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds; ours, where the server named none
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds; our own waits, where the server named none
 
 
 def run(
-    attempt: Callable[[str], Result], endpoints: Sequence[str], retries: int, max_wait: float, until: Optional[float],
-) -> Result:
+    attempt: Callable[[str], T], endpoints: Sequence[str], retries: int, max_wait: float, deadline: Deadline,
+) -> T:
     """The result of `attempt(endpoint)`, made again as its `GeminiError` allows.
 
-    One try walks all `endpoints` without waiting; between tries, at most `retries` of them, it sleeps. `max_wait` is
-    the longest wait in seconds that a server may ask for, `until` the `time.monotonic` by which all must be done.
+    One try goes through all `endpoints` without waiting; between tries, at most `retries` of them, it sleeps.
+    `max_wait` is the longest wait in seconds that a server may ask for.
     """
     tries = 0
-    heard = False  # a server that took the request and was slow may still be at work on it: another try would pay twice
+    received = False  # a server that took the request and was slow may still work on it: another try would pay twice
     while True:
         for endpoint in endpoints:
             try:
                 return attempt(endpoint)
             except GeminiError as failure:
                 error = failure
-                heard = heard or isinstance(failure, TransportTimeout) and failure.reason != "CONNECT_TIMEOUT"
-                if not _moves_on(failure):
+                received = received or isinstance(failure, TransportTimeout) and failure.reason != "CONNECT_TIMEOUT"
+                if not _is_worth_another_endpoint(failure):
                     break
         try:
-            seconds = wait(error, tries, max_wait) if tries < retries and not heard else None
-            if seconds is None or until is not None and time.monotonic() + seconds >= until:
+            seconds = wait(error, tries, max_wait) if tries < retries and not received else None
+            if seconds is None or seconds >= deadline.left:
                 raise error
             log.info("waiting %.2f s before try %d: %s", seconds, tries + 2, error.reason or error.code)
         finally:
-            del error  # or this frame and the error's traceback hold each other
+            del error  # a frame that holds its own traceback's error is garbage only a collector finds
         pause(seconds)
         tries += 1
 
@@ -51,7 +51,7 @@ def pause(seconds: float) -> None:
 
 
 def wait(error: GeminiError, tries: int, max_wait: float) -> Optional[float]:
-    """Seconds to sleep after the failure of a try that `tries` others went before; None for never."""
+    """Seconds to sleep after a failed try that `tries` others preceded; None if no other try is to be made."""
     if not error.retryable:
         return None
     if error.retry_after is None:
@@ -59,8 +59,8 @@ def wait(error: GeminiError, tries: int, max_wait: float) -> Optional[float]:
     return error.retry_after * random.uniform(1, 1.1) if error.retry_after <= max_wait else None
 
 
-def _moves_on(error: GeminiError) -> bool:
-    """Whether another endpoint may do better: not where the caller or the quota is at fault."""
+def _is_worth_another_endpoint(error: GeminiError) -> bool:
+    """Whether another endpoint may succeed: not if the caller or the quota is at fault."""
     if isinstance(error, TransportError):
         return error.retryable and error.reason != "DEADLINE"
     return isinstance(error, ServerError) and (error.code or 0) >= 500

@@ -7,22 +7,23 @@ import logging
 import os
 import time
 from typing import (
-    Any, Callable, Dict, Generator, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar,
+    Any, Callable, Generator, Iterable, Iterator, Mapping, NamedTuple, Optional, Protocol, Sequence, TypeVar, Union,
 )
 
 import requests
 import urllib3
 
 from .. import errors
-from ..options import seconds
+from ..json_data import JSON
 from . import retry, sse
 from .body import blocks
-from .failures import NETWORK_ERRORS, deadline, failure_of, host_of
+from .deadline import CallSettings, Deadline, Timeout, check_retries, check_seconds, check_timeout
+from .error_body import error_from_event, error_from_response
+from .failures import NETWORK_ERRORS, failure_of, host_of
 from .session import GivenSession, OwnSession, Sender
 
 log = logging.getLogger("gemini_lite")
-Result = TypeVar("Result")
-Event = Dict[str, Any]
+T = TypeVar("T")
 
 _decode = json.JSONDecoder().decode
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -36,15 +37,33 @@ class Limits(NamedTuple):
     error: int = 1 << 20
 
 
+class Auth(Protocol):
+    """Who is calling; a `requests.auth.AuthBase`, so that no ``.netrc`` replaces it."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the credentials into the headers of `request`, without I/O."""
+
+    def ready(self, session: requests.Session, timeout: Timeout) -> None:
+        """Called before each try: make sure that there are credentials; may use the network."""
+
+    def renew(self, session: requests.Session, timeout: Timeout) -> bool:
+        """Called once after a 401: whether there are other credentials now, so that it is worth another try."""
+
+
 class Call(NamedTuple):
-    """One call of the API, for every endpoint and try the same."""
+    """One call of the API, the same for every endpoint and try."""
 
     path: str
     headers: Mapping[str, str]
-    body: Any = None
-    unwrap: Callable[[Event], Event] = lambda event: event
+    body: Optional[JSON] = None
+    unwrap: Callable[[JSON], JSON] = lambda event: event
     method: str = "POST"
-    until: Optional[float] = None  # the time.monotonic by which all must be done
+    settings: CallSettings = CallSettings()
+
+    @property
+    def deadline(self) -> Deadline:
+        """The moment by which the call must be done."""
+        return self.settings.deadline
 
 
 class Transport:
@@ -56,15 +75,13 @@ class Transport:
     """
 
     def __init__(
-        self, auth: Any, session: Optional[requests.Session] = None, timeout: Any = (10, 300), retries: int = 4,
-        max_wait: float = 60, limits: Limits = Limits(),
+        self, auth: Auth, session: Optional[requests.Session] = None,
+        timeout: Union[float, Timeout] = (10, 300), retries: int = 4, max_wait: float = 60, limits: Limits = Limits(),
     ) -> None:
-        if type(retries) is not int or retries < 0:
-            raise ValueError(f"retries must be a whole number, 0 or more, not {retries!r}")
         self.auth = auth
-        self.timeout = _checked_timeout(timeout)
-        self.retries = retries
-        self.max_wait = seconds(max_wait, "max_wait", zero=True)
+        self.timeout = check_timeout(timeout)
+        self.retries = check_retries(retries)
+        self.max_wait = check_seconds(max_wait, "max_wait", zero=True)
         for name, limit in limits._asdict().items():
             if type(limit) is not int or limit <= 0:
                 raise ValueError(f"max_{name}_bytes must be a whole number above 0, not {limit!r}")
@@ -72,11 +89,11 @@ class Transport:
         self._given = session
         self._senders = {os.getpid(): self._new_sender()}  # a forked child must not use its parent's connections
 
-    def request(self, endpoints: Sequence[str], call: Call) -> Any:
+    def request(self, endpoints: Sequence[str], call: Call) -> JSON:
         """The parsed JSON of a unary answer."""
         data = _body(call.body)
 
-        def attempt(endpoint: str) -> Any:
+        def attempt(endpoint: str) -> JSON:
             response = self._send(endpoint, call, data, "gzip")
             try:
                 return self._json(response, call)
@@ -85,14 +102,14 @@ class Transport:
 
         return self._run(attempt, endpoints, call)
 
-    def stream(self, endpoints: Sequence[str], call: Call) -> Generator[Event, None, None]:
+    def stream(self, endpoints: Sequence[str], call: Call) -> Generator[JSON, None, None]:
         """The events of a streamed answer, parsed; the first has arrived when this returns.
 
         Until then the call is made again as errors allow; what fails later is raised from the generator.
         """
         data = _body(call.body)
 
-        def attempt(endpoint: str) -> Generator[Event, None, None]:
+        def attempt(endpoint: str) -> Generator[JSON, None, None]:
             events = self._events(self._send(endpoint, call, data, "identity"), call)
             next(events)
             return events
@@ -104,8 +121,9 @@ class Transport:
         if self._given is None:
             self._sender().session.close()
 
-    def _run(self, attempt: Callable[[str], Result], endpoints: Sequence[str], call: Call) -> Result:
-        return retry.run(attempt, endpoints, self.retries, self.max_wait, call.until)
+    def _run(self, attempt: Callable[[str], T], endpoints: Sequence[str], call: Call) -> T:
+        retries = self.retries if call.settings.retries is None else call.settings.retries
+        return retry.run(attempt, endpoints, retries, self.max_wait, call.deadline)
 
     def _send(self, endpoint: str, call: Call, data: Optional[bytes], encoding: str) -> requests.Response:
         """The open response of one exchange that ended in a 2xx status."""
@@ -119,46 +137,46 @@ class Transport:
         if 200 <= response.status_code < 300:
             return response
         with response:
-            raise errors.from_response(response.status_code, response.headers, self._error_body(response, call))
+            raise error_from_response(response.status_code, response.headers, self._error_body(response, call))
 
     def _renewed(self, refused: requests.Response, sender: Sender, call: Call) -> bool:
         try:
-            return bool(self._authenticate(self.auth.renew, sender, call))
+            return self._authenticate(self.auth.renew, sender, call)
         except BaseException:
             refused.close()
             raise
 
-    def _authenticate(self, step: Callable[..., Any], sender: Sender, call: Call) -> Any:
+    def _authenticate(self, step: Callable[[requests.Session, Timeout], T], sender: Sender, call: Call) -> T:
         """One step of the auth object, which may use the network."""
         try:
-            return step(sender.session, self._timeout_until(call.until))
+            return step(sender.session, self._timeout(call))
         except NETWORK_ERRORS as error:
-            failure = failure_of(error, getattr(self.auth, "token_uri", ""), call.until)
+            failure = failure_of(error, getattr(self.auth, "token_uri", ""), call.deadline)
         raise failure
 
     def _exchange(
         self, sender: Sender, call: Call, url: str, data: Optional[bytes], encoding: str,
     ) -> requests.Response:
-        timeout = self._timeout_until(call.until)
+        timeout = self._timeout(call)
         started = time.monotonic()
         try:
             headers = {"Accept-Encoding": encoding, **call.headers}
-            response = sender.send(call.method, url, headers, data, self.auth, _in_all(timeout, call.until))
+            response = sender.send(call.method, url, headers, data, self.auth, _shared_timeout(timeout, call.deadline))
         except NETWORK_ERRORS as error:
-            failure = failure_of(error, url, call.until)
+            failure = failure_of(error, url, call.deadline)
         else:
             log.debug("%s %s: %d after %.3f s", call.method, url, response.status_code, time.monotonic() - started)
             return response
         log.debug("%s %s: %s after %.3f s", call.method, url, failure.reason, time.monotonic() - started)
         raise failure  # out here, so that no context holds the frames and headers of urllib3
 
-    def _json(self, response: requests.Response, call: Call) -> Any:
+    def _json(self, response: requests.Response, call: Call) -> JSON:
         body = b"".join(self._blocks(response, call, self.limits.body))
         try:
             answer = _decode(body.decode("utf-8"))
         except (ValueError, RecursionError):
             raise _not_json(response, body) from None
-        failure: Optional[errors.GeminiError] = errors.from_event(answer, response.headers)
+        failure: Optional[errors.GeminiError] = error_from_event(answer, response.headers)
         if failure is None and not isinstance(answer, dict):
             failure = _not_json(response, body)
         if failure is not None:
@@ -184,23 +202,23 @@ class Transport:
     def _blocks(self, response: requests.Response, call: Call, limit: int) -> Iterator[bytes]:
         """The body as it comes, unpacked; the clock and the size are looked at with each block."""
         size = 0
-        until = call.until
+        deadline = call.deadline
         failure: Optional[errors.TransportError] = None
         try:
-            for block in blocks(response.raw, until):
+            for block in blocks(response.raw, deadline):
                 size += len(block)
                 if size > limit:
                     failure = errors.TransportError(
                         _too_large(f"the answer is larger than {int(limit)} bytes", "body"), reason="TOO_LARGE")
                     break
-                if until is not None and time.monotonic() > until:
-                    failure = deadline()
+                if deadline.expired:
+                    failure = Deadline.error()
                     break
                 yield block
             if not size and failure is None and _ends_with_connection(response):
-                failure = failure_of(http.client.IncompleteRead(b""), response.url, until)
+                failure = failure_of(http.client.IncompleteRead(b""), response.url, deadline)
         except (*NETWORK_ERRORS, ValueError) as error:  # ValueError: http.client, on a chunk of less than no size
-            failure = failure_of(error, response.url, until)
+            failure = failure_of(error, response.url, deadline)
         if failure is not None:
             raise failure
 
@@ -214,13 +232,9 @@ class Transport:
             pass
         return b"".join(parts)
 
-    def _timeout_until(self, until: Optional[float]) -> Tuple[float, float]:
-        if until is None:
-            return self.timeout
-        left = until - time.monotonic()
-        if left <= 0:
-            raise deadline()
-        return min(self.timeout[0], left), min(self.timeout[1], left)
+    def _timeout(self, call: Call) -> Timeout:
+        """The timeouts of the next step; TransportTimeout if the deadline has passed."""
+        return call.deadline.cap(call.settings.timeout or self.timeout)
 
     def _sender(self) -> Sender:
         pid = os.getpid()
@@ -241,7 +255,7 @@ def _ends_with_connection(response: requests.Response) -> bool:
     return not (response.raw.chunked or response.headers.get("Content-Length") or response.status_code == 204)
 
 
-def _parsed(source: Iterable[bytes], response: requests.Response, unwrap: Callable[[Event], Event]) -> Iterator[Event]:
+def _parsed(source: Iterable[bytes], response: requests.Response, unwrap: Callable[[JSON], JSON]) -> Iterator[JSON]:
     """The JSON object in each event; an error among them is raised."""
     for data in source:
         try:
@@ -251,7 +265,7 @@ def _parsed(source: Iterable[bytes], response: requests.Response, unwrap: Callab
                 continue
             raise _broken(data) from None
         if type(event) is not dict or "error" in event:
-            failure = errors.from_event(event, response.headers)
+            failure = error_from_event(event, response.headers)
             if failure is not None:
                 raise failure
             if type(event) is not dict:
@@ -270,18 +284,18 @@ def _not_json(response: requests.Response, body: bytes) -> errors.ParseError:
     kind = response.headers.get("Content-Type") or "an answer of unknown type"
     begins = f": {body[:200]!r:.200}" if body else ""
     return errors.ParseError(
-        "%s answered %d with %s where JSON was due%s. Check the base URL and what stands between you and Google."
-        % (host_of(response.url), response.status_code, kind, begins), reason="NOT_JSON")
+        f"{host_of(response.url)} answered {response.status_code} with {kind} where JSON was due{begins}. Check the "
+        "base URL and what stands between you and Google.", reason="NOT_JSON")
 
 
-def _body(body: Any) -> Optional[bytes]:
+def _body(body: Optional[JSON]) -> Optional[bytes]:
     if body is None:
         return None
     try:
         return _encode(body).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError("the request holds half a surrogate pair (%r), which is no text: decode your input with "
-                         "errors='replace'" % error.object[error.start]) from None
+        raise ValueError(f"the request holds half a surrogate pair ({error.object[error.start]!r}), which is no text: "
+                         "decode your input with errors='replace'") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise type(error)(f"the request holds what JSON cannot say: {error}") from None
 
@@ -290,15 +304,8 @@ def _too_large(what: str, limit: str) -> str:
     return f"The server's data was refused: {what}. Allow more with GeminiClient(max_{limit}_bytes=...)."
 
 
-def _in_all(timeout: Tuple[float, float], until: Optional[float]) -> Any:
-    """`timeout` for requests; under a deadline connecting and waiting for the head have to share what is left."""
-    if until is None:
+def _shared_timeout(timeout: Timeout, deadline: Deadline) -> Union[Timeout, urllib3.Timeout]:
+    """`timeout` for requests; under a deadline, connecting and waiting for the head share what is left."""
+    if not deadline.is_set:
         return timeout
     return urllib3.Timeout(connect=timeout[0], read=timeout[1], total=max(timeout))
-
-
-def _checked_timeout(timeout: Any) -> Tuple[float, float]:
-    pair = timeout if isinstance(timeout, (tuple, list)) else (timeout, timeout)
-    if len(pair) != 2:
-        raise ValueError(f"timeout is (connect, read) in seconds, or one number for both, not {timeout!r}")
-    return seconds(pair[0], "timeout"), seconds(pair[1], "timeout")

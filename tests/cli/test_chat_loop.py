@@ -50,7 +50,7 @@ def chat(text: str, *arguments: str, cwd: Optional[Path] = None) -> "subprocess.
 
 
 def texts(request: Request) -> List[str]:
-    """What was said up to and with this request."""
+    """The texts of all turns that this request sends."""
     return [part.get("text", "") for turn in request.body["contents"] for part in turn["parts"]]
 
 
@@ -146,10 +146,11 @@ def test_no_turn_is_lost_by_save_and_load(at_fake: FakeGemini) -> None:
     chat("/save x\n1\n")
     done = chat("2\n/load x\n/save x\n/save y\n3\n/save\n/save ../z\n/load y\n/load none\n")
     assert done.returncode == 1
-    told = [line.partition(": ")[2] for line in done.stderr.splitlines()]
-    assert told[0].startswith("this conversation is not saved") and told[1].startswith("there is a conversation x alr")
-    assert told[2:4] == ["saved as y", "saved as y"] and "cannot name" in told[4]
-    assert told[5] == "y: 4 turns" and "no conversation none" in told[6]
+    notices = [line.partition(": ")[2] for line in done.stderr.splitlines()]
+    assert notices[0].startswith("this conversation is not saved")
+    assert notices[1].startswith("there is a conversation x already")
+    assert notices[2:4] == ["saved as y", "saved as y"] and "cannot name" in notices[4]
+    assert notices[5] == "y: 4 turns" and "no conversation none" in notices[6]
     assert saved.names() == ["x", "y"]
     assert texts(at_fake.requests[2]) == ["2", "b", "3"] and len(ChatFile("y").read().history) == 4
 
@@ -212,7 +213,6 @@ def test_a_failed_save_is_shown_and_the_chat_goes_on(at_fake: FakeGemini, home: 
     for reply in "abc":
         at_fake.reply(reply)
     chat("1\n", "--save", "x")
-    (home / "conversations" / ".lock").unlink()
     (home / "conversations" / ".lock").mkdir()
     done = chat("2\n3\n", "--continue", "x")
     assert (done.returncode, done.stdout) == (1, "b\nc\n") and done.stderr.count("could not be saved") >= 2
@@ -222,9 +222,9 @@ def test_a_failed_save_is_shown_and_the_chat_goes_on(at_fake: FakeGemini, home: 
 def stalling_replies() -> Callable[[Request], Any]:
     """Answers that come at once, but to "wait", where the first word comes and then nothing."""
     def answer(request: Request) -> Any:
-        said = texts(request)[-1]
-        if said != "wait":
-            return Reply(f"answer to {said}")
+        message = texts(request)[-1]
+        if message != "wait":
+            return Reply(f"answer to {message}")
         return Raw(b'data: {"candidates": [{"content": {"parts": [{"text": "Once upon"}]}}]}\r\n\r\n', b" ",
                    delay=TIMEOUT, headers={"Content-Type": "text/event-stream"})
     return answer

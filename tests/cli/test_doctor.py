@@ -1,4 +1,4 @@
-"""The laws of the doctor: what it says is so, each failure has its next step, and no secret is shown."""
+"""The laws of the doctor: what it shows is true, each failure has its next step, and no secret is shown."""
 from __future__ import annotations
 
 import json
@@ -19,38 +19,38 @@ SECRETS = ("made-up-google-key", "made-up-gemini-key", "made-up-token", "made-up
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No sign-in, conversation or Gemini CLI of this machine."""
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sign-in, saved chat or Gemini CLI of this machine."""
     for name in ("HOME", "USERPROFILE", "GEMINI_LITE_HOME", "GEMINI_CLI_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("gemini_lite.auth.sign_in._USUAL", ())
+    monkeypatch.setattr("gemini_lite.auth.oauth_client._USUAL_FOLDERS", ())
 
 
-Examined = Callable[[], Tuple[int, str]]
+RunDoctor = Callable[[], Tuple[int, str]]
 
 
 @pytest.fixture
-def examined(capsys: pytest.CaptureFixture[str]) -> Examined:
+def run_doctor(capsys: pytest.CaptureFixture[str]) -> RunDoctor:
     """The exit code and what was printed, in which no secret or half of one may be."""
-    def examine() -> Tuple[int, str]:
+    def run() -> Tuple[int, str]:
         code = main(["doctor"])
         out, err = capsys.readouterr()
         assert err == ""
         assert not [secret for secret in SECRETS if secret[3:-3] in out], out
         return code, out
-    return examine
+    return run
 
 
 def line(out: str, name: str) -> str:
-    """What stands behind `name`."""
+    """The text after the heading `name`."""
     return next(row[14:] for row in out.splitlines() if row[:14].strip() == name)
 
 
-def test_a_key_that_works_is_code_0(fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, examined: Examined) -> None:
+def test_a_key_that_works_is_code_0(fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "made-up-gemini-key")
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
-    code, out = examined()
+    code, out = run_doctor()
     assert code == 0
     assert line(out, "backend") == "the Gemini Developer API, because GEMINI_API_KEY is set, at " + fake.url
     assert line(out, "environment").startswith("set: GEMINI_API_KEY, GEMINI_CLI_HOME, GEMINI_LITE_HOME, GOOGLE_GEM")
@@ -61,22 +61,22 @@ def test_a_key_that_works_is_code_0(fake: FakeGemini, monkeypatch: pytest.Monkey
     assert [request.path.partition("?")[0] for request in fake.requests] == ["/v1beta/models"]
 
 
-def test_nobody_signed_in_is_code_1_with_the_ways_to(examined: Examined) -> None:
-    code, out = examined()
+def test_nobody_signed_in_is_code_1_with_the_ways_to(run_doctor: RunDoctor) -> None:
+    code, out = run_doctor()
     assert code == 1 and "FAILED: Nobody is signed in. Set GEMINI_API_KEY" in line(out, "sign-in")
 
 
-def test_two_keys_that_differ_are_told(
-        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, examined: Examined) -> None:
+def test_two_keys_that_differ_are_reported(
+        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor) -> None:
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
     monkeypatch.setenv("GEMINI_API_KEY", "made-up-gemini-key")
     monkeypatch.setenv("GOOGLE_API_KEY", "made-up-google-key")
-    code, out = examined()
+    code, out = run_doctor()
     assert code == 0 and "differ" in out and "because GOOGLE_API_KEY is set" in line(out, "backend")
     assert fake.requests[0].headers["x-goog-api-key"] == "made-up-google-key"
 
 
-@pytest.mark.parametrize("answer, said", [
+@pytest.mark.parametrize("answer, expected", [
     (Error(400, "API key not valid.", details=[{
         "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]),
      "FAILED at the HTTP status 400: API key not valid. Check the key, or make a new one at https://"),
@@ -85,12 +85,12 @@ def test_two_keys_that_differ_are_told(
     (Raw(b"<html>", headers={"Content-Type": "text/html"}), "FAILED at "),
 ])
 def test_a_refusal_is_code_1_and_has_its_next_step(
-        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, examined: Examined, answer: Any, said: str) -> None:
+        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor, answer: Any, expected: str) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "made-up-gemini-key")
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
     fake.answer("models", answer)
-    code, out = examined()
-    assert code == 1 and line(out, "answer").startswith(said)
+    code, out = run_doctor()
+    assert code == 1 and line(out, "answer").startswith(expected)
     assert len(fake.requests) == 1, "it does not try again"
 
 
@@ -101,38 +101,38 @@ def refused_port() -> int:
         return port
 
 
-def test_how_far_a_call_got_is_told(
-        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, examined: Examined) -> None:
+def test_the_step_that_failed_is_named(
+        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "made-up-gemini-key")
-    for url, said in (
+    for url, expected in (
             (f"http://127.0.0.1:{refused_port()}", "FAILED at the connection (TCP): "),
             ("http://no-such-host.invalid", "FAILED at the name (DNS): "),
             (fake.url.replace("http:", "https:"), "FAILED at TLS: ")):
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", url)
-        code, out = examined()
-        assert code == 1 and line(out, "answer").startswith(said), out
+        code, out = run_doctor()
+        assert code == 1 and line(out, "answer").startswith(expected), out
         assert "Check the network and the base URL." in out
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://example.com")
     monkeypatch.setenv("HTTP_PROXY", f"http://me:made-up-password@127.0.0.1:{refused_port()}/x")
-    code, out = examined()
+    code, out = run_doctor()
     assert code == 1 and line(out, "answer").startswith("FAILED at the proxy: ")
     assert line(out, "proxy").startswith("127.0.0.1:") and "HTTP_PROXY" in line(out, "environment")
 
 
-def test_a_base_url_that_is_none_is_code_1(monkeypatch: pytest.MonkeyPatch, examined: Examined) -> None:
+def test_an_invalid_base_url_is_code_1(monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "made-up-gemini-key")
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "https://me:made-up-password@host")
-    code, out = examined()
+    code, out = run_doctor()
     assert code == 1 and "FAILED: base_url must hold no user name or password" in out
 
 
 def test_a_model_that_is_not_there_is_code_1(
-        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, examined: Examined) -> None:
+        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "made-up-gemini-key")
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
     for model in ("gemini-2.5-pro", "models/gemini-2.5-pro", "gemini-9"):
         monkeypatch.setenv("GEMINI_MODEL", model)
-        code, out = examined()
+        code, out = run_doctor()
         assert code == (model == "gemini-9") and line(out, "model") == model + ", from GEMINI_MODEL"
     assert "FAILED: GEMINI_MODEL names gemini-9, which is not among them: see gemini-lite models" in out
 
@@ -147,70 +147,70 @@ def sign_in(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def test_a_sign_in_that_is_not_used_is_told_as_such(
-        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, examined: Examined, tmp_path: Path) -> None:
+def test_a_sign_in_that_is_not_used_is_reported_as_unused(
+        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor, tmp_path: Path) -> None:
     path = sign_in(tmp_path)
-    code, out = examined()
+    code, out = run_doctor()
     assert code == 1 and str(path) in line(out, "file") and "which is not used" in line(out, "file")
     monkeypatch.setenv("GOOGLE_GENAI_USE_GCA", "1")
-    assert "GOOGLE_GENAI_USE_GCA chooses Code Assist if it is 'true'" in examined()[1]
+    assert "GOOGLE_GENAI_USE_GCA chooses Code Assist if it is 'true'" in run_doctor()[1]
     if os.name == "posix":
         path.chmod(0o644)
-        assert f"chmod 600 {path}" in examined()[1]
+        assert f"chmod 600 {path}" in run_doctor()[1]
 
 
-@pytest.mark.parametrize("changes, said", [
+@pytest.mark.parametrize("changes, expected", [
     ({}, "the token holds for 59 minutes, and can be renewed"),
     ({"refresh_token": None}, "CANNOT be renewed"), ({"expiry_date": None}, "has no date of expiry"),
 ])
-def test_a_sign_in_leads_to_code_assist_and_what_it_is_worth_is_told(
-        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, examined: Examined, tmp_path: Path, changes: Any,
-        said: str) -> None:
+def test_a_sign_in_leads_to_code_assist_and_its_expiry_and_renewal_are_shown(
+        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor, tmp_path: Path, changes: Any,
+        expected: str) -> None:
     path = sign_in(tmp_path, **changes)
     monkeypatch.setenv("GOOGLE_GENAI_USE_GCA", "true")
     monkeypatch.setenv("CODE_ASSIST_ENDPOINT", fake.code_assist_url)
-    code, out = examined()
-    assert code == 0 and line(out, "sign-in").startswith(str(path)) and said in line(out, "sign-in")
+    code, out = run_doctor()
+    assert code == 0 and line(out, "sign-in").startswith(str(path)) and expected in line(out, "sign-in")
     assert line(out, "backend") == "Code Assist, because GOOGLE_GENAI_USE_GCA=true, at " + fake.code_assist_url
     assert line(out, "answer").startswith("OK: models with a quota: 1") and "NOT FOUND" in line(out, "OAuth client")
     monkeypatch.setenv("GEMINI_LITE_OAUTH_CLIENT_ID", "id")
     monkeypatch.setenv("GEMINI_LITE_OAUTH_CLIENT_SECRET", "made-up-client-secret")
-    assert "OAuth client" not in examined()[1]
+    assert "OAuth client" not in run_doctor()[1]
 
 
-@pytest.mark.parametrize("content, said", [
+@pytest.mark.parametrize("content, expected", [
     (None, "There is no sign-in at "), ("{", "is not the JSON object"), ("{}", "neither an access_token nor")])
 def test_a_sign_in_that_is_of_no_use_is_code_1(
-        monkeypatch: pytest.MonkeyPatch, examined: Examined, tmp_path: Path, content: Any, said: str) -> None:
+        monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor, tmp_path: Path, content: Any, expected: str) -> None:
     monkeypatch.setattr("gemini_lite.transport.retry.sleep", lambda seconds: None)
     if content is not None:
         sign_in(tmp_path).write_text(content)
     monkeypatch.setenv("GOOGLE_GENAI_USE_GCA", "true")
-    code, out = examined()
-    assert code == 1 and "FAILED: " in line(out, "sign-in") and said in line(out, "sign-in")
+    code, out = run_doctor()
+    assert code == 1 and "FAILED: " in line(out, "sign-in") and expected in line(out, "sign-in")
 
 
 def test_an_expired_sign_in_that_cannot_be_renewed_is_code_1(
-        monkeypatch: pytest.MonkeyPatch, examined: Examined, tmp_path: Path) -> None:
+        monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor, tmp_path: Path) -> None:
     sign_in(tmp_path, expiry_date=1)
     monkeypatch.setenv("GOOGLE_GENAI_USE_GCA", "true")
-    code, out = examined()
+    code, out = run_doctor()
     assert code == 1 and "has expired" in out and line(out, "answer").startswith("FAILED at the sign-in: ")
 
 
-def test_a_token_of_ones_own_is_told_without_itself(
-        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, examined: Examined) -> None:
+def test_an_access_token_of_the_user_is_named_and_not_shown(
+        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor) -> None:
     monkeypatch.setenv("GOOGLE_GENAI_USE_GCA", "true")
     monkeypatch.setenv("GOOGLE_CLOUD_ACCESS_TOKEN", "made-up-token")
     monkeypatch.setenv("CODE_ASSIST_ENDPOINT", fake.code_assist_url)
-    code, out = examined()
+    code, out = run_doctor()
     assert code == 0 and line(out, "sign-in") == "an access token of your own"
 
 
-def test_a_ca_bundle_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, examined: Examined) -> None:
+def test_a_missing_ca_bundle_is_reported(monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "made-up-gemini-key")
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", f"https://127.0.0.1:{refused_port()}")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
-    code, out = examined()
+    code, out = run_doctor()
     assert code == 1 and "/nowhere.pem, which is NOT THERE" in line(out, "CA bundle")
     assert line(out, "answer").startswith("FAILED at TLS: The CA bundle /nowhere.pem cannot be read")

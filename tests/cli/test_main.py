@@ -222,19 +222,19 @@ def test_nobody_signed_in_is_one_line_and_code_1(
     assert "GEMINI_API_KEY" in err and "--demo" in err
 
 
-@pytest.mark.parametrize("reply, said", [
+@pytest.mark.parametrize("reply, expected", [
     (Reply("fort", finishReason="MAX_TOKENS"), "MAX_TOKENS"), (Reply({"text": "hm", "thought": True}), ""),
     (Reply(), "empty"),
 ])
 @pytest.mark.parametrize("flags", [[], ["--json"], ["--no-stream"]])
 def test_notices_go_to_stderr_and_the_code_stays_0(
-        capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, reply: Reply, said: str,
+        capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, reply: Reply, expected: str,
         flags: List[str]) -> None:
     with FakeGemini(lambda request: reply) as fake:
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
         assert run("Hi", *flags) == 0
     out, err = capsys.readouterr()
-    assert said in err and err.count("\n") <= 1 and "gemini-lite:" not in out
+    assert expected in err and err.count("\n") <= 1 and "gemini-lite:" not in out
     if "--json" in flags:
         json.loads(out)
 
@@ -336,7 +336,7 @@ def test_an_attachment_may_come_on_standard_input(
     assert parts_of(at_fake.requests[0]) == [expected, "Look"]
 
 
-@pytest.mark.parametrize("flags, data, said", [
+@pytest.mark.parametrize("flags, data, expected", [
     (["-a", "nowhere.png"], b"", "nowhere.png cannot be read: No such file"), (["-a", "."], b"", ". cannot be read: "),
     (["-a", "empty.png"], b"", "empty.png is empty"), (["-a", "odd"], b"", "--at odd TYPE/SUBTYPE"),
     (["-a", "odd.tar.gz"], b"", "--at odd.tar.gz"), (["--at", "odd", "png"], b"", "no MIME type"),
@@ -354,7 +354,7 @@ def test_an_attachment_may_come_on_standard_input(
 ])
 def test_bad_files_tools_and_names_are_code_2_and_no_request(
         fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-        flags: List[str], data: Optional[bytes], said: str) -> None:
+        flags: List[str], data: Optional[bytes], expected: str) -> None:
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -365,7 +365,7 @@ def test_bad_files_tools_and_names_are_code_2_and_no_request(
     piped(monkeypatch, data)
     assert run("Hi", *flags) == 2
     out, err = capsys.readouterr()
-    assert out == "" and said in err and err.count("\n") == 1 and err.startswith("gemini-lite: ")
+    assert out == "" and expected in err and err.count("\n") == 1 and err.startswith("gemini-lite: ")
     assert fake.requests == []
 
 
@@ -773,4 +773,4 @@ def test_the_demo_runs_over_real_http_in_a_process_of_its_own() -> None:
     env = environment()
     env.pop("GEMINI_API_KEY")
     done = process("--demo", "Hello", env=env)
-    assert done.returncode == 0 and b"You said: Hello" in done.stdout and b"no model" in done.stderr
+    assert done.returncode == 0 and b"You expected: Hello" in done.stdout and b"no model" in done.stderr

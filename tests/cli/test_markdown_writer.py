@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 import pytest
 
 import gemini_lite
-from gemini_lite.cli.writers import stdout_writer
+from gemini_lite.cli.writers import make_stdout_writer
 from gemini_lite.testing import FakeGemini
 
 try:
@@ -105,7 +105,7 @@ class Page:
         self.out = TerminalOutput()
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", self.out)
-            self.writer: Any = stdout_writer(markdown=True)
+            self.writer: Any = make_stdout_writer(markdown=True)
         assert type(self.writer).__name__ == "MarkdownWriter"
         self.screen = Screen(12)
         self._at = 0
@@ -117,7 +117,7 @@ class Page:
 
     def end(self) -> str:
         """What stands on the terminal at the end of an answer, scrollback and all."""
-        self.writer.end_line()
+        self.writer.finish_text()
         self.look()
         return self.screen.text
 
@@ -133,7 +133,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Page:
     for name, value in {"TERM": "xterm", "COLUMNS": "60", "LINES": "12"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr("gemini_lite.cli.markdown_writer._PAUSE_FACTOR", -1)  # each piece is drawn
+    monkeypatch.setattr("gemini_lite.cli.markdown_writer._REDRAW_PAUSE_FACTOR", -1)  # each piece is drawn
     return Page(monkeypatch)
 
 
@@ -187,7 +187,7 @@ def test_the_cursor_is_shown_again_whatever_happens(page: Page, monkeypatch: pyt
     def interrupted(complete: List[str]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(page.writer, "_redraw", interrupted)
+    monkeypatch.setattr(page.writer, "_update_screen", interrupted)
     with pytest.raises(KeyboardInterrupt):
         page.end()
     assert page.out.getvalue().rindex("\x1b[?25h") > page.out.getvalue().rindex("\x1b[?25l")
@@ -216,19 +216,19 @@ def test_text_is_plain_without_rich_in_a_pipe_on_a_dumb_terminal_and_where_markd
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stdout", TerminalOutput())
-    writers = [stdout_writer(markdown=False)]
+    writers = [make_stdout_writer(markdown=False)]
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "rich.markdown", None)
         patch.setitem(sys.modules, "markdown_it", None)
-        writers.append(stdout_writer(markdown=True))
+        writers.append(make_stdout_writer(markdown=True))
     with monkeypatch.context() as patch:
         patch.setattr("importlib.metadata.version", lambda name: "13.4.2")
-        writers.append(stdout_writer(markdown=True))
+        writers.append(make_stdout_writer(markdown=True))
     with monkeypatch.context() as patch:
         patch.setenv("TERM", "dumb")
-        writers.append(stdout_writer(markdown=True))
+        writers.append(make_stdout_writer(markdown=True))
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    writers.append(stdout_writer(markdown=True))
+    writers.append(make_stdout_writer(markdown=True))
     assert {type(writer).__name__ for writer in writers} == {"PlainWriter"}
 
 

@@ -111,14 +111,14 @@ def test_a_missing_chat_is_an_error_that_lists_the_saved_ones() -> None:
 def test_a_new_chat_cannot_take_the_name_of_another() -> None:
     save("x", "a", "b")
     with pytest.raises(ValueError, match="there is a conversation x already .*--continue x"):
-        ChatFile("x").prepare_new()
-    ChatFile("y").prepare_new()
+        ChatFile("x").check_can_create()
+    ChatFile("y").check_can_create()
 
 
 def test_the_second_writer_of_a_new_name_gets_a_number_after_it(home: Path) -> None:
     one, two = ChatFile("x"), ChatFile("x")
-    one.prepare_new()
-    two.prepare_new()
+    one.check_can_create()
+    two.check_can_create()
     one.write(ChatRecord(None, None, turns("a", "one")))
     two.write(ChatRecord(None, None, turns("a", "two")))
     two.write(ChatRecord(None, None, turns("a", "two", "b", "two")))
@@ -149,7 +149,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
     monkeypatch.undo()
     monkeypatch.setenv("GEMINI_LITE_HOME", str(home))
     assert ChatFile("x").read().history == turns("a", "b")
-    assert sorted(os.listdir(home / "conversations")) == [".lock", "x.json"]
+    assert sorted(os.listdir(home / "conversations")) == ["x.json"]
 
 
 def test_an_interrupt_in_the_middle_of_a_write_leaves_the_old_file_and_no_other(
@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_the_variable(home: 
     with pytest.raises(GeminiError, match="GEMINI_LITE_HOME"):
         save("x", "a", "b")
     with pytest.raises(GeminiError, match="GEMINI_LITE_HOME"):
-        ChatFile("x").prepare_new()
+        ChatFile("x").check_can_create()
 
 
 @pytest.mark.parametrize("platform, environment, expected", [
@@ -226,6 +226,6 @@ def test_no_turn_of_any_process_is_lost(home: Path) -> None:
     names = [child.communicate(timeout=60)[0].decode().strip() for child in children]
     assert len(set(names)) == 4 and sorted(names) == saved.names() and "x" in names
     for number, name in enumerate(names):
-        said = [turn["parts"][0]["text"].strip() for turn in ChatFile(name).read().history]
-        assert said[2:] == [text for round in range(10) for text in 2 * [f"process {number}, round {round}"]]
+        texts = [turn["parts"][0]["text"].strip() for turn in ChatFile(name).read().history]
+        assert texts[2:] == [text for round in range(10) for text in 2 * [f"process {number}, round {round}"]]
     assert not list((home / "conversations").glob("*.part"))

@@ -15,6 +15,7 @@ from gemini_lite import (
     GeminiClient, GeminiError, GenerateContentResponse, IncompleteError, Stream, StreamChunk, demo,
 )
 from gemini_lite.display import notebook
+from gemini_lite.response import AnswerFormat
 from gemini_lite.testing import FakeGemini
 
 EXAMPLE = pathlib.Path(__file__).parent.parent.parent / "examples" / "notebook.ipynb"
@@ -27,9 +28,9 @@ def pcm(data: bytes) -> Dict[str, Any]:
 
 
 def answer(*parts: Any, reason: Optional[str] = "STOP", **fields: Any) -> GenerateContentResponse:
-    said = [{"text": part} if isinstance(part, str) else part for part in parts]
-    candidate = {"content": {"role": "model", "parts": said}, "finishReason": reason, **fields}
-    return GenerateContentResponse({"candidates": [candidate]}, (None, {"wire_name": "my.tool"}))
+    parts_given = [{"text": part} if isinstance(part, str) else part for part in parts]
+    candidate = {"content": {"role": "model", "parts": parts_given}, "finishReason": reason, **fields}
+    return GenerateContentResponse({"candidates": [candidate]}, AnswerFormat(None, {"wire_name": "my.tool"}))
 
 
 class Shown(NamedTuple):

@@ -16,10 +16,11 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 import pytest
 
 from gemini_lite import Chat, DeveloperAPI, GeminiClient, GeminiError, GenerateContentResponse, errors
-from gemini_lite.stream import Fold, chunks
+from gemini_lite.fold import Fold
+from gemini_lite.stream import chunks
 from gemini_lite.testing import Answer, Error, FakeGemini, Raw, Reply, call
 from gemini_lite.tools import Toolbox
-from gemini_lite.transport import retry, sse
+from gemini_lite.transport import error_body, retry, sse
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies
@@ -165,7 +166,7 @@ def any_error_body(choose: Choose) -> bytes:
 
 def check_error(choose: Choose) -> None:
     body, headers = any_error_body(choose), choose(HEADERS)
-    error = errors.from_response(choose((302, 400, 401, 403, 404, 429, 499, 500, 503, 599)), headers, body)
+    error = error_body.error_from_response(choose((302, 400, 401, 403, 404, 429, 499, 500, 503, 599)), headers, body)
     assert isinstance(error, errors.APIError) and str(error).strip() and type(error.code) is int
     assert all(isinstance(detail, dict) for detail in error.details)
     assert all(value is None or isinstance(value, str) for value in (error.status, error.reason, error.request_id))
@@ -175,7 +176,7 @@ def check_error(choose: Choose) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again)) == (type(error), str(error))
     try:
-        inside = errors.from_event(json.loads(body), headers)
+        inside = error_body.error_from_event(json.loads(body), headers)
     except (ValueError, RecursionError):
         return
     assert inside is None or isinstance(inside, errors.APIError)
@@ -203,8 +204,8 @@ def test_a_duration_is_the_sum_of_its_steps(choose: Choose) -> None:
         number = "%d%s" % (choose((0, 1, 59, 10 ** 6)), choose(("", ".5", ".000000001", ".25")))
         text += number + unit
         seconds += float(number) * size
-    assert errors.parse_duration(text) == (pytest.approx(seconds) if text else None)
-    assert errors.parse_duration(text + choose(("x", "-1s", "5", "S", " 1", "½s"))) is None
+    assert error_body.parse_duration(text) == (pytest.approx(seconds) if text else None)
+    assert error_body.parse_duration(text + choose(("x", "-1s", "5", "S", " 1", "½s"))) is None
 
 
 # Answers

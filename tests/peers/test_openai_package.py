@@ -22,7 +22,7 @@ MODEL = "gemini-3-pro-preview"
 HI: List[Any] = [{"role": "user", "content": "Hi"}]
 USAGE = {"promptTokenCount": 10, "cachedContentTokenCount": 4, "candidatesTokenCount": 5, "thoughtsTokenCount": 7,
          "totalTokenCount": 22}
-OURS = {"extra_content", "reasoning_content"}
+OUR_FIELDS = {"extra_content", "reasoning_content"}
 
 
 class Weather(pydantic.BaseModel):  # type: ignore[misc, name-defined]
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         try:
             found = self.chat.create(**body)
-            pieces = ["data: %s\n\n" % json.dumps(chunk) for chunk in found] + ["data: [DONE]\n\n"] \
+            pieces = [f"data: {json.dumps(chunk)}\n\n" for chunk in found] + ["data: [DONE]\n\n"] \
                 if body.get("stream") else [json.dumps(found)]
             self._send(200, "text/event-stream" if body.get("stream") else "application/json", "".join(pieces))
         except GeminiError as error:
@@ -78,38 +78,38 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def ours(fake: FakeGemini) -> Iterator[OpenAIChat]:
+def adapter(fake: FakeGemini) -> Iterator[OpenAIChat]:
     with GeminiClient(backend=DeveloperAPI("test-key", base_url=fake.url), retries=0) as client:
         yield OpenAIChat(client)
 
 
 @pytest.fixture
-def theirs(ours: OpenAIChat) -> Iterator[Any]:
-    handler = type("Bound", (Handler,), {"chat": ours})
+def openai_client(adapter: OpenAIChat) -> Iterator[Any]:
+    handler = type("Bound", (Handler,), {"chat": adapter})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, contextlib.ExitStack() as stack:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         stack.callback(thread.join)
         stack.callback(server.shutdown)
-        url = "http://127.0.0.1:%d/v1" % server.server_address[1]
+        url = f"http://127.0.0.1:{server.server_address[1]}/v1"
         yield stack.enter_context(openai.OpenAI(api_key="test", base_url=url, max_retries=0))
 
 
-@pytest.fixture(params=["ours", "theirs"])
+@pytest.fixture(params=["adapter", "openai_client"])
 def client(request: pytest.FixtureRequest) -> Any:
-    """The one thing that is exchanged."""
+    """Our adapter, or the openai package's client with the same adapter behind HTTP."""
     return request.getfixturevalue(request.param)
 
 
 # Applications, as they are written for the openai package
 
-def plain(client: Any, **parameters: Any) -> Any:
+def ask_hi(client: Any, **parameters: Any) -> Any:
     return client.chat.completions.create(model=MODEL, messages=HI, **parameters)
 
 
 def test_a_plain_answer(client: Any, fake: FakeGemini) -> None:
     fake.reply("Hel", "lo", usageMetadata=USAGE)
-    found = plain(client, temperature=0.5, max_tokens=9, stop=["x"], n=1, seed=1)
+    found = ask_hi(client, temperature=0.5, max_tokens=9, stop=["x"], n=1, seed=1)
     assert found.choices[0].message.content == "Hello" and found.choices[0].finish_reason == "stop"
     assert found.choices[0].message.tool_calls is None and found.model == MODEL
     assert fake.requests[-1].body["generationConfig"] == {
@@ -118,7 +118,7 @@ def test_a_plain_answer(client: Any, fake: FakeGemini) -> None:
 
 def test_usage(client: Any, fake: FakeGemini) -> None:
     fake.reply("Hello", usageMetadata=USAGE)
-    usage = plain(client).usage
+    usage = ask_hi(client).usage
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (10, 12, 22)
     assert usage.prompt_tokens_details.cached_tokens == 4 and usage.completion_tokens_details.reasoning_tokens == 7
 
@@ -126,7 +126,7 @@ def test_usage(client: Any, fake: FakeGemini) -> None:
 def test_a_streamed_answer(client: Any, fake: FakeGemini) -> None:
     fake.reply("Hel", "lo", usageMetadata=USAGE)
     text, usage = "", None
-    for chunk in plain(client, stream=True, stream_options={"include_usage": True}):
+    for chunk in ask_hi(client, stream=True, stream_options={"include_usage": True}):
         if chunk.choices and chunk.choices[0].delta.content:
             text += chunk.choices[0].delta.content
         usage = chunk.usage or usage
@@ -145,17 +145,17 @@ def test_a_picture(client: Any, fake: FakeGemini) -> None:
 def test_an_answer_that_follows_a_schema(client: Any, fake: FakeGemini) -> None:
     fake.reply('{"place": "Rome", "days": 3}')
     schema = {"name": "weather", "strict": True, "schema": TOOL["function"]["parameters"]}
-    found = plain(client, response_format={"type": "json_schema", "json_schema": schema})
+    found = ask_hi(client, response_format={"type": "json_schema", "json_schema": schema})
     assert Weather.model_validate_json(found.choices[0].message.content).place == "Rome"
     assert fake.requests[-1].body["generationConfig"]["responseJsonSchema"] == TOOL["function"]["parameters"]
 
 
-def whole(client: Any, messages: List[Any]) -> Any:
+def ask_unary(client: Any, messages: List[Any]) -> Any:
     found = client.chat.completions.create(model=MODEL, messages=messages, tools=[TOOL], tool_choice="auto")
     return found.choices[0].message
 
 
-def streamed(client: Any, messages: List[Any]) -> Dict[str, Any]:
+def ask_streamed(client: Any, messages: List[Any]) -> Dict[str, Any]:
     """The message, put together by hand as many applications do."""
     message: Dict[str, Any] = {"role": "assistant", "content": ""}
     calls: Dict[int, Dict[str, Any]] = {}
@@ -188,7 +188,7 @@ def converse(client: Any, ask: Any) -> List[Any]:
     return messages
 
 
-@pytest.mark.parametrize("ask", [whole, streamed])
+@pytest.mark.parametrize("ask", [ask_unary, ask_streamed])
 def test_parallel_tools_over_two_replayed_turns(client: Any, fake: FakeGemini, ask: Any) -> None:
     turns = [
         [{"text": "Let me see.", "thoughtSignature": "A"}, call("weather", {"place": "Rome"}, "1", "B"),
@@ -207,14 +207,14 @@ def test_parallel_tools_over_two_replayed_turns(client: Any, fake: FakeGemini, a
 
 # Its types
 
-def extras(value: Any) -> Iterator[str]:
+def unknown_fields(value: Any) -> Iterator[str]:
     """The names in a model, and below it, that its types do not know."""
     if isinstance(value, pydantic.BaseModel):
         yield from value.model_extra or ()
         value = [getattr(value, name) for name in type(value).model_fields]
     if isinstance(value, (list, tuple)):
         for one in value:
-            yield from extras(one)
+            yield from unknown_fields(one)
 
 
 EVERYTHING = [
@@ -236,57 +236,57 @@ ANSWERS: Dict[str, Tuple[Any, Dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", sorted(ANSWERS))
-def test_every_answer_is_a_chat_completion(ours: OpenAIChat, fake: FakeGemini, name: str) -> None:
+def test_every_answer_is_a_chat_completion(adapter: OpenAIChat, fake: FakeGemini, name: str) -> None:
     items, fields = ANSWERS[name]
     fake.reply(*items, **fields)
-    answer = plain(ours, tools=[TOOL])
-    assert set(extras(ChatCompletion.model_validate(answer, strict=True))) <= OURS
-    assert set(extras(ChatCompletion.model_validate_json(json.dumps(answer), strict=True))) <= OURS
+    answer = ask_hi(adapter, tools=[TOOL])
+    assert set(unknown_fields(ChatCompletion.model_validate(answer, strict=True))) <= OUR_FIELDS
+    assert set(unknown_fields(ChatCompletion.model_validate_json(json.dumps(answer), strict=True))) <= OUR_FIELDS
 
 
 @pytest.mark.parametrize("name", sorted(ANSWERS))
-def test_every_chunk_is_a_chat_completion_chunk(ours: OpenAIChat, fake: FakeGemini, name: str) -> None:
+def test_every_chunk_is_a_chat_completion_chunk(adapter: OpenAIChat, fake: FakeGemini, name: str) -> None:
     items, fields = ANSWERS[name]
     fake.reply(*items, **fields)
-    chunks = list(plain(ours, tools=[TOOL], stream=True, stream_options={"include_usage": True}))
+    chunks = list(ask_hi(adapter, tools=[TOOL], stream=True, stream_options={"include_usage": True}))
     assert chunks
     for chunk in chunks:
-        assert set(extras(ChatCompletionChunk.model_validate(chunk, strict=True))) <= OURS
-        assert set(extras(ChatCompletionChunk.model_validate_json(json.dumps(chunk), strict=True))) <= OURS
+        assert set(unknown_fields(ChatCompletionChunk.model_validate(chunk, strict=True))) <= OUR_FIELDS
+        assert set(unknown_fields(ChatCompletionChunk.model_validate_json(json.dumps(chunk), strict=True))) <= OUR_FIELDS
 
 
-def test_what_an_attribute_reads_is_what_its_objects_have(ours: OpenAIChat, fake: FakeGemini) -> None:
+def test_what_an_attribute_reads_is_what_its_objects_have(adapter: OpenAIChat, fake: FakeGemini) -> None:
     """Every field of their objects that is None where it was not sent is None with ours too."""
     for items in (["a"], EVERYTHING):
         fake.reply(*items)
-        mine = plain(ours, tools=[TOOL])
-        same(mine, ChatCompletion.model_validate(mine))
+        answer = ask_hi(adapter, tools=[TOOL])
+        assert_same(answer, ChatCompletion.model_validate(answer))
         fake.reply(*items)
-        for chunk in plain(ours, tools=[TOOL], stream=True):
-            same(chunk, ChatCompletionChunk.model_validate(chunk))
+        for chunk in ask_hi(adapter, tools=[TOOL], stream=True):
+            assert_same(chunk, ChatCompletionChunk.model_validate(chunk))
 
 
-def same(mine: Any, model: Any) -> None:
+def assert_same(answer: Any, model: Any) -> None:
     if isinstance(model, pydantic.BaseModel):
         for name in type(model).model_fields:
-            same(getattr(mine, name), getattr(model, name))
+            assert_same(getattr(answer, name), getattr(model, name))
     elif isinstance(model, list):
-        for one, other in zip(mine, model):
-            same(one, other)
+        for one, other in zip(answer, model):
+            assert_same(one, other)
     else:
-        assert mine == model
+        assert answer == model
 
 
-def test_its_own_accumulation_keeps_calls_apart_and_signatures(theirs: Any, fake: FakeGemini) -> None:
+def test_its_own_accumulation_keeps_calls_apart_and_signatures(openai_client: Any, fake: FakeGemini) -> None:
     fake.reply([{"text": "a"}], [call("weather", {"place": "Rome", "days": 1}, "1", "S")],
                [call("weather", {"place": "Oslo", "days": 2}, "2")], [{"text": "", "thoughtSignature": "T"}])
-    with theirs.chat.completions.stream(model=MODEL, messages=HI, tools=[TOOL]) as stream:
+    with openai_client.chat.completions.stream(model=MODEL, messages=HI, tools=[TOOL]) as stream:
         message = stream.get_final_completion().choices[0].message
     assert [one.function.parsed_arguments for one in message.tool_calls] == [
         Weather(place="Rome", days=1), Weather(place="Oslo", days=2)]
     assert message.tool_calls[0].extra_content == {"google": {"thought_signature": "S"}}
     fake.reply("b")
-    theirs.chat.completions.create(model=MODEL, tools=[TOOL], messages=[
+    openai_client.chat.completions.create(model=MODEL, tools=[TOOL], messages=[
         *HI, message, *({"role": "tool", "tool_call_id": one.id, "content": "x"} for one in message.tool_calls)])
     assert [part.get("thoughtSignature") for part in fake.requests[-1].body["contents"][1]["parts"]] == [
         None, "T", "S", None]
@@ -295,31 +295,31 @@ def test_its_own_accumulation_keeps_calls_apart_and_signatures(theirs: Any, fake
 @pytest.mark.parametrize("code, name, retryable", [
     (400, "BadRequestError", False), (401, "AuthenticationError", False), (403, "PermissionDeniedError", False),
     (404, "NotFoundError", False), (429, "RateLimitError", True), (500, "InternalServerError", True)])
-def test_its_errors_are_made_of_ours(theirs: Any, fake: FakeGemini, code: int, name: str, retryable: bool) -> None:
+def test_its_errors_are_made_of_ours(openai_client: Any, fake: FakeGemini, code: int, name: str, retryable: bool) -> None:
     fake.error(code, "because")
     with pytest.raises(getattr(openai, name), match="because") as caught:
-        plain(theirs)
+        ask_hi(openai_client)
     assert caught.value.body["retryable"] is retryable and caught.value.type
 
 
 # Its schemas, and pydantic's
 
-def broken(schema: Any, root: Any) -> Iterator[str]:
+def refused_forms(schema: Any, root: Any) -> Iterator[str]:
     """What Gemini is known to refuse in a schema."""
     if isinstance(schema, list):
         for one in schema:
-            yield from broken(one, root)
+            yield from refused_forms(one, root)
     if isinstance(schema, dict):
         reference = schema.get("$ref")
         if isinstance(reference, str):
             if set(schema) != {"$ref"}:
-                yield "%s has company: %s" % (reference, sorted(schema))
+                yield f"{reference} has keywords beside it: {sorted(schema)}"
             if reference[:8] != "#/$defs/" or reference[8:] not in root["$defs"]:
-                yield "%s leads nowhere" % reference
+                yield f"{reference} refers to nothing"
         if isinstance(schema.get("items"), list) or "definitions" in schema:
-            yield "of an old form: %s" % schema
+            yield f"of an older form: {schema}"
         for one in schema.values():
-            yield from broken(one, root)
+            yield from refused_forms(one, root)
 
 
 @pytest.mark.parametrize("schema", [
@@ -327,14 +327,14 @@ def broken(schema: Any, root: Any) -> Iterator[str]:
     openai.pydantic_function_tool(Thing)["function"]["parameters"],
     openai.pydantic_function_tool(Node)["function"]["parameters"],
 ], ids=["pydantic", "pydantic out", "recursive", "strict", "strict recursive"])
-def test_every_schema_goes_out_in_a_form_that_gemini_takes(ours: OpenAIChat, fake: FakeGemini, schema: Any) -> None:
+def test_every_schema_goes_out_in_a_form_that_gemini_takes(adapter: OpenAIChat, fake: FakeGemini, schema: Any) -> None:
     fake.reply("{}")
-    plain(ours, tools=[{"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}],
+    ask_hi(adapter, tools=[{"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}],
           response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
     body = fake.requests[-1].body
     for sent in (body["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"],
                  body["generationConfig"]["responseJsonSchema"]):
-        assert not list(broken(sent, sent))
+        assert not list(refused_forms(sent, sent))
         assert sent["type"] == "object"
         assert sent["properties"].keys() == schema.get("properties", NODE).keys()
         node = sent["$defs"]["Node"]

@@ -1,7 +1,6 @@
 """The error decides whether and when to try again; the loop walks the endpoints, sleeps, and gives up in time."""
 import gc
 import logging
-import time
 import weakref
 
 import pytest
@@ -12,6 +11,7 @@ from gemini_lite import (
     TransportTimeout,
 )
 from gemini_lite.transport import retry
+from gemini_lite.transport.deadline import NEVER, Deadline
 
 A, B, C = "https://a.example", "https://b.example", "https://c.example"
 FAILED = ServerError("no", code=500, retryable=True)
@@ -30,7 +30,7 @@ def limited(seconds):
     return RateLimitError("no", code=429, retryable=True, retry_after=seconds)
 
 
-def run(*answers, endpoints=(A,), retries=4, max_wait=60, until=None):
+def run(*answers, endpoints=(A,), retries=4, max_wait=60, deadline=NEVER):
     """What comes of a call whose tries end in `answers`, errors or results, and the endpoints that were asked."""
     asked, left = [], list(answers)
 
@@ -42,7 +42,7 @@ def run(*answers, endpoints=(A,), retries=4, max_wait=60, until=None):
         return answer
 
     try:
-        return retry.run(attempt, endpoints, retries, max_wait, until), asked
+        return retry.run(attempt, endpoints, retries, max_wait, deadline), asked
     except BaseException as error:
         return error, asked
 
@@ -172,17 +172,17 @@ def test_each_wait_follows_the_error_before_it(no_sleep):
 
 @pytest.mark.parametrize("error", [limited(10), limited(5.1)])
 def test_a_wait_that_would_pass_the_deadline_is_not_begun(no_sleep, error):
-    assert run(error, until=time.monotonic() + 5) == (error, [A])
+    assert run(error, deadline=Deadline.after(5)) == (error, [A])
     assert no_sleep == []
 
 
 def test_a_wait_that_ends_before_the_deadline_is_slept(no_sleep):
-    assert run(limited(10), "answer", until=time.monotonic() + 100) == ("answer", [A, A])
+    assert run(limited(10), "answer", deadline=Deadline.after(100)) == ("answer", [A, A])
     assert len(no_sleep) == 1
 
 
 def test_after_the_deadline_nothing_is_tried_again(no_sleep):
-    assert run(FAILED, until=time.monotonic() - 1) == (FAILED, [A])
+    assert run(FAILED, deadline=Deadline.after(-1)) == (FAILED, [A])
     assert no_sleep == []
 
 
@@ -209,7 +209,7 @@ def test_a_failure_is_gone_when_nobody_holds_it(no_sleep):
     gc.disable()  # so that a cycle would stay
     try:
         try:
-            retry.run(attempt, (A, B), 2, 60, None)
+            retry.run(attempt, (A, B), 2, 60, NEVER)
         except ServerError:
             pass
         assert [error() for error in errors] == [None] * 6

@@ -9,6 +9,7 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from gemini_lite import errors
+from gemini_lite.transport import error_body
 
 GOOGLE = "googleapis.com"
 CLOUD_CODE = "cloudcode-pa.googleapis.com"
@@ -17,7 +18,7 @@ CLOUD_CODE = "cloudcode-pa.googleapis.com"
 def parsed(code=429, message="", *details, headers=None, **fields):
     """The error for an answer in Google's shape."""
     body = {"error": {"code": code, "message": message, "details": list(details), **fields}}
-    return errors.from_response(code, CaseInsensitiveDict(headers or {}), json.dumps(body).encode())
+    return error_body.error_from_response(code, CaseInsensitiveDict(headers or {}), json.dumps(body).encode())
 
 
 def info(reason, domain=CLOUD_CODE, **metadata):
@@ -45,7 +46,7 @@ def outcome(error):
     (" 5s ", 5),
 ])
 def test_a_duration_is_read_in_seconds(text, seconds):
-    assert errors.parse_duration(text) == pytest.approx(seconds, rel=1e-12)
+    assert error_body.parse_duration(text) == pytest.approx(seconds, rel=1e-12)
 
 
 @pytest.mark.parametrize("junk", [
@@ -53,7 +54,7 @@ def test_a_duration_is_read_in_seconds(text, seconds):
     None, 5, 5.0, True, b"5s", [], ["5s"], {}, {"seconds": 5},
 ])
 def test_what_is_no_duration_is_none(junk):
-    assert errors.parse_duration(junk) is None
+    assert error_body.parse_duration(junk) is None
 
 
 # Status codes
@@ -81,18 +82,18 @@ def test_only_these_statuses_may_succeed_when_tried_again():
     ("DEADLINE_EXCEEDED", 504), ("OF_ANOTHER_WORLD", 500),
 ])
 def test_an_error_inside_a_stream_without_a_code_gets_the_one_of_its_status(status, code):
-    error = errors.from_event({"error": {"message": "no", "status": status}}, {})
+    error = error_body.error_from_event({"error": {"message": "no", "status": status}}, {})
     assert (error.code, error.status) == (code, status)
     assert type(error) is type(parsed(code, "no"))
 
 
 def test_an_error_inside_a_stream_keeps_its_own_code():
-    assert errors.from_event({"error": {"code": 429, "message": "no", "status": "INTERNAL"}}, {}).code == 429
+    assert error_body.error_from_event({"error": {"code": 429, "message": "no", "status": "INTERNAL"}}, {}).code == 429
 
 
 @pytest.mark.parametrize("event", [{}, {"candidates": []}, {"error": None}, [], [{}], [{"candidates": []}], "x", None])
 def test_an_event_without_an_error_object_is_no_error(event):
-    assert errors.from_event(event, {}) is None
+    assert error_body.error_from_event(event, {}) is None
 
 
 # How long to wait: the order of house.md
@@ -293,7 +294,7 @@ def dumped(value):
     b"\xef\xbb\xbf" + dumped(OBJECT),
 ], ids=["object", "array", "array, second", "JSON text in message", "deep JSON text", "BOM"])
 def test_a_json_body_of_any_shape_is_read(body):
-    error = errors.from_response(400, {}, body)
+    error = error_body.error_from_response(400, {}, body)
     assert str(error).startswith("Bad thing.")
     assert (error.code, error.status, error.reason) == (400, "INVALID_ARGUMENT", "SOME_REASON")
     assert error.details == OBJECT["error"]["details"]
@@ -311,17 +312,17 @@ def test_a_json_body_of_any_shape_is_read(body):
     (b"[]", ["502"]), (b"null", ["502"]), (b'"text"', ["502", "text"]),
 ])
 def test_a_body_without_an_error_object_is_described(body, words):
-    error = errors.from_response(502, {}, body)
+    error = error_body.error_from_response(502, {}, body)
     assert all(word in str(error) for word in words)
     assert (type(error), error.details, error.reason) == (errors.ServerError, [], None)
 
 
 def test_a_long_body_is_not_repeated_in_full():
-    assert len(str(errors.from_response(502, {}, b"x" * 100_000))) < 1000
+    assert len(str(error_body.error_from_response(502, {}, b"x" * 100_000))) < 1000
 
 
 def test_the_token_endpoints_errors_are_read_too():
-    error = errors.from_response(400, {}, b'{"error": "invalid_grant", "error_description": "Token has expired."}')
+    error = error_body.error_from_response(400, {}, b'{"error": "invalid_grant", "error_description": "Token has expired."}')
     assert (str(error), error.status) == ("Token has expired.", "invalid_grant")
 
 
@@ -367,8 +368,8 @@ def test_error_parsing_never_raises_on_json_of_wrong_types(seed):
     rng = random.Random(seed)
     for _ in range(1000):
         value = {"error": any_json(rng)} if rng.random() < 0.8 else any_json(rng)
-        check(errors.from_response(rng.choice([302, 400, 401, 403, 404, 429, 500, 503]), {}, dumped(value)))
-        inside = errors.from_event(value, {})
+        check(error_body.error_from_response(rng.choice([302, 400, 401, 403, 404, 429, 500, 503]), {}, dumped(value)))
+        inside = error_body.error_from_event(value, {})
         assert inside is None or check(inside) is None
 
 
@@ -379,7 +380,7 @@ def test_error_parsing_never_raises_on_bytes():
         body = bytearray(whole)
         for _ in range(rng.randrange(1, 8)):
             body[rng.randrange(len(body))] = rng.randrange(256)
-        check(errors.from_response(429, {}, bytes(body[:rng.randrange(len(body) + 1)])))
+        check(error_body.error_from_response(429, {}, bytes(body[:rng.randrange(len(body) + 1)])))
 
 
 def test_error_parsing_never_raises_on_any_header():
@@ -417,7 +418,7 @@ def deepest():
 def test_error_parsing_never_raises_on_nesting_of_any_depth(body):
     limit = deepest()  # just below it, what could be read may be too deep for the next step
     for depth in [5, *range(limit - 9, limit + 1), 100_000]:
-        check(errors.from_response(429, {}, body % nested(depth)))
+        check(error_body.error_from_response(429, {}, body % nested(depth)))
 
 
 # What the reader can do
@@ -444,7 +445,7 @@ def test_error_parsing_never_raises_on_nesting_of_any_depth(body):
     ((400, "Request payload size exceeds the limit."), "Files API"),
     ((300, "Moved."), "base URL"),
     ((308, "Moved."), "base URL"),
-    ((429, "Quota exceeded, limit: 0"), errors.LIMITS_PAGE),
+    ((429, "Quota exceeded, limit: 0"), error_body.LIMITS_PAGE),
     ((429, "No room.", info("MODEL_CAPACITY_EXHAUSTED")), "another model"),
     ((503, "The model is overloaded."), "another model"),
 ])

@@ -10,20 +10,21 @@ from ..errors import TransportTimeout
 
 
 class TimedLock:
-    """Held by one thread at a time, and free in a forked child: nobody is left there to open the parent's."""
+    """Held by one thread at a time, and free in a forked child, where the thread that held it does not exist."""
 
     def __init__(self) -> None:
         self._lock, self._pid = threading.Lock(), os.getpid()
 
     @contextlib.contextmanager
     def within(self, seconds: float, work: str) -> Iterator[None]:
-        """Hold it; `TransportTimeout` if another thread, which does the same `work`, keeps it for longer."""
+        """Hold the lock; TransportTimeout if another thread, busy with the same `work`, holds it for longer."""
         if self._pid != os.getpid():
             self._lock, self._pid = threading.Lock(), os.getpid()
         lock = self._lock
         if not lock.acquire(timeout=max(0, min(seconds, threading.TIMEOUT_MAX))):
-            raise TransportTimeout("Another thread's %s did not end in time. Allow more seconds with deadline= or "
-                                   "timeout=." % work, reason="READ_TIMEOUT", retryable=True)
+            raise TransportTimeout(
+                f"Another thread's {work} did not end in time. Allow more seconds with deadline= or timeout=.",
+                reason="READ_TIMEOUT", retryable=True)
         try:
             yield
         finally:

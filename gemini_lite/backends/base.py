@@ -1,0 +1,80 @@
+"""What a backend is: where a request goes, and the envelope it wears there."""
+from __future__ import annotations
+
+import sys
+from typing import List, Mapping, Optional, Protocol, Sequence
+from urllib.parse import urlsplit
+
+from ..json_data import JSON
+from ..options import GeminiOptions
+from ..transport.deadline import Deadline
+from ..transport.transport import Auth
+from ..version import __version__
+
+CLIENT_NAME = f"gemini-lite/{__version__}"
+PYTHON_NAME = "gl-python/{}.{}.{}".format(*sys.version_info)
+
+
+class Post(Protocol):
+    """Sends a backend's own calls, such as those of its set-up, within the call that needs them."""
+
+    @property
+    def deadline(self) -> Deadline:
+        """The moment by which all of them must be done."""
+
+    def __call__(self, path: str, body: Optional[JSON]) -> JSON:
+        """The JSON object that answers `body`; without a body the call is a GET."""
+
+
+class Backend(Protocol):
+    """A way to the model; `DeveloperAPI` is the simplest example."""
+
+    @property
+    def auth(self) -> Auth:
+        """Who is calling."""
+
+    @property
+    def endpoints(self) -> Sequence[str]:
+        """Base URLs, tried in this order."""
+
+    @property
+    def default_model(self) -> str:
+        """The model for calls that name none."""
+
+    def path(self, method: str, model: str) -> str:
+        """The path and query of an API method such as ``generateContent``."""
+
+    def headers(self, method: str, model: str) -> Mapping[str, str]:
+        """The headers that say what is sent and who sends it, without the credentials."""
+
+    def wrap(
+        self, method: str, model: str, request: JSON, options: GeminiOptions, session_id: str, post: Post,
+    ) -> JSON:
+        """The body for `request`; called once for each call, so ids made here stay the same over its tries.
+
+        ValueError for an option that this backend cannot take.
+        """
+
+    def unwrap(self, event: JSON) -> JSON:
+        """The API's own object inside an answer or event."""
+
+    def models(self, post: Post) -> List[JSON]:
+        """The models, as the API describes them; ValueError where there is no such list."""
+
+    def quota(self, post: Post) -> Sequence[object]:
+        """What is left of the quota; ValueError where that cannot be asked."""
+
+
+def check_url(url: str, name: str) -> str:
+    """`url` without its last slash, or a ValueError that says what is wrong with it."""
+    if "@" in url:
+        raise ValueError(f"{name} must hold no user name or password: URLs end up in logs")
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # the port is no number, or a bracket is missing
+        good = False
+    if not good or parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise ValueError(f"{name} must be like 'https://host' or 'http://host:port/path', without a query, a fragment "
+                         "or blanks (it may hold a key, and so is not shown here)")
+    return url.rstrip("/")

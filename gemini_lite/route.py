@@ -1,0 +1,98 @@
+"""The one route of a call: contents, request, body, network, answer."""
+from __future__ import annotations
+
+import os
+from typing import Generator, List, Optional
+
+from . import contents
+from .backends.base import Backend
+from .fold import Fold
+from .json_data import JSON
+from .options import GeminiOptions
+from .response import AnswerFormat, GenerateContentResponse, check
+from .transport.deadline import CallSettings, Deadline
+from .transport.transport import Call, Transport
+
+Events = Generator[JSON, None, None]
+
+
+class Route:
+    """Takes the calls of a client, and of its conversations, to a backend."""
+
+    def __init__(self, backend: Backend, transport: Transport) -> None:
+        self.backend = backend
+        self._transport = transport
+        self._default_model = os.environ.get("GEMINI_MODEL") or backend.default_model
+
+    def generate(
+        self, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings,
+    ) -> GenerateContentResponse:
+        """The whole answer to `turns`."""
+        answer = self.request("generateContent", turns, options, session_id, settings)
+        response = GenerateContentResponse(answer, answer_format(options))
+        check(response)
+        return response
+
+    def stream(self, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings) -> Events:
+        """The events that answer `turns`; the first has arrived when this returns."""
+        call = self._call("streamGenerateContent", turns, options, session_id, settings)
+        return self._transport.stream(self.backend.endpoints, call)
+
+    def request(
+        self, method: str, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings,
+    ) -> JSON:
+        """The JSON object that answers the API's `method` for `turns`."""
+        call = self._call(method, turns, options, session_id, settings)
+        return self._transport.request(self.backend.endpoints, call)
+
+    def send(self, path: str, body: Optional[JSON] = None, *, method: str = "POST", model: str = "",
+             settings: CallSettings = CallSettings()) -> JSON:
+        """The JSON object that answers a call outside the model's: `path` is the part of the URL after the endpoint."""
+        headers = self.backend.headers("", model or self._default_model)
+        return self._transport.request(self.backend.endpoints, Call(path, headers, body, method=method,
+                                                                    settings=settings))
+
+    def post(self, settings: CallSettings, model: str = "") -> BackendPost:
+        """The function that a backend is handed for calls of its own."""
+        return BackendPost(self, model, settings)
+
+    def model(self, options: GeminiOptions) -> str:
+        """The model that `options` name, or the default, without the prefix ``models/``."""
+        model = (options.model or self._default_model).strip()
+        return model[len("models/"):] if model.startswith("models/") else model
+
+    def _call(
+        self, method: str, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings,
+    ) -> Call:
+        backend, model = self.backend, self.model(options)
+        request = contents.build_request(turns, options)
+        body = backend.wrap(method, model, request, options, session_id, self.post(settings, model))
+        return Call(backend.path(method, model), backend.headers(method, model), body, backend.unwrap,
+                    settings=settings)
+
+
+class BackendPost:
+    """Sends the calls of a backend's own, all of them within one deadline."""
+
+    def __init__(self, route: Route, model: str, settings: CallSettings) -> None:
+        self._route, self._model, self._settings = route, model, settings
+
+    @property
+    def deadline(self) -> Deadline:
+        """The moment by which all of them must be done."""
+        return self._settings.deadline
+
+    def __call__(self, path: str, body: Optional[JSON]) -> JSON:
+        """The JSON object that answers `body`; without a body the call is a GET."""
+        return self._route.send(path, body, method="GET" if body is None else "POST", model=self._model,
+                                settings=self._settings)
+
+
+def answer_format(options: GeminiOptions) -> AnswerFormat:
+    """How to read an answer to `options`."""
+    return AnswerFormat(options.response_schema, options.toolbox.renamed if options.tools else {})
+
+
+def new_fold(options: GeminiOptions) -> Fold:
+    """What folds the events of a stream into the answer to `options`."""
+    return Fold(answer_format(options))
