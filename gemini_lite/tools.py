@@ -79,7 +79,7 @@ class Tool:
         return f"Tool({self.name!r})"
 
 
-ToolLike = Union[Callable[..., object], Tool, Mapping[str, Any]]  # what the option ``tools`` may hold
+ToolLike = Union[Callable[..., object], Tool, Mapping[str, object]]  # what the option ``tools`` may hold
 
 
 def run(tool: Tool, call: FunctionCall) -> JSON:
