@@ -773,4 +773,4 @@ def test_the_demo_runs_over_real_http_in_a_process_of_its_own() -> None:
     env = environment()
     env.pop("GEMINI_API_KEY")
     done = process("--demo", "Hello", env=env)
-    assert done.returncode == 0 and b"You expected: Hello" in done.stdout and b"no model" in done.stderr
+    assert done.returncode == 0 and b"You said: Hello" in done.stdout and b"no model" in done.stderr
