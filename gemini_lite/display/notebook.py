@@ -39,8 +39,8 @@ def _ipython_display() -> Callable[..., _DisplayHandle]:
     return display
 
 
-class _Target(Protocol):
-    """Where pieces are shown."""
+class _Writer(Protocol):
+    """Shows pieces in one place: under a cell, or in a terminal."""
 
     def add(self, pieces: Iterable[Piece], now: bool) -> None:
         """Show more pieces, at once if `now`."""
@@ -57,22 +57,22 @@ class LiveDisplay:
 
     def __init__(self, tool_names: Mapping[str, str]) -> None:
         self._tool_names = tool_names
-        self._target: _Target = _CellTarget() if in_notebook() else _TerminalTarget()
+        self._writer: _Writer = _CellWriter() if in_notebook() else _TerminalWriter()
 
     def add_parts(self, parts: Sequence[JSON], now: bool = False) -> None:
         """Show part dicts; `now` if nothing may come for a while, so that no text is held back."""
-        self._target.add(part_pieces(parts, self._tool_names), now)
+        self._writer.add(part_pieces(parts, self._tool_names), now)
 
     def add_tool_results(self, results: Iterable[Tuple[str, JSON]]) -> None:
         """Show the results of tools: their names and ``response`` objects."""
-        self._target.add(tool_result_pieces(results), True)
+        self._writer.add(tool_result_pieces(results), True)
 
     def add_closing(
         self, parts: Sequence[JSON], *, finish_reason: Optional[str] = None, block_reason: Optional[str] = None,
         sources: Iterable[Tuple[str, str]] = (),
     ) -> None:
         """Show what stands under the whole answer that has these `parts`; `sources` are pairs of title and URI."""
-        self._target.add(closing_pieces(parts, finish_reason, block_reason, sources), False)
+        self._writer.add(closing_pieces(parts, finish_reason, block_reason, sources), False)
 
     def __enter__(self) -> "LiveDisplay":
         return self
@@ -80,10 +80,10 @@ class LiveDisplay:
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType],
     ) -> None:
-        self._target.end()
+        self._writer.end()
 
 
-class _CellTarget:
+class _CellWriter:
     """The outputs under a notebook's cell; the last of them is replaced as it grows, the others stay."""
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ def _may_grow(output: Output) -> bool:
     return isinstance(output, Blob) and output.raw
 
 
-class _TerminalTarget:
+class _TerminalWriter:
     """Plain text on standard output, each piece once."""
 
     def __init__(self) -> None:
