@@ -11,10 +11,8 @@ from ..errors import KEYS_PAGE, CredentialsError
 from ..json_data import JSON, str_or_none
 from ..transport.deadline import NEVER, Deadline
 from ..transport.retry import pause
-from .oauth_client import OAuthClient, find_installed_client
+from .oauth_client import OAuthClient
 from .secret import Secret, hides_frames
-
-oauth_client, _USUAL = find_installed_client, ()  # until cli/doctor.py and its test take them from oauth_client
 
 HOW_TO_SIGN_IN = "run `gemini` and sign in with Google"
 
@@ -44,12 +42,6 @@ class SignIn(NamedTuple):
             str(data.get("type", "authorized_user")),
             Secret(json.dumps(data)),
         )
-
-    def get(self, name: str) -> object:
-        """A field by its name in the file; until cli/doctor.py reads the attributes."""
-        fields = {"expiry_date": self.expires and self.expires * 1000, "refresh_token": self.refresh_token,
-                  "client_id": self.client}
-        return fields[name]
 
 
 class SignInFile:
