@@ -9,7 +9,7 @@ from typing import Callable, Iterable, List, Mapping, Optional, Protocol, Sequen
 
 from ..json_data import JSON
 from ..media import Blob
-from .pages import MimeBundle, Output
+from .pages import MimeBundle, Output, Page
 from .pieces import Piece, closing_pieces, part_pieces, tool_result_pieces
 
 
