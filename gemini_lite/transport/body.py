@@ -8,7 +8,7 @@ from typing import Any, Iterator, Optional
 
 from ..errors import TransportError
 from . import watchdog
-from .compat import read_available, socket_of
+from .compat import read_available, release, socket_of
 from .deadline import NEVER, Deadline
 from .running import RunningCall
 
@@ -64,7 +64,7 @@ def _packed_blocks(raw: Any, call: RunningCall) -> Iterator[bytes]:
         call.detach(find_socket)
     if length.isdigit() and received < int(length) and not raw.chunked:
         raise http.client.IncompleteRead(b"", int(length) - received)
-    raw.release_conn()
+    release(raw)
 
 
 def _limited(source: Iterator[bytes], limit: Optional[int]) -> Iterator[bytes]:

@@ -147,3 +147,10 @@ def read_available(raw: Any, size: int) -> bytes:
     if isinstance(left, int) and left < 0:  # http.client takes a negative size for one, and reads what follows
         raise http.client.IncompleteRead(b"")
     return block
+
+
+def release(raw: Any) -> None:
+    """Give the connection of a urllib3 response back, whose body was read to its end."""
+    if raw.connection is not None:
+        raw._fp.close()  # first: http.client takes no next request before
+        raw.release_conn()
