@@ -27,7 +27,7 @@ class _Response(http.client.HTTPResponse):
     def _read_status(self) -> Any:
         call = current_call()
         try:
-            came = self.fp.peek(1)  # type: ignore[attr-defined]
+            came = self.fp.peek(1)
         except ConnectionError as error:
             raise http.client.RemoteDisconnected(f"no answer came ({type(error).__name__})") from None
         if call is not None and came:
@@ -43,7 +43,7 @@ class _Response(http.client.HTTPResponse):
 class _TrackedConnection:
     """What both kinds of connections add to urllib3's; `call` is the one that uses it now."""
 
-    response_class = _Response
+    response_class: Any = _Response
     call: Optional[RunningCall] = None
     attached: Any = None  # the socket that `call` waits on
     is_reused = False
@@ -95,7 +95,7 @@ class _TrackedConnection:
         except socket.timeout:
             raise ConnectTimeoutError(self, f"Connection to {connection.host} timed out") from None
         except OSError as error:
-            raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
+            raise NewConnectionError(connection, f"Failed to establish a new connection: {error}") from error
 
     def _open_socket(self) -> socket.socket:
         connection: Any = self
@@ -160,13 +160,13 @@ class _TrackingPool:
 class HTTPPool(_TrackingPool, urllib3.HTTPConnectionPool):
     """Connections to one origin or proxy."""
 
-    ConnectionCls = _Connection  # type: ignore[assignment]
+    ConnectionCls = _Connection
 
 
 class TLSPool(_TrackingPool, urllib3.HTTPSConnectionPool):
     """Connections over TLS to one origin."""
 
-    ConnectionCls = _TLSConnection  # type: ignore[assignment]
+    ConnectionCls = _TLSConnection
 
 
 POOLS = {"http": HTTPPool, "https": TLSPool}

@@ -16,7 +16,7 @@ CLOSED, DEADLINE = "CLOSED", "DEADLINE"
 # Held while a call's socket is given up or shut down, so that no socket is shut down that another call uses already.
 # It can be entered twice: the garbage collector may end a stream in the midst of it.
 _lock = threading.RLock()
-_calls: Dict[int, RunningCall] = {}  # by thread; `threading.local` would be one for all greenlets if gevent patches late
+_calls: Dict[int, RunningCall] = {}  # by thread; a `threading.local` is one for all greenlets if gevent patches late
 
 
 class RunningCall:

@@ -8,9 +8,9 @@ from typing import Any, Callable, Iterator
 
 import pytest
 import requests
+from transport.served import Serve, answer, certificate, dump, event, last, openssl
 
 from gemini_lite import GeminiClient
-from transport.served import Serve, answer, dump, event, last, openssl
 
 
 @pytest.fixture
@@ -36,16 +36,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "[ca]\nbasicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=hash\n")
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2",
             "-config", "ca.cnf", cwd=folder)
-    for name, names in (("server", "DNS:localhost,IP:127.0.0.1"), ("other", "DNS:elsewhere.example")):
-        (folder / "ext.cnf").write_text("subjectAltName=%s\nbasicConstraints=CA:false\nauthorityKeyIdentifier=keyid\n"
-                                        "extendedKeyUsage=serverAuth\n" % names)
-        (folder / "req.cnf").write_text("[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=%s\n" % name)
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", name + ".key", "-out", name + ".csr",
-                "-config", "req.cnf", cwd=folder)
-        openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                "-out", name + ".crt", "-days", "2", "-extfile", "ext.cnf", cwd=folder)
-        (folder / (name + ".pem")).write_text((folder / (name + ".crt")).read_text()
-                                              + (folder / (name + ".key")).read_text())
+    certificate(folder, "server", "DNS:localhost,IP:127.0.0.1")
+    certificate(folder, "other", "DNS:elsewhere.example")
     return folder
 
 

@@ -165,6 +165,19 @@ def openssl(*arguments: str, cwd: Path) -> None:
     subprocess.run(["openssl", *arguments], cwd=cwd, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def certificate(folder: Path, name: str, names: str) -> None:
+    """Make NAME.pem, signed by the CA in `folder`, for the alternative `names`."""
+    (folder / "ext.cnf").write_text("subjectAltName=%s\nbasicConstraints=CA:false\nauthorityKeyIdentifier=keyid\n"
+                                    "extendedKeyUsage=serverAuth\n" % names)
+    (folder / "req.cnf").write_text("[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=%s\n" % name)
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", name + ".key", "-out", name + ".csr",
+            "-config", "req.cnf", cwd=folder)
+    openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+            "-out", name + ".crt", "-days", "2", "-extfile", "ext.cnf", cwd=folder)
+    (folder / (name + ".pem")).write_text((folder / (name + ".crt")).read_text()
+                                          + (folder / (name + ".key")).read_text())
+
+
 def environment() -> Dict[str, str]:
     """The environment of a Python process that imports the package under test."""
     return {**os.environ, "PYTHONPATH": str(Path(gemini_lite.__file__).parent.parent)}

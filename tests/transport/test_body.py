@@ -9,12 +9,12 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 import requests
-
-from gemini_lite import BadRequestError
-from gemini_lite.testing import FakeGemini, Raw, Request
 from transport.served import (
     Client, KEPT, Paced, SHAPES, SOON, SSE, Serve, answer, dump, event, last, repeated, script, shaped, texts,
 )
+
+from gemini_lite import BadRequestError
+from gemini_lite.testing import FakeGemini, Raw, Request
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own session", "given session"])

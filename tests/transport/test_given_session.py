@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import requests
 import requests.adapters
+from transport.served import Client, SOON, answer, dump
 
 from gemini_lite.testing import FakeGemini
-from transport.served import Client, SOON, answer, dump
 
 
 @pytest.mark.parametrize("method", ["generate", "stream"])

@@ -6,9 +6,9 @@ from typing import Dict, Iterator, List
 
 import pytest
 import responses
+from transport.served import UNAVAILABLE, URL, answer, event, last, texts
 
 from gemini_lite import GeminiClient, OverloadedError
-from transport.served import UNAVAILABLE, URL, answer, event, last, texts
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from typing import List
 
 import pytest
 import requests
+from transport.served import Client, Proxy, SOON, SSE, Serve, free_port, last
 
 from gemini_lite import TransportError
 from gemini_lite.testing import FakeGemini
-from transport.served import Client, Proxy, SOON, SSE, Serve, free_port, last
 
 
 @pytest.fixture

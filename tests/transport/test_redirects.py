@@ -5,10 +5,10 @@ from typing import List
 
 import pytest
 import requests
+from transport.served import Client, endless
 
 from gemini_lite import APIError
 from gemini_lite.testing import FakeGemini
-from transport.served import Client, endless
 
 
 @pytest.mark.parametrize("code", [300, 301, 302, 303, 304, 307, 308])

@@ -12,10 +12,10 @@ from typing import Any, Dict, List
 from urllib.parse import urlsplit
 
 import pytest
+from transport.served import Client, Paced, SHAPES, SOON, SSE, Serve, answer, dump, event, free_port, last, texts
 
 from gemini_lite import APIError, AuthenticationError, OverloadedError, RateLimitError, TransportError, TransportTimeout
 from gemini_lite.testing import Error, FakeGemini, Raw, Request
-from transport.served import Client, Paced, SHAPES, SOON, SSE, Serve, answer, dump, event, free_port, last, texts
 
 
 RETRIED = [408, 429, 499, 500, 502, 503, 504]

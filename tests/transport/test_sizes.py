@@ -7,10 +7,10 @@ import zlib
 from typing import Any, List
 
 import pytest
+from transport.served import Client, SSE, answer, dump, endless, event, last, repeated, shaped
 
 from gemini_lite import APIError, GeminiClient, TransportError
 from gemini_lite.testing import FakeGemini, Raw, Request
-from transport.served import Client, SSE, answer, dump, endless, event, last, repeated, shaped
 
 
 @pytest.mark.parametrize("piece", [b"data: " + b"x" * 9999 + b"\n", b"x" * 9999], ids=["lines", "line"])

@@ -14,9 +14,9 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 import requests
+from transport.served import Client, SOON, environment, texts
 
 from gemini_lite.testing import FakeGemini, Request
-from transport.served import Client, SOON, environment, texts
 
 
 def echo(request: Request) -> str:

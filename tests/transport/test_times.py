@@ -6,10 +6,10 @@ import time
 from typing import Any, Iterator, List
 
 import pytest
+from transport.served import Client, SOON, SSE, event, last
 
 from gemini_lite import BadRequestError, GeminiClient, OverloadedError, RateLimitError, TransportTimeout
 from gemini_lite.testing import Error, FakeGemini, Raw, Request
-from transport.served import Client, SOON, SSE, event, last
 
 
 def trickle(seconds: float = SOON) -> Raw:

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from transport.served import Client, Proxy, Serve, texts
 
 from gemini_lite import TransportError
-from transport.served import Client, Proxy, Serve, texts
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own session", "given session"])
