@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import functools
 import http.client
+import math
 import zlib
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator
 
 from ..errors import TransportError
 from . import watchdog
-from .compat import read_available, release, socket_of
+from .compat import packed_reader, release, socket_of
 from .deadline import NEVER, Deadline
 from .running import RunningCall
 
@@ -26,39 +27,40 @@ def blocks(raw: Any, deadline: Deadline = NEVER) -> Iterator[bytes]:
         watchdog.leave(call)
 
 
-def call_blocks(raw: Any, call: RunningCall, limit: Optional[int] = None) -> Iterator[bytes]:
+def call_blocks(raw: Any, call: RunningCall, limit: float = math.inf) -> Iterator[bytes]:
     """Blocks of a urllib3 response's body, unpacked, each as soon as it is there; ends on a whole body only.
 
     Raises what the network raises, zlib.error, the call's own error once it is over, and TransportError for a
     Content-Encoding that nobody asked for, and for more than `limit` bytes, packed or unpacked.
     """
-    encoding = ", ".join(raw.headers.get("Content-Encoding", "").lower().split(",")).strip()
-    packed = _packed_blocks(raw, call)
+    encoding = raw.headers.get("Content-Encoding", "").strip().lower()
+    packed = _packed_blocks(raw, call, limit)
     if encoding in ("", "identity"):
-        found = packed
-    elif encoding in ("gzip", "x-gzip"):
-        found = unpack_gzip(_limited(packed, limit))
-    else:
-        raise TransportError(f"The answer is encoded as {encoding[:100]!r}, where gzip or nothing was asked for. Check "
-                             "what stands between you and Google.", reason="ENCODING")
-    yield from _limited(found, limit)
+        return packed
+    if encoding in ("gzip", "x-gzip"):
+        return _limited(unpack_gzip(packed), limit)
+    raise TransportError(f"The answer is encoded as {encoding[:100]!r}, where gzip or nothing was asked for. Check "
+                         "what stands between you and Google.", reason="ENCODING")
 
 
-def _packed_blocks(raw: Any, call: RunningCall) -> Iterator[bytes]:
+def _packed_blocks(raw: Any, call: RunningCall, limit: float) -> Iterator[bytes]:
     length, received = raw.headers.get("Content-Length", ""), 0
+    read, is_timed = packed_reader(raw), call.moment != math.inf
     find_socket = functools.partial(socket_of, raw)
-    if getattr(raw.connection, "attached", None) is None:  # a connection that is not ours, of a session of the user's
+    if getattr(raw.connection, "attached", None) is None:  # a connection of a session of the user's
         call.attach(find_socket)
     try:
         while True:
-            block = read_available(raw, BLOCK)
+            block = read(BLOCK)
             if call.ended is not None:  # a connection that was shut down ends like one that the server closed
                 raise call.error()
             if not block:
                 break
             received += len(block)
+            if received > limit:
+                raise _too_large_body(limit)
             yield block
-            if call.is_over:
+            if is_timed and call.is_over:
                 raise call.error()
     finally:
         call.detach(find_socket)
@@ -67,13 +69,17 @@ def _packed_blocks(raw: Any, call: RunningCall) -> Iterator[bytes]:
     release(raw)
 
 
-def _limited(source: Iterator[bytes], limit: Optional[int]) -> Iterator[bytes]:
+def _limited(source: Iterator[bytes], limit: float) -> Iterator[bytes]:
     size = 0
     for block in source:
         size += len(block)
-        if limit is not None and size > limit:
-            raise TransportError(too_large(f"the answer is larger than {limit} bytes", "body"), reason="TOO_LARGE")
+        if size > limit:
+            raise _too_large_body(limit)
         yield block
+
+
+def _too_large_body(limit: float) -> TransportError:
+    return TransportError(too_large(f"the answer is larger than {int(limit)} bytes", "body"), reason="TOO_LARGE")
 
 
 def too_large(what: str, limit: str) -> str:

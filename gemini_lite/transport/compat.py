@@ -9,7 +9,7 @@ import http.client
 import os
 import ssl
 import threading
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 import requests
 import requests.adapters
@@ -135,18 +135,32 @@ def socket_of(raw: Any) -> Any:
     return getattr(getattr(getattr(getattr(raw, "_fp", None), "fp", None), "raw", None), "_sock", None)
 
 
-def read_available(raw: Any, size: int) -> bytes:
-    """At most `size` bytes of a urllib3 response's packed body, as soon as there are some; b"" at its end.
+def packed_reader(raw: Any) -> Callable[[int], bytes]:
+    """A function that reads at most so many bytes of a urllib3 response's packed body, or b"" at its end.
 
-    The methods of urllib3 wait for as many bytes as were asked for, or for the end of a chunk, and unpack without a
-    limit: this reads beneath them.
+    It waits for no more than the rest of an HTTP chunk. The methods of urllib3 wait for as many bytes as were asked,
+    and unpack without a limit: this reads beneath them.
     """
     body = raw._fp
-    block: bytes = getattr(body, "read1", body.read)(size) or b""
-    left = getattr(body, "chunk_left", None)
-    if isinstance(left, int) and left < 0:  # http.client takes a negative size for one, and reads what follows
-        raise http.client.IncompleteRead(b"")
-    return block
+    read: Callable[[int], bytes] = getattr(body, "read1", body.read)
+    if not getattr(body, "chunked", False) or not isinstance(body, http.client.HTTPResponse):
+        return read
+    chunks: Any = body  # whose own read1 returns what is buffered, and so cuts a large chunk in many
+
+    def read_chunk(size: int) -> bytes:
+        left = chunks._get_chunk_left()
+        if left is None:
+            return b""
+        if left < 0:  # http.client takes that for a size
+            raise http.client.IncompleteRead(b"")
+        wanted = min(size, left)
+        block: bytes = chunks.fp.read(wanted)
+        if len(block) < wanted:
+            raise http.client.IncompleteRead(block)
+        chunks.chunk_left = left - wanted
+        return block
+
+    return read_chunk
 
 
 def release(raw: Any) -> None:

@@ -5,7 +5,7 @@ LF, CRLF or CR and nowhere else (U+2028 and U+0085 are text), and UTF-8 is decod
 """
 from __future__ import annotations
 
-from typing import Iterable, Iterator, List, Optional
+from typing import Iterable, Iterator, List, Optional, Union
 
 _BOM = b"\xef\xbb\xbf"
 _SLACK = len(_BOM + b"data: ")  # what a line may have beside its data
@@ -69,7 +69,8 @@ def events(blocks: Iterable[bytes], limit: int = 1 << 26) -> Iterator[bytes]:
 
 def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
     """Yield the lines that each block completes, without their ends; what follows the last end comes last."""
-    pending = bytearray()  # the line that is not whole yet
+    pending: List[Union[bytes, bytearray]] = []  # fragments of a line that is not whole yet, joined once when it is
+    size = 0
     after_cr = False  # the last block ended in CR, so a LF that opens this one belongs to it
     at_start = True
     for block in blocks:
@@ -87,20 +88,27 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
             after_cr = block[-1] == 13
         if lines:
             if pending:
-                pending += lines[0]
-                lines[0] = bytes(pending)
-                pending = bytearray()
-            if len(lines[0]) + len(block) > limit and max(map(len, lines)) > limit + _SLACK:
+                pending.append(lines[0])
+                lines[0] = b"".join(pending)
+                pending.clear()
+            if size + len(block) > limit and max(map(len, lines)) > limit + _SLACK:
                 raise EventTooLarge(f"one line is larger than {int(limit)} bytes")
+            size = 0
             if at_start:
                 at_start = False
                 if lines[0][:3] == _BOM:
                     lines[0] = lines[0][3:]
             yield lines
         if tail:
-            pending += tail
-            if len(pending) > limit + _SLACK:
+            if len(tail) > 1024:
+                pending.append(tail)
+            elif pending and type(pending[-1]) is bytearray:
+                pending[-1] += tail  # an object for each small fragment would take far more memory
+            else:
+                pending.append(bytearray(tail))
+            size += len(tail)
+            if size > limit + _SLACK:
                 raise EventTooLarge(f"one line is larger than {int(limit)} bytes")
     if pending:
-        line = bytes(pending)
+        line = b"".join(pending)
         yield [line[3:] if at_start and line[:3] == _BOM else line]
