@@ -19,6 +19,8 @@ NETWORK_ERRORS = (
     requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, zlib.error,
 )
 
+_NO_TUNNEL = "Tunnel connection failed"  # how http.client's OSError begins
+
 
 def host_of(url: Any) -> str:
     """The host and port in a URL, for a message."""
@@ -27,8 +29,8 @@ def host_of(url: Any) -> str:
 
 def never_connected(error: Exception) -> bool:
     """Whether there was no connection, so that nothing can have been sent."""
-    return any(isinstance(item, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError))
-               for item in _chain(error))
+    kinds = urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError
+    return any(isinstance(item, kinds) or str(item).startswith(_NO_TUNNEL) for item in _chain(error))
 
 
 def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
@@ -58,7 +60,7 @@ def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
         return TransportTimeout(f"{host} was silent for too long. Allow more with timeout=(connect, read).",
                                 reason="READ_TIMEOUT", retryable=True)
     if any_of(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
-        refused = re.match(r"Tunnel connection failed: 4(?!08|29)", str(last))  # the password is wrong, for example
+        refused = re.match(_NO_TUNNEL + ": 4(?!08|29)", str(last))  # the password is wrong, for example
         return TransportError(
             f"The proxy on the way to {host} failed ({root}). Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
             reason="PROXY", retryable=refused is None)
