@@ -626,7 +626,8 @@ def _busy(code: int, name: str, headers: Callable[[], str], error: Dict[str, Any
     elif isinstance(seconds, tuple):
         outcome = outcome._replace(wait=(seconds[0], seconds[0] * 1.1)) if about_quota else outcome
     elif seconds is not None:
-        outcome = outcome._replace(wait=(seconds - 5 * (name == "a date"), seconds * 1.1), again=RETRIES * (seconds <= 60))
+        seconds_again = RETRIES * (seconds <= 60)
+        outcome = outcome._replace(wait=(seconds - 5 * (name == "a date"), seconds * 1.1), again=seconds_again)
     details = error.get("details", [])
     reason = next((detail["reason"] for detail in details if "reason" in detail), None)
 
