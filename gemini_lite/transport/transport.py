@@ -116,6 +116,11 @@ class Transport:
 
         return self._run(attempt, endpoints, call)
 
+    def sign_in(self, settings: CallSettings) -> None:
+        """Have `auth` ready before there is a request, tried again as its errors allow."""
+        call = Call("", {}, settings=settings)
+        self._run(lambda endpoint: self._authenticate(self.auth.ready, self._sender(), call), ("",), call)
+
     def close(self) -> None:
         """Close the connections of our own session; a later call opens new ones."""
         if self._given is None:
