@@ -36,13 +36,14 @@ import urllib3
 from gemini_lite import (
     APIError, AuthenticationError, BadRequestError, BlockedError, CodeAssist, DeveloperAPI, GeminiClient, GeminiError,
     IncompleteError, NotFoundError, OverloadedError, ParseError, PermissionDeniedError, QuotaExhaustedError,
-    RateLimitError, ServerError, TransportError, TransportTimeout,
+    RateLimitError, ServerError, TransportError, TransportTimeout, VertexAI,
 )
 
 Serve = Callable[..., str]
 
 AXES: Dict[str, Sequence[Any]] = {
-    "call": ("generate", "stream", "send_message", "send_message_stream"), "backend": ("developer", "code assist"),
+    "call": ("generate", "stream", "send_message", "send_message_stream"),
+    "backend": ("developer", "vertex", "code assist"),
     "session": ("own", "given"), "lasts": ("once", "always"),
 }
 RETRIES = 1
@@ -267,6 +268,8 @@ class Lab:
             if fault.proxy and session is not None:
                 session.proxies = {"http": fault.proxy, "https": fault.proxy}
             backend: Any = DeveloperAPI(KEY, base_url=url)
+            if cell.backend == "vertex":
+                backend = VertexAI("p", "global", lambda: cell.token, base_url=url)
             if cell.backend == "code assist":
                 backend = CodeAssist(lambda: cell.token, endpoints=[url])
                 if fault.settings and not fault.where:  # the set-up is not what has to be quick
@@ -338,7 +341,7 @@ def check(cell: Cell, ended: Ended, waits: List[float]) -> None:
     tries = len(waits) + 1
     all_tries = 1 + (RETRIES if cell.always else 1)
     law(tries in {None: (1, all_tries), False: (1,), True: (all_tries,)}[stated.again], "%d tries", tries)
-    renewals = cell.token == NEW_TOKEN and cell.backend == "code assist"
+    renewals = cell.token == NEW_TOKEN and cell.backend != "developer"
     law(cell.sent == (0 if cell.fault.where else tries + renewals), "sent %d times", cell.sent)
     law(all(stated.wait[0] <= wait <= stated.wait[1] for wait in waits), "waits: %s", waits)
     law(ended.seconds < SOON / 4, "%.1f seconds", ended.seconds)
@@ -563,7 +566,7 @@ def refusals(lab: Lab) -> Iterator[Fault]:
         yield Fault("%d" % code, stays(moved), Outcome(APIError), Outcome(APIError), keeps=True)
     refused = Outcome(AuthenticationError)
     yield Fault("401 until the token is another", renewed(1), refused, refused,
-                expect=lambda cell: ANSWER if cell.backend == "code assist" else refused)
+                expect=lambda cell: ANSWER if cell.backend != "developer" else refused)
     yield Fault("401 whatever the token", renewed(9), refused, refused)
 
 
