@@ -65,6 +65,13 @@ def with_universe(credentials: Any, request: GoogleRequest) -> Any:
     return credentials.with_universe_domain(metadata.get_universe_domain(request))
 
 
+def with_own_jwt(credentials: Any) -> Any:
+    """`credentials`, which sign their tokens themselves if they are meant to; google-auth up to 2.23 left it to us."""
+    if getattr(credentials, "_always_use_jwt_access", False) and getattr(credentials, "_jwt_credentials", "") is None:
+        credentials._create_self_signed_jwt(None)
+    return credentials
+
+
 def universe_of(credentials: Any) -> str:
     """The domain of the cloud that `credentials` belong to: ``googleapis.com``, or a partner's."""
     return str_or_none(getattr(credentials, "universe_domain", None)) or "googleapis.com"

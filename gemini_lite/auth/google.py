@@ -116,6 +116,7 @@ class GoogleCredentials(requests.auth.AuthBase):
             credentials, project = application_default.find(credentials, self._project_is_known, request)
         credentials = application_default.with_universe(credentials, request)
         credentials = application_default.with_quota_project(application_default.with_scope(credentials))
+        credentials = application_default.with_own_jwt(credentials)
         self._found_project = project or str_or_none(getattr(credentials, "project_id", None))
         self._universe = application_default.universe_of(credentials)
         self._credentials = credentials

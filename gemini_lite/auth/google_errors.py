@@ -22,7 +22,8 @@ def explain(error: BaseException) -> GeminiError:
     for cause in _causes(error):
         if isinstance(cause, GeminiError):
             return cause
-    words = str(error.args[0] if error.args else error).strip().rstrip(".")[:300] or type(error).__name__
+    told = [item for item in error.args[:2] if isinstance(item, (str, Exception))]  # not the answer of a server
+    words = ": ".join(str(item).strip().rstrip(".") for item in told)[:300] or type(error).__name__
     if type(error).__name__ == "DefaultCredentialsError" and "not found" in words and "File" not in words:
         return CredentialsError(f"No Google credentials were found: {HOW_TO_SIGN_IN}.", reason="NO_CREDENTIALS")
     step = next(step for pattern, step in _NEXT_STEPS if re.search(pattern, words, re.IGNORECASE | re.DOTALL))
@@ -63,7 +64,7 @@ _NEXT_STEPS = (  # a pattern for google-auth's words, and what to do; the first 
     ("do not contain the necessary fields|refresh_token",
      "These credentials are a mere access token, which has expired or was refused: give credentials that can be "
      f"renewed ({HOW_TO_SIGN_IN})."),
-    ("was not found|not a valid json|valid type|could not be deserialized|malformed|PEM",
+    ("was not found|not a valid json|valid type|failed to load|deserialize|malformed|PEM",
      f"Check the credentials file (GOOGLE_APPLICATION_CREDENTIALS), or {HOW_TO_SIGN_IN}."),
     ("metadata|compute engine",
      "Check that a service account is attached to this machine, and that its access scopes include cloud-platform."),

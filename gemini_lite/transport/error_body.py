@@ -197,7 +197,8 @@ _NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row who
                                      "that VertexAI(project=...) names the right one."),
     (404, "Publisher Model", "Check the model's name (client.models() lists Google's) and the location: newer models "
                              "are often in location='global' alone, and a preview may need access for the project."),
-    (404, "an HTML page", "Check the base URL and, on Vertex AI, the location: one that does not exist has such a page."),
+    (404, "an HTML page",
+     "Check the base URL and, on Vertex AI, the location: one that does not exist has such a page."),
     (401, "", "Check the API key or sign in again."),
     (403, "", "Check that this key or account may use the model and the project."),
     (404, "", "Check the model's name: client.models() lists those that a key can use, and a licence may have fewer."),

@@ -66,7 +66,7 @@ class Google:
 
     def _serve(self, request: Request) -> Optional[Answer]:
         path = urlsplit(request.path).path
-        word = path.split("/")[-1].split(":")[-1]
+        word = path.rstrip("/").split("/")[-1].split(":")[-1]
         built_in: Mapping[str, Callable[[], Any]] = {
             "token": lambda: {"access_token": self.token(), "expires_in": self.lifetime, "token_type": "Bearer",
                               "issued_token_type": "urn:ietf:params:oauth:token-type:access_token"},

@@ -1,4 +1,4 @@
-"""The laws of `GoogleCredentials` that need no google-auth: one renewal for all threads, in time, within the deadline."""
+"""The laws of `GoogleCredentials` that need no google-auth: one renewal for all threads, in time."""
 from __future__ import annotations
 
 import copy
@@ -19,7 +19,7 @@ from vertex_fake import FakeVertex, Token
 from gemini_lite import CredentialsError, GeminiClient, ServerError, TransportError, TransportTimeout, VertexAI
 from gemini_lite.auth.google import GoogleCredentials
 from gemini_lite.auth.google_request import GoogleRequest
-from gemini_lite.testing import Error, FakeGemini
+from gemini_lite.testing import Error
 from gemini_lite.transport.deadline import Deadline
 
 TIMEOUT = (5.0, 5.0)

@@ -381,16 +381,16 @@ def test_query_goes_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) 
 
 # Errors
 
-NOT_FOUND = ("Publisher Model `projects/p1/locations/us-central1/publishers/google/models/gemini-3-pro` was not found or "
-             "your project does not have access to it. Please ensure you are using a valid model version.")
+NOT_FOUND = ("Publisher Model `projects/p1/locations/us-central1/publishers/google/models/gemini-3-pro` was not found "
+             "or your project does not have access to it. Please ensure you are using a valid model version.")
 
 
 @pytest.mark.parametrize("error, kind, step", [
     (Error(404, NOT_FOUND), NotFoundError, "location='global'"),
     (Error(401, "API keys are not supported by this API. Expected OAuth2 access token or other authentication "
                 "credentials that assert a principal."), AuthenticationError, "express mode"),
-    (Error(403, "Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/p1' "
-                "(or it may not exist)."), PermissionDeniedError, "roles/aiplatform.user"),
+    (Error(403, "Permission 'aiplatform.endpoints.predict' denied on resource "
+                "'//aiplatform.googleapis.com/projects/p1' (or it may not exist)."), PermissionDeniedError, "roles/aiplatform.user"),
     (Error(403, "Your application is authenticating by using local Application Default Credentials. The "
                 "aiplatform.googleapis.com API requires a quota project, which is not set by default."),
      PermissionDeniedError, "set-quota-project"),
