@@ -4,7 +4,7 @@ from __future__ import annotations
 import datetime
 import threading
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple, cast
 
 import requests
 import requests.auth
@@ -31,9 +31,9 @@ class GoogleCredentials(requests.auth.AuthBase):
     """
 
     def __init__(self, credentials: object = None, *, project_is_known: bool = False) -> None:
-        self._given = credentials
+        self._given = _Held(cast(Any, credentials))
         self._project_is_known = project_is_known
-        self._credentials: Any = None  # those in use: a scope or a quota project makes another object
+        self._held: Optional[_Held] = None  # those in use: a scope or a quota project makes another object
         self._found_project: Optional[str] = None
         self._universe = "googleapis.com"
         self._margin = RENEW_BEFORE
@@ -48,7 +48,8 @@ class GoogleCredentials(requests.auth.AuthBase):
         return request
 
     def __repr__(self) -> str:
-        given = self.__dict__.get("_given")
+        held = self.__dict__.get("_given")  # missing while __init__ runs
+        given = held and held.value
         return f"GoogleCredentials({given!r})" if given is None or isinstance(given, Path) else "GoogleCredentials(***)"
 
     def __reduce__(self) -> str:
@@ -57,7 +58,7 @@ class GoogleCredentials(requests.auth.AuthBase):
     @property
     def is_set_up(self) -> bool:
         """Whether the credentials have been found, so that their project and universe are known."""
-        return self._credentials is not None
+        return self._held is not None
 
     @property
     def project(self) -> Optional[str]:
@@ -85,33 +86,35 @@ class GoogleCredentials(requests.auth.AuthBase):
         self, refused: Optional[Secret], session: requests.Session, timeout: Timeout,
     ) -> Dict[str, Secret]:
         """The headers of credentials that last and are not `refused`."""
-        if self._credentials is None or _is_stale(self._credentials, refused, self._margin):
+        if self._held is None or _is_stale(self._held, refused, self._margin):
             deadline = Deadline.after(max(timeout))
             with self._lock.within(deadline.left, "renewal of the token"):
-                failure = self._refresh(refused, GoogleRequest(session, timeout, deadline))
+                held, failure = self._refresh(refused, GoogleRequest(session, timeout, deadline))
             if failure is not None:
                 raise failure
-        return _headers_of(self._credentials)
+            return _headers_of(held)
+        return _headers_of(self._held)
 
     @hides_frames
-    def _refresh(self, refused: Optional[Secret], request: GoogleRequest) -> Optional[GeminiError]:
-        """Find the credentials and renew their token, where another thread has not; returns what went wrong."""
+    def _refresh(
+        self, refused: Optional[Secret], request: GoogleRequest,
+    ) -> Tuple[_Held, Optional[GeminiError]]:
+        """The credentials, found and renewed where another thread has not done so, or what went wrong."""
         try:
-            if self._credentials is None:
-                self._set_up(request)
-            if _is_stale(self._credentials, refused, self._margin):
-                self._credentials.refresh(request)
-                left = _seconds_left(self._credentials)
+            held = self._held or self._set_up(request)
+            if _is_stale(held, refused, self._margin):
+                held.value.refresh(request)
+                left = _seconds_left(held.value)
                 self._margin = RENEW_BEFORE if left is None else min(RENEW_BEFORE, left / 2)
         except Exception as error:  # anything: credentials may be the user's code
             failure = explain(error)
         else:
-            return None
+            return held, None
         failure.__cause__ = failure.__context__ = failure.__traceback__ = None  # their frames hold secrets
-        return failure
+        return self._given, failure
 
-    def _set_up(self, request: GoogleRequest) -> None:
-        credentials, project = self._given, None
+    def _set_up(self, request: GoogleRequest) -> _Held:
+        credentials, project = self._given.value, None
         if credentials is None or isinstance(credentials, Path):
             credentials, project = application_default.find(credentials, self._project_is_known, request)
         credentials = application_default.with_universe(credentials, request)
@@ -119,7 +122,15 @@ class GoogleCredentials(requests.auth.AuthBase):
         credentials = application_default.with_own_jwt(credentials)
         self._found_project = project or str_or_none(getattr(credentials, "project_id", None))
         self._universe = application_default.universe_of(credentials)
-        self._credentials = credentials
+        self._held = _Held(credentials)
+        return self._held
+
+
+class _Held(Secret):
+    """Credentials, whose attributes hold secrets in plain text."""
+
+    __slots__ = ()
+    value: Any
 
 
 class _ThreadHeaders(threading.local):
@@ -129,14 +140,14 @@ class _ThreadHeaders(threading.local):
 
 
 @hides_frames
-def _is_stale(credentials: Any, refused: Optional[Secret], margin: float) -> bool:
-    """Whether `credentials` have no token, one that expires within `margin` seconds, or the one that was refused."""
-    token = getattr(credentials, "token", None)
+def _is_stale(held: _Held, refused: Optional[Secret], margin: float) -> bool:
+    """Whether credentials have no token, one that expires within `margin` seconds, or the one that was refused."""
+    token = getattr(held.value, "token", None)
     if refused is not None and refused.value == f"Bearer {token}":
         return True
-    left = _seconds_left(credentials)
+    left = _seconds_left(held.value)
     if left is None:
-        return not getattr(credentials, "valid", bool(token))
+        return not getattr(held.value, "valid", bool(token))
     return not token or left < margin
 
 
@@ -151,9 +162,9 @@ def _seconds_left(credentials: Any) -> Optional[float]:
 
 
 @hides_frames
-def _headers_of(credentials: Any) -> Dict[str, Secret]:
-    """What `credentials` put into the headers of a request, their names in lower case."""
-    headers: Dict[str, Any] = {}
+def _headers_of(held: _Held) -> Dict[str, Secret]:
+    """What credentials put into the headers of a request, their names in lower case."""
+    credentials, headers = held.value, cast(Dict[str, Any], {})
     if hasattr(credentials, "apply"):
         credentials.apply(headers)
     else:

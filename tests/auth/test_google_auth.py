@@ -17,15 +17,16 @@ from typing import Any, Dict, Iterator, List
 import pytest
 import requests
 from auth.google_servers import (
-    AUTHORIZED_USER, METADATA, ROBOT, SCOPE, Google, answer, claims_of, impersonation_url, new_key, service_account,
-    workload_identity, write,
+    AUTHORIZED_USER, METADATA, ROBOT, SCOPE, Google, Redirecting, answer, claims_of, impersonation_url, new_key,
+    service_account, workload_identity, write,
 )
+from auth.test_secrets_in_frames import frames_of, text_in
 from vertex_fake import FakeVertex
 
 import gemini_lite
 from gemini_lite import CredentialsError, GeminiClient, OverloadedError, VertexAI
 from gemini_lite.auth.google import GoogleCredentials
-from gemini_lite.testing import Error
+from gemini_lite.testing import Error, Raw
 
 pytest.importorskip("google.auth")
 # Of old Pythons and unchecked files google-auth warns itself; that is no failure of ours.
@@ -314,7 +315,9 @@ def test_64_threads_fetch_one_token_for_each_expiry(google: Google, tmp_path: Pa
         for fetched in (1, 2):
             assert {*pool.map(lambda _: str(client.generate("Hi")), range(64))} == {"ok"}
             assert len(google.requests) == fetched
-            backend.auth._credentials.expiry = backend.auth._credentials.expiry.replace(year=2001)
+            used = backend.auth._held
+            assert used is not None
+            used.value.expiry = used.value.expiry.replace(year=2001)
 
 
 def test_a_refused_token_is_renewed_once_and_the_call_goes_on(google: Google, tmp_path: Path) -> None:
@@ -332,3 +335,43 @@ def test_google_auth_is_imported_with_the_first_call_only() -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(gemini_lite.__file__).parent.parent)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, check=True)
     assert json.loads(done.stdout.decode().replace("'", '"')) == []
+
+
+# Secrets
+
+PLANTED = {"client_secret": "planted-client-secret", "refresh_token": "planted-refresh-token"}
+
+
+class Interrupting(Redirecting):
+    """Ctrl-C while the token server is asked."""
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("fault", ["refused", "busy", "no JSON", "no token", "cut", "interrupt", "token for no header"])
+def test_no_secret_is_in_the_frames_of_what_goes_wrong(
+        google: Google, tmp_path: Path, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "gemini_lite")
+    token = {"access_token": "planted-access\ntoken", "expires_in": 3600}
+    google.answers["token"] = {
+        "refused": [answer({"error": "invalid_grant"}, 400)], "busy": [answer({}, 503)], "no JSON": [answer("<html>")],
+        "no token": [answer({"id_token": "planted-id-token"})], "cut": [Raw(b"{", headers={"Content-Length": "9"})],
+        "token for no header": [answer(token)]}.get(fault, [])
+    if fault == "interrupt":
+        google.session.mount("https://", Interrupting(google._fake.url))
+    auth = GoogleCredentials(write(tmp_path / "adc.json", {**AUTHORIZED_USER, **PLANTED}))
+    with pytest.raises(BaseException) as caught:
+        auth.ready(google.session, TIMEOUT)
+    error = caught.value
+    assert isinstance(error, KeyboardInterrupt if fault == "interrupt" else gemini_lite.GeminiError)
+    frames = [frame for frame in frames_of(error) if "gemini_lite" in frame.f_code.co_filename
+              and "tests" not in frame.f_code.co_filename]
+    assert any(frame.f_code.co_name == "ready" for frame in frames)
+    for text in text_in([error, str(error), *(frame.f_locals for frame in frames), caplog.text, vars(auth)]):
+        assert "planted" not in text
+
+
+def test_the_search_for_secrets_finds_credentials_that_are_not_hidden() -> None:
+    from google.oauth2.credentials import Credentials
+    assert any("planted" in text for text in text_in(Credentials("planted")))
