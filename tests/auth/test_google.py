@@ -19,7 +19,7 @@ from vertex_fake import FakeVertex, Token
 from gemini_lite import CredentialsError, GeminiClient, ServerError, TransportError, TransportTimeout, VertexAI
 from gemini_lite.auth.google import GoogleCredentials
 from gemini_lite.auth.google_request import GoogleRequest
-from gemini_lite.testing import Error
+from gemini_lite.testing import Error, Raw
 from gemini_lite.transport.deadline import Deadline
 
 TIMEOUT = (5.0, 5.0)
@@ -342,6 +342,16 @@ def test_a_refusal_is_left_to_google_auth(fake: FakeVertex, google: Google) -> N
     google.answers["token"] = [answer({"error": "invalid_grant"}, 400)]
     found = GoogleRequest(google.session, TIMEOUT, Deadline.after(5))("https://oauth2.googleapis.com/token", "POST")
     assert (found.status, found.data) == (400, b'{"error": "invalid_grant"}')
+
+
+def test_a_redirect_of_a_token_server_is_not_followed_and_no_netrc_is_read(
+        fake: FakeVertex, google: Google, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "netrc").write_text("machine oauth2.googleapis.com login me password mine")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    google.answers["token"] = [Raw(status=307, headers={"Location": f"{fake.url}/elsewhere", "Content-Length": "0"})]
+    found = GoogleRequest(google.session, TIMEOUT, Deadline.after(5))("https://oauth2.googleapis.com/token", "POST")
+    assert found.status == 307 and fake.paths == [("POST", "/token")]
+    assert "authorization" not in fake.requests[0].headers
 
 
 def test_the_metadata_server_is_asked_directly_and_token_servers_by_way_of_the_proxy(

@@ -356,8 +356,8 @@ def test_no_secret_is_in_the_frames_of_what_goes_wrong(
     token = {"access_token": "planted-access\ntoken", "expires_in": 3600}
     google.answers["token"] = {
         "refused": [answer({"error": "invalid_grant"}, 400)], "busy": [answer({}, 503)], "no JSON": [answer("<html>")],
-        "no token": [answer({"id_token": "planted-id-token"})], "cut": [Raw(b"{", headers={"Content-Length": "9"})],
-        "token for no header": [answer(token)]}.get(fault, [])
+        "no token": [answer({"id_token": "planted-id-token"})],
+        "cut": [Raw(b"{", headers={"Content-Length": "9"}, cut=True)], "token for no header": [answer(token)]}.get(fault, [])
     if fault == "interrupt":
         google.session.mount("https://", Interrupting(google._fake.url))
     auth = GoogleCredentials(write(tmp_path / "adc.json", {**AUTHORIZED_USER, **PLANTED}))
