@@ -13,13 +13,14 @@ from ..json_data import str_or_none
 from .google_errors import NO_GOOGLE_AUTH
 from .google_request import GoogleRequest
 
+GoogleObject = Any  # credentials of google-auth, known by their methods: that package need not be there
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class Found(NamedTuple):
     """Credentials (an object of google-auth) and the project they name, if they do."""
 
-    credentials: Any
+    credentials: GoogleObject
     project: Optional[str]
 
 
@@ -39,14 +40,14 @@ def find(path: Optional[Path], project_is_known: bool, request: GoogleRequest) -
             os.path.expanduser(path), scopes=[CLOUD_PLATFORM], request=request))
 
 
-def with_scope(credentials: Any) -> Any:
+def with_scope(credentials: GoogleObject) -> GoogleObject:
     """`credentials`, or a copy with the scope of Google Cloud if they need one and have none."""
     if getattr(credentials, "requires_scopes", False) and hasattr(credentials, "with_scopes"):
         return credentials.with_scopes([CLOUD_PLATFORM])
     return credentials
 
 
-def with_quota_project(credentials: Any) -> Any:
+def with_quota_project(credentials: GoogleObject) -> GoogleObject:
     """`credentials`, or a copy that bills GOOGLE_CLOUD_QUOTA_PROJECT if they name no quota project themselves."""
     project = os.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT")
     if project and not getattr(credentials, "quota_project_id", None) and hasattr(credentials, "with_quota_project"):
@@ -54,7 +55,7 @@ def with_quota_project(credentials: Any) -> Any:
     return credentials
 
 
-def with_universe(credentials: Any, request: GoogleRequest) -> Any:
+def with_universe(credentials: GoogleObject, request: GoogleRequest) -> GoogleObject:
     """`credentials`, which know their universe domain; a machine's are asked for it over our session.
 
     google-auth would ask over a session of its own, and with its own timeouts, when the domain is first read.
@@ -65,14 +66,14 @@ def with_universe(credentials: Any, request: GoogleRequest) -> Any:
     return credentials.with_universe_domain(metadata.get_universe_domain(request))
 
 
-def with_own_jwt(credentials: Any) -> Any:
+def with_own_jwt(credentials: GoogleObject) -> GoogleObject:
     """`credentials`, which sign their tokens themselves if they are meant to; google-auth up to 2.23 left it to us."""
     if getattr(credentials, "_always_use_jwt_access", False) and getattr(credentials, "_jwt_credentials", "") is None:
         credentials._create_self_signed_jwt(None)
     return credentials
 
 
-def universe_of(credentials: Any) -> str:
+def universe_of(credentials: GoogleObject) -> str:
     """The domain of the cloud that `credentials` belong to: ``googleapis.com``, or a partner's."""
     return str_or_none(getattr(credentials, "universe_domain", None)) or "googleapis.com"
 

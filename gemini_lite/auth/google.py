@@ -4,7 +4,7 @@ from __future__ import annotations
 import datetime
 import threading
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple, cast
+from typing import Dict, Mapping, Optional, Tuple, cast
 
 import requests
 import requests.auth
@@ -14,6 +14,7 @@ from ..json_data import str_or_none
 from ..transport.deadline import Deadline, Timeout
 from ..transport.timed_lock import TimedLock
 from . import application_default
+from .application_default import GoogleObject
 from .google_errors import HOW_TO_SIGN_IN, explain
 from .google_request import GoogleRequest
 from .secret import Secret, check_secret, hides_frames
@@ -31,7 +32,7 @@ class GoogleCredentials(requests.auth.AuthBase):
     """
 
     def __init__(self, credentials: object = None, *, project_is_known: bool = False) -> None:
-        self._given = _Held(cast(Any, credentials))
+        self._given = _Held(cast(GoogleObject, credentials))
         self._project_is_known = project_is_known
         self._held: Optional[_Held] = None  # those in use: a scope or a quota project makes another object
         self._found_project: Optional[str] = None
@@ -69,6 +70,20 @@ class GoogleCredentials(requests.auth.AuthBase):
     def universe_domain(self) -> str:
         """The domain of the cloud that the credentials belong to; Google's own before they are found."""
         return self._universe
+
+    def describe(self) -> str:
+        """In words and without secrets: what the credentials are, whose, who is billed and how long the token holds."""
+        if self._held is None:
+            return f"{self!r}, not looked for yet"
+        credentials = self._held.value
+        words = [f"{type(credentials).__module__}.{type(credentials).__qualname__}"]
+        account = str_or_none(getattr(credentials, "service_account_email", None))
+        billed = str_or_none(getattr(credentials, "quota_project_id", None))
+        left = _seconds_left(credentials)
+        words += [f"of {account}"] if account else []
+        words += [f"billed to {billed}"] if billed else []
+        words += [] if left is None else [f"token holds for {int(left // 60)} minutes"]
+        return ", ".join(words)
 
     def ready(self, session: requests.Session, timeout: Timeout) -> None:
         """Find the credentials and give this thread a token that lasts, without I/O if there is one."""
@@ -130,7 +145,7 @@ class _Held(Secret):
     """Credentials, whose attributes hold secrets in plain text."""
 
     __slots__ = ()
-    value: Any
+    value: GoogleObject
 
 
 class _ThreadHeaders(threading.local):
@@ -151,7 +166,7 @@ def _is_stale(held: _Held, refused: Optional[Secret], margin: float) -> bool:
     return not token or left < margin
 
 
-def _seconds_left(credentials: Any) -> Optional[float]:
+def _seconds_left(credentials: GoogleObject) -> Optional[float]:
     """The seconds until the token of `credentials` expires; None if that is not known."""
     expiry = getattr(credentials, "expiry", None)
     if not isinstance(expiry, datetime.datetime):
@@ -164,7 +179,7 @@ def _seconds_left(credentials: Any) -> Optional[float]:
 @hides_frames
 def _headers_of(held: _Held) -> Dict[str, Secret]:
     """What credentials put into the headers of a request, their names in lower case."""
-    credentials, headers = held.value, cast(Dict[str, Any], {})
+    credentials, headers = held.value, cast(Dict[str, str], {})
     if hasattr(credentials, "apply"):
         credentials.apply(headers)
     else:
@@ -175,7 +190,7 @@ def _headers_of(held: _Held) -> Dict[str, Secret]:
     return {name.lower(): _checked(str(value)) for name, value in headers.items() if name.lower() not in _OURS}
 
 
-def _token_of(credentials: Any) -> Secret:
+def _token_of(credentials: GoogleObject) -> Secret:
     return check_secret(Secret(credentials.token), "access token", HOW_TO_SIGN_IN)
 
 

@@ -373,3 +373,14 @@ def test_the_credentials_show_no_token_and_are_not_pickled() -> None:
     assert "token-1" not in f"{auth!r} {vars(auth)['_per_thread']!r}"
     with pytest.raises(TypeError, match="pickled"):
         pickle.dumps(auth)
+
+
+def test_credentials_describe_themselves_without_their_token() -> None:
+    credentials = Lasting(3600)
+    auth = GoogleCredentials(credentials)
+    assert "not looked for yet" in auth.describe()
+    bearer(auth)
+    credentials.quota_project_id, credentials.service_account_email = "billed", "robot@p"  # type: ignore[attr-defined]
+    words = auth.describe()
+    assert all(word in words for word in ("Lasting", "of robot@p", "billed to billed", "holds for 59 minutes"))
+    assert "token-1" not in words

@@ -357,7 +357,8 @@ def test_no_secret_is_in_the_frames_of_what_goes_wrong(
     google.answers["token"] = {
         "refused": [answer({"error": "invalid_grant"}, 400)], "busy": [answer({}, 503)], "no JSON": [answer("<html>")],
         "no token": [answer({"id_token": "planted-id-token"})],
-        "cut": [Raw(b"{", headers={"Content-Length": "9"}, cut=True)], "token for no header": [answer(token)]}.get(fault, [])
+        "cut": [Raw(b"{", headers={"Content-Length": "9"}, cut=True)],
+        "token for no header": [answer(token)]}.get(fault, [])
     if fault == "interrupt":
         google.session.mount("https://", Interrupting(google._fake.url))
     auth = GoogleCredentials(write(tmp_path / "adc.json", {**AUTHORIZED_USER, **PLANTED}))
