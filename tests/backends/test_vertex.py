@@ -7,6 +7,7 @@ import pathlib
 from typing import Any, Dict, List, Optional
 
 import pytest
+from auth.google_servers import answer
 from vertex_fake import FakeVertex, Token
 
 from gemini_lite import (
@@ -14,7 +15,7 @@ from gemini_lite import (
     PermissionDeniedError, VertexAI, query,
 )
 from gemini_lite.auth.secret import Secret
-from gemini_lite.testing import Error, FakeGemini
+from gemini_lite.testing import Error, FakeGemini, Raw
 
 HELLO = [{"role": "user", "parts": [{"text": "Hello"}]}]
 PLACE = "projects/p1/locations/us-central1"
@@ -195,8 +196,7 @@ def models_service(*pages: Dict[str, Any]) -> Any:
     left = list(pages)
 
     def serve(request: Any) -> Any:
-        from gemini_lite.testing.server import _json_answer
-        return _json_answer(left.pop(0)) if "/publishers/google/models?" in request.path else None
+        return answer(left.pop(0)) if "/publishers/google/models?" in request.path else None
     return serve
 
 
@@ -410,7 +410,6 @@ def test_a_page_where_a_location_should_be_says_so(fake: FakeGemini) -> None:
             client.generate("Hi")
 
 
-def _page() -> Any:
-    from gemini_lite.testing import Raw
+def _page() -> Raw:
     return Raw(b"<html><title>Error 404 (Not Found)!!1</title></html>", status=404,
                headers={"Content-Type": "text/html"})
