@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import pathlib
+import subprocess
+import sys
 from typing import Any, Dict, List, Optional
 
 import pytest
@@ -379,6 +382,14 @@ def test_query_goes_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) 
     assert fake.paths == [("POST", "/v1beta1/publishers/google/models/gemini-2.5-flash:generateContent")]
 
 
+def test_importing_the_package_does_not_import_this_backend() -> None:
+    script = ("import sys, gemini_lite; print([name for name in sys.modules if 'vertex' in name or 'google' in name]); "
+              "from gemini_lite import *; print(VertexAI.__name__, 'VertexAI' in dir(gemini_lite))")
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                          stdout=subprocess.PIPE, check=True, universal_newlines=True)
+    assert done.stdout == "[]\nVertexAI True\n"
+
+
 # Errors
 
 NOT_FOUND = ("Publisher Model `projects/p1/locations/us-central1/publishers/google/models/gemini-3-pro` was not found "
@@ -390,7 +401,8 @@ NOT_FOUND = ("Publisher Model `projects/p1/locations/us-central1/publishers/goog
     (Error(401, "API keys are not supported by this API. Expected OAuth2 access token or other authentication "
                 "credentials that assert a principal."), AuthenticationError, "express mode"),
     (Error(403, "Permission 'aiplatform.endpoints.predict' denied on resource "
-                "'//aiplatform.googleapis.com/projects/p1' (or it may not exist)."), PermissionDeniedError, "roles/aiplatform.user"),
+                "'//aiplatform.googleapis.com/projects/p1' (or it may not exist)."),
+     PermissionDeniedError, "roles/aiplatform.user"),
     (Error(403, "Your application is authenticating by using local Application Default Credentials. The "
                 "aiplatform.googleapis.com API requires a quota project, which is not set by default."),
      PermissionDeniedError, "set-quota-project"),
