@@ -37,7 +37,7 @@ import urllib3
 from gemini_lite import (
     APIError, AuthenticationError, BadRequestError, BlockedError, CodeAssist, DeveloperAPI, GeminiClient, GeminiError,
     IncompleteError, NotFoundError, OverloadedError, ParseError, PermissionDeniedError, QuotaExhaustedError,
-    RateLimitError, ServerError, TransportError, TransportTimeout,
+    RateLimitError, ServerError, TransportError, TransportTimeout, VertexAI,
 )
 from gemini_lite.transport import watchdog
 from gemini_lite.transport.running import RunningCall
@@ -45,7 +45,8 @@ from gemini_lite.transport.running import RunningCall
 Serve = Callable[..., str]
 
 AXES: Dict[str, Sequence[Any]] = {
-    "call": ("generate", "stream", "send_message", "send_message_stream"), "backend": ("developer", "code assist"),
+    "call": ("generate", "stream", "send_message", "send_message_stream"),
+    "backend": ("developer", "vertex", "code assist"),
     "session": ("own", "given"), "lasts": ("once", "always"),
 }
 RETRIES = 2
@@ -283,6 +284,8 @@ class Lab:
             if fault.proxy and session is not None:
                 session.proxies = {"http": fault.proxy, "https": fault.proxy}
             backend: Any = DeveloperAPI(KEY, base_url=url)
+            if cell.backend == "vertex":
+                backend = VertexAI("p", "global", lambda: cell.token, base_url=url)
             if cell.backend == "code assist":
                 backend = CodeAssist(lambda: cell.token, endpoints=[url])
                 if fault.settings and not fault.where:  # the set-up is not what has to be quick
@@ -352,10 +355,16 @@ def check(cell: Cell, ended: Ended, waits: List[float]) -> None:
         law(not ended.deltas or error.response.text == stated.text, "response: %r", error.response)
         law(str(pickle.loads(pickle.dumps(error))) == str(error) != "", "pickle: %r", error)
     tries = len(waits) + 1
+<<<<<<< HEAD
     again = RETRIES if stated.again is None else stated.again
     most = 1 + (again if cell.always else min(again, 1))
     law(1 <= tries <= most if stated.again is None else tries == most, "%d tries", tries)
     renewals = cell.token == NEW_TOKEN and cell.backend == "code assist"
+=======
+    all_tries = 1 + (RETRIES if cell.always else 1)
+    law(tries in {None: (1, all_tries), False: (1,), True: (all_tries,)}[stated.again], "%d tries", tries)
+    renewals = cell.token == NEW_TOKEN and cell.backend != "developer"
+>>>>>>> w18
     law(cell.sent == (0 if cell.fault.where else tries + renewals), "sent %d times", cell.sent)
     law(ended.tries == tries + renewals, "it says %s tries", ended.tries)
     spread = [1 + 0.1 * number / 1.1 for number in range(len(waits))]  # upwards, and more with each try
@@ -604,7 +613,7 @@ def refusals(lab: Lab) -> Iterator[Fault]:
         yield Fault("%d" % code, stays(moved), Outcome(APIError), Outcome(APIError), keeps=True)
     refused = Outcome(AuthenticationError)
     yield Fault("401 until the token is another", renewed(1), refused, refused,
-                expect=lambda cell: ANSWER if cell.backend == "code assist" else refused)
+                expect=lambda cell: ANSWER if cell.backend != "developer" else refused)
     yield Fault("401 whatever the token", renewed(9), refused, refused)
 
 
