@@ -52,16 +52,17 @@ class BuiltInAnswers:
 
     def _models(self, request: Request) -> Answer:
         describe = _publisher_model if request.api == "vertex" else _model
+        models = [model for model in self.models if "*" not in model]
         if request.model:
-            known = request.model in self.models
+            known = request.model in models
             return json_answer(describe(request.model)) if known else not_found(request.model, "")
         size, start = request.query.get("pageSize", "50"), request.query.get("pageToken", "0")
         if not size.isdecimal() or not start.isdecimal():
             return Error(400, "pageSize or pageToken is invalid")
         end = int(start) + (int(size) or 50)
         page: JSON = {"publisherModels" if request.api == "vertex" else "models":
-                      [describe(model) for model in self.models[int(start):end]]}
-        return json_answer({**page, "nextPageToken": str(end)} if end < len(self.models) else page)
+                      [describe(model) for model in models[int(start):end]]}
+        return json_answer({**page, "nextPageToken": str(end)} if end < len(models) else page)
 
     def _user_setting(self, request: Request) -> Answer:
         if request.method == "POST":

@@ -1,7 +1,7 @@
 """Quotas: a token bucket, and the 429 that says which of Google's limits is reached."""
 from __future__ import annotations
 
-import time
+from time import monotonic
 from typing import List, Optional
 
 from ..json_data import JSON
@@ -48,12 +48,12 @@ class TokenBucket:
         self._requests, self._per, self._tell = requests, per, tell
         self._capacity = float(max(1, requests if burst is None else burst))
         self._left = self._capacity
-        self._counted = time.monotonic()
+        self._counted = monotonic()
 
     def wait(self) -> float:
         """The seconds until there is a request to take; 0.0 if there is one."""
         rate = self._requests / self._per
-        now = time.monotonic()
+        now = monotonic()
         self._left = min(self._capacity, self._left + (now - self._counted) * rate)
         self._counted = now
         missing = 1 - self._left

@@ -48,8 +48,8 @@ class FakeGemini:
 
     `strict=True` refuses what Google refuses, before the script is asked: broken JSON, no contents, unknown fields,
     models that are not in `models`, calls without results and the like; None: as the variable GEMINI_LITE_FAKE_STRICT
-    has it when this module is imported. `models` (ids, also what is listed) and `expired` (names of files and caches
-    that are gone) may be changed at any time.
+    has it when this module is imported. `models` (ids, also what is listed; a star stands for anything, as in
+    "gemini-*") and `expired` (names of files and caches that are gone) may be changed at any time.
 
     `latency` is the seconds before each answer, `event_delay` those between two events of a stream, `gzip` whether a
     client that accepts gzip gets it.

@@ -1,6 +1,7 @@
 """Strict mode: what Google refuses, refused in Google's words where they are known."""
 from __future__ import annotations
 
+import fnmatch
 import json
 from typing import Collection, List, NamedTuple, Optional, Sequence, Set
 
@@ -97,7 +98,8 @@ def _bad_model(request: Request, models: Collection[str]) -> Optional[Error]:
     method = _MODEL_METHODS.get(request.kind, "")
     if not method or (request.code_assist and not request.model):
         return None
-    if request.model in models and (method in methods_of(request.model) or "/" in request.model):
+    known = any(fnmatch.fnmatchcase(request.model, model) for model in models)
+    if known and (method in methods_of(request.model) or "/" in request.model):
         return None
     if request.code_assist:
         return Error(404, "Requested entity was not found.")

@@ -24,7 +24,7 @@ HELLO = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
 
 @pytest.fixture
 def fake() -> Iterator[FakeGemini]:
-    with FakeGemini() as fake:
+    with FakeGemini(strict=False) as fake:
         yield fake
 
 
