@@ -96,10 +96,11 @@ def preflight(request: Request) -> Raw:
 
 def compressed(answer: Raw) -> Raw:
     """`answer` in gzip, each piece to be read as it arrives; a body that has an encoding or no head stays as it is."""
-    if answer.status is None or "content-encoding" in answer.headers or not any(answer.pieces):
-        return answer
+    plain = list(answer.pieces)
+    if answer.status is None or "content-encoding" in answer.headers or not any(plain):
+        return Raw(*plain, status=answer.status, headers=answer.headers, cut=answer.cut, delay=answer.delay)
     packer = zlib.compressobj(wbits=31)
-    pieces = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) if piece else b"" for piece in answer.pieces]
+    pieces = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) if piece else b"" for piece in plain]
     if not answer.cut:
         pieces[-1] += packer.flush()
     headers = {**answer.headers, "content-encoding": "gzip", "vary": "Accept-Encoding"}

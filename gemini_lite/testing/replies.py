@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
 from ..json_data import JSON, dict_or_empty, list_of_dicts
 from .request import Request
@@ -39,7 +39,7 @@ class Raw(Answer):
 
     def __init__(self, *pieces: bytes, status: Optional[int] = 200, headers: Optional[Mapping[str, str]] = None,
                  cut: bool = False, delay: float = 0) -> None:
-        self.pieces = pieces
+        self.pieces: Iterable[bytes] = pieces
         self.status = status
         self.headers = {name.lower(): value for name, value in (headers or {}).items()}
         self.cut = cut
@@ -107,7 +107,7 @@ class Reply(Answer):
             return self.error.render(request, serial)
         folded = _folded(events)
         answer = json_answer(_envelope(folded) if request.code_assist else folded)
-        return Raw(answer.pieces[0][:-1], headers=answer.headers, cut=True) if self.cut else answer
+        return Raw(b"".join(answer.pieces)[:-1], headers=answer.headers, cut=True) if self.cut else answer
 
     def _stream(self, request: Request, bodies: Sequence[JSON]) -> Raw:
         sse = request.query.get("alt") == "sse"

@@ -10,18 +10,17 @@ The version in a path may be anything, and no key or token is checked.
 """
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import threading
-import time
 from types import TracebackType
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple, Type, Union
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Type, Union
 
 from ..json_data import JSON
 from .built_in import MODELS, BuiltInAnswers
-from .connection import Connection, preflight
+from .connection import preflight
 from .limits import Limits, TokenBucket
+from .listener import Listener
+from .playback import Playback
 from .replies import Answer, Error, Item, Raw, Reply, call, json_answer
 from .request import Request, redacted
 from .script import Script, check_name
@@ -61,7 +60,6 @@ class FakeGemini:
     def __init__(self, default: Optional[Callable[[Request], Given]] = None, *, redact: bool = False,
                  strict: Optional[bool] = None) -> None:
         self.requests: List[Request] = []
-        self.connections = 0
         self.services: List[Service] = []  # asked in turn where nothing is scripted
         self.models: List[str] = list(MODELS)
         self.expired: Set[str] = set()
@@ -77,8 +75,19 @@ class FakeGemini:
         self._refused: List[str] = []
         self._failures: List[Exception] = []
         self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._open: List[Tuple[socket.socket, threading.Thread]] = []
+        self._listener = Listener(self._answer, lambda: self.gzip)
+
+    @classmethod
+    def from_recording(cls, path: Union[str, os.PathLike[str]], *, redact: bool = False,
+                       strict: Optional[bool] = None) -> FakeGemini:
+        """A stand-in that plays a file of `record`: a request gets the answer that the same request got then.
+
+        Keys, projects and the order of a query do not count, nor whether fields are in snake_case. A model call that
+        was not recorded is a 404 that says where it differs; scripted replies come first.
+        """
+        fake = cls(redact=redact, strict=strict)
+        fake.services.append(Playback(path, lambda: fake.url))
+        return fake
 
     def reply(self, *items: Item, delay: Optional[float] = None, cut: bool = False, **fields: Any) -> None:
         """Script a model's answer: see `Reply`."""
@@ -121,28 +130,18 @@ class FakeGemini:
 
     def start(self, port: int = 0) -> FakeGemini:
         """Listen on `port` of 127.0.0.1, by default a free one, once; returns itself."""
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-        self._address = self._listener.getsockname()
-        self.url = self.code_assist_url = f"http://127.0.0.1:{self._address[1]}"
+        self.url = self.code_assist_url = self._listener.start(port)
         self.token_url = f"{self.url}/token"
-        self._acceptor = threading.Thread(target=self._accept, name="FakeGemini", daemon=True)
-        self._acceptor.start()
         return self
 
     def close(self) -> None:
         """Stop listening, hang up on every client, and wait up to 5 s for the threads; a second call does nothing."""
-        if self._closing.is_set():
-            return
-        self._closing.set()
-        socket.create_connection(self._address).close()    # wakes accept(), which closing a socket does not everywhere
-        self._acceptor.join()
         self._listener.close()
-        deadline = time.monotonic() + 5
-        for sock, _ in self._open:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        for _, thread in self._open:
-            thread.join(max(0, deadline - time.monotonic()))
+
+    @property
+    def connections(self) -> int:
+        """How many TCP connections were opened."""
+        return self._listener.connections
 
     def __enter__(self) -> FakeGemini:
         return self.start()
@@ -164,21 +163,9 @@ class FakeGemini:
         with self._lock:
             self._script.add(name, list(answers))
 
-    def _accept(self) -> None:
-        while True:
-            sock, _ = self._listener.accept()
-            if self._closing.is_set():
-                sock.close()
-                return
-            self.connections += 1
-            thread = threading.Thread(target=Connection, daemon=True, args=(
-                sock, self.connections, self._answer, self._closing.wait, lambda: self.gzip))
-            self._open = [known for known in self._open if known[1].is_alive()] + [(sock, thread)]
-            thread.start()
-
     def _answer(self, request: Request) -> Raw:
         if self.latency:
-            self._closing.wait(self.latency)
+            self._listener.pause(self.latency)
         recorded = redacted(request) if self._redact else request
         with self._lock:    # so that the replies go out in the order of `requests`
             self.requests.append(recorded)
