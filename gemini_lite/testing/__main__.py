@@ -20,7 +20,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         description="A stand-in for Gemini on 127.0.0.1: it repeats the prompt, plays a recording, or makes one.")
     parser.add_argument("--port", type=int, default=8080, help="port of 127.0.0.1; 0 for a free one (default: 8080)")
     parser.add_argument("--strict", action="store_true", help="refuse what Google refuses")
-    parser.add_argument("--limit", type=int, metavar="N", help="answer 429 from the N-th request of a minute on")
+    parser.add_argument("--limit", type=int, metavar="N", help="answer 429 beyond N requests a minute")
     parser.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="between two events of a stream")
     parser.add_argument("--play", metavar="FILE", help="answer from a recording")
     parser.add_argument("--record", metavar="FILE", help=f"pass everything on to {GOOGLE}, and record it")
