@@ -19,7 +19,7 @@ class Listener:
         self.connections = 0  # counts those that were accepted
         self._answer, self._compress = answer, compress
         self._closing = threading.Event()
-        self._open: List[Tuple[socket.socket, threading.Thread]] = []
+        self.open: List[Tuple[socket.socket, threading.Thread]] = []  # some of them may have ended
 
     def start(self, port: int = 0) -> str:
         """Listen on `port`, by default a free one; the URL."""
@@ -38,10 +38,10 @@ class Listener:
         self._acceptor.join()
         self._listener.close()
         deadline = time.monotonic() + 5
-        for sock, _ in self._open:
+        for sock, _ in self.open:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        for _, thread in self._open:
+        for _, thread in self.open:
             thread.join(max(0, deadline - time.monotonic()))
 
     def pause(self, seconds: float) -> None:
@@ -57,5 +57,5 @@ class Listener:
             self.connections += 1
             thread = threading.Thread(target=Connection, daemon=True, args=(
                 sock, self.connections, self._answer, self.pause, self._compress))
-            self._open = [known for known in self._open if known[1].is_alive()] + [(sock, thread)]
+            self.open = [known for known in self.open if known[1].is_alive()] + [(sock, thread)]
             thread.start()

@@ -11,9 +11,10 @@ The version in a path may be anything, and no key or token is checked.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from types import TracebackType
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Type, Union
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple, Type, Union
 
 from ..json_data import JSON
 from .built_in import MODELS, BuiltInAnswers
@@ -142,6 +143,15 @@ class FakeGemini:
     def connections(self) -> int:
         """How many TCP connections were opened."""
         return self._listener.connections
+
+    @property
+    def open_connections(self) -> int:
+        """How many TCP connections are open now."""
+        return sum(thread.is_alive() for _, thread in self._open)
+
+    @property
+    def _open(self) -> List[Tuple[socket.socket, threading.Thread]]:
+        return self._listener.open    # tests of leaks look at the threads
 
     def __enter__(self) -> FakeGemini:
         return self.start()
