@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import mimetypes
 import re
 import sys
 from typing import List, Optional, Sequence, Union
@@ -46,9 +45,9 @@ class Inputs:
         data = self._read_file(name, "an attachment")
         if not data:
             raise ValueError(f"the attachment {name} is empty")
-        by_name, compression = mimetypes.guess_type(name)
+        mime_type = mime_type or media.type_of_name(name)
         try:
-            return media.from_bytes(data, mime_type or (None if compression else by_name))
+            return media.from_bytes(data, mime_type)
         except ValueError:
             if b"\0" in data or not _is_utf8(data):
                 raise ValueError(f"neither the name nor the first bytes of {name} tell what it is: write --at {name} "

@@ -69,7 +69,7 @@ def test_an_attachment_may_come_on_standard_input(
 @pytest.mark.parametrize("flags, data, expected", [
     (["-a", "nowhere.png"], b"", "nowhere.png cannot be read: No such file"), (["-a", "."], b"", ". cannot be read: "),
     (["-a", "empty.png"], b"", "empty.png is empty"), (["-a", "odd"], b"", "--at odd TYPE/SUBTYPE"),
-    (["-a", "odd.tar.gz"], b"", "--at odd.tar.gz"), (["--at", "odd", "png"], b"", "no MIME type"),
+    (["-a", "odd.tar.gz"], b"", "is compressed (gzip)"), (["--at", "odd", "png"], b"", "no MIME type"),
     (["-a", "-"], None, "terminal"), (["-a", "-", "-a", "-"], b"x", "once"),
     (["-a", "-", "--schema", "-"], b"{}", "once"), (["-a", ""], b"", "cannot be read"),
     (["-a", "a\0b"], b"", "cannot be read"), (["--schema", "nowhere"], b"", "nowhere"),
