@@ -16,7 +16,7 @@ _MOST_ARGUMENTS = 50
 
 
 class TextPiece(NamedTuple):
-    """A piece of Markdown; its kind is TEXT, THOUGHT, BLOCK, or LINKS that were made here and are harmless."""
+    """A piece of Markdown; its kind is TEXT, THOUGHT, BLOCK, or LINKS, which were made here and are harmless."""
 
     kind: str
     text: str
