@@ -22,7 +22,7 @@ class TextPiece(NamedTuple):
     text: str
 
     def continues(self, kind: Optional[str]) -> bool:
-        """Whether this goes on with the text of the piece before it, which is of that kind; BLOCK and LINKS stand alone."""
+        """Whether this goes on with the text before it, which is of that kind; BLOCK and LINKS stand alone."""
         return self.kind == kind and kind in (TEXT, THOUGHT)
 
 

@@ -79,8 +79,8 @@ def test_an_attachment_may_come_on_standard_input(
     (["--tool", "nowhere:x"], b"", "nowhere"), (["--tool", "tools:nowhere"], b"", "nowhere"),
     (["--tool", "tools:text"], b"", "function"), (["--tool", "broken:x"], b"", "ZeroDivisionError"),
     (["--tool", "tools:good", "--tool", "tools:good"], b"", "two tools are named good"),
-    (["--save", "../x"], b"", "cannot name"), (["--continue", "/x"], b"", "cannot name"),
-    (["--continue", "nobody"], b"", "no conversation nobody"),
+    (["--save", "../x"], b"", "cannot name"), (["--conversation", "/x"], b"", "cannot name"),
+    (["--continue"], b"", "no conversation is saved"), (["-c", "--conversation", "x"], b"", "write one of them"),
 ])
 def test_bad_files_tools_and_names_are_code_2_and_no_request(
         fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
