@@ -1,4 +1,4 @@
-"""The laws of the help: what the documentation and --help say is what the command line takes, and nothing is left out."""
+"""The laws of the help: what the documentation and --help say is what is taken, and nothing is left out."""
 from __future__ import annotations
 
 import re
