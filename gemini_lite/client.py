@@ -99,7 +99,7 @@ class GeminiClient(Chat):
         session_id = options.session_id or new_session_id()
         events = self._route.stream(contents.from_prompt(prompt), options, session_id, settings)
         fold = new_fold(options)
-        return Stream(chunks(events, fold), fold, events)
+        return Stream(chunks(events, fold, settings), fold, events, settings.running)
 
     def chat(self, history: Optional[Sequence[JSON]] = None, **overrides: Unpack[ChatOverrides]) -> Chat:
         """Another conversation over the same connections, from a `history` or none; `overrides` hold for all of it."""
@@ -124,7 +124,10 @@ class GeminiClient(Chat):
         return self.backend.quota(self._route.post(self._limits.start()))
 
     def close(self) -> None:
-        """Close the connections (not those of a session you gave); a later call opens new ones."""
+        """End the calls that other threads are making, and close the connections (not those of a session you gave).
+
+        The threads get a TransportError with the reason CLOSED; a later call opens new connections.
+        """
         self._transport.close()
 
     def __enter__(self) -> GeminiClient:
