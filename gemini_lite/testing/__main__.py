@@ -34,7 +34,6 @@ def main(arguments: Optional[List[str]] = None) -> int:
         server.start(options.port)
     except (OSError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
-    print(f"http://127.0.0.1:{server.url.rpartition(':')[2]}", flush=True)
     return _serve_until_interrupted(server)
 
 
@@ -55,6 +54,7 @@ def _serve_until_interrupted(server: Union[FakeGemini, Recorder]) -> int:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    print(server.url, flush=True)    # only now may whoever reads it end this process
     stopped.wait()
     server.close()
     return 0
