@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from typing import (
-    Any, Callable, Generator, Iterable, Iterator, Mapping, NamedTuple, Optional, Protocol, Sequence, TypeVar, Union,
+    Any, Callable, Generator, Iterator, Mapping, NamedTuple, Optional, Protocol, Sequence, TypeVar, Union,
 )
 
 import requests
@@ -15,6 +15,7 @@ import urllib3
 
 from .. import errors
 from ..json_data import JSON
+from . import events as event_parser
 from . import retry, sse
 from .body import blocks
 from .deadline import CallSettings, Deadline, Timeout, check_retries, check_seconds, check_timeout
@@ -187,7 +188,7 @@ class Transport:
         """Yield None once the first event is there (or the end), then the events."""
         with response:
             data = sse.events(self._blocks(response, call, self.limits.body), self.limits.event)
-            events = _parsed(data, response, call.unwrap)
+            events = event_parser.parse(data, response.headers, call.unwrap)
             try:
                 first = next(events, None)
                 if first is None and "text/event-stream" not in response.headers.get("Content-Type", ""):
@@ -253,31 +254,6 @@ def _ends_with_connection(response: requests.Response) -> bool:
     """Whether only the end of the connection ends the body; if none came, the head may have been cut as well, because
     http.client takes half a head for a whole one."""
     return not (response.raw.chunked or response.headers.get("Content-Length") or response.status_code == 204)
-
-
-def _parsed(source: Iterable[bytes], response: requests.Response, unwrap: Callable[[JSON], JSON]) -> Iterator[JSON]:
-    """The JSON object in each event; an error among them is raised."""
-    for data in source:
-        try:
-            event = _decode(data.decode("utf-8"))
-        except (ValueError, RecursionError):
-            if data.strip() == b"[DONE]":
-                continue
-            raise _broken(data) from None
-        if type(event) is not dict or "error" in event:
-            failure = error_from_event(event, response.headers)
-            if failure is not None:
-                raise failure
-            if type(event) is not dict:
-                raise _broken(data)
-        yield unwrap(event)
-
-
-def _broken(data: bytes) -> errors.GeminiError:
-    if isinstance(data, sse.Unterminated):
-        return errors.IncompleteError("The stream broke off inside an event. Ask again.", reason="CUT", retryable=True)
-    return errors.ParseError(f"The stream holds an event that is no JSON object: {bytes(data[:200])!r:.200}",
-                             reason="NOT_JSON")
 
 
 def _not_json(response: requests.Response, body: bytes) -> errors.ParseError:
