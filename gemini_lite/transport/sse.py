@@ -5,14 +5,25 @@ LF, CRLF or CR and nowhere else (U+2028 and U+0085 are text), and UTF-8 is decod
 """
 from __future__ import annotations
 
-from typing import Iterable, Iterator, List
+import json
+import re
+from typing import Iterable, Iterator, List, Optional
 
 _BOM = b"\xef\xbb\xbf"
 _SLACK = len(_BOM + b"data: ")  # what a line may have beside its data
+_MOST_BARE_BYTES = 1 << 20  # of JSON outside of events: an error is small
+_MOST_FRAGMENTS = 1000
+_COLON = ord(":")
+_LINE_OVERHEAD = 40  # bytes of memory that a line takes beside its text, so that a million empty ones count
+_JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
 class Unterminated(bytes):
     """The data of a last event whose blank line never came: it may be whole, or cut."""
+
+
+class BareError(bytes):
+    """A JSON error that stands outside of events, as Google ends some streams."""
 
 
 class EventTooLarge(ValueError):
@@ -22,31 +33,50 @@ class EventTooLarge(ValueError):
 def events(blocks: Iterable[bytes], limit: int = 1 << 26) -> Iterator[bytes]:
     """Yield the data of each event in `blocks`, which may be cut anywhere, as soon as its blank line is seen.
 
-    Comments, ``event:``, ``id:`` and ``retry:`` lines are passed over; an event without data is none. More than
-    `limit` bytes for one event raise `EventTooLarge`. Time is linear in the bytes, memory is one event and one block.
+    Comments, ``event:``, ``id:`` and ``retry:`` lines are passed over; an event without data is none. A JSON error
+    without ``data:``, on one line or on many, is yielded as `BareError`. More than `limit` bytes for one event raise
+    `EventTooLarge`. Time is linear in the bytes, memory is one event and one block.
     """
     data: List[bytes] = []
-    size = 0
+    size = -1  # of the data, joined
+    bare = _BareErrorReader()
+    bare_lines = bare.lines
     for lines in _lines(blocks, limit):
         lines.reverse()
         while lines:
             line = lines.pop()  # so that no large event is held for longer than it takes
             if line[:5] == b"data:":
+                if bare_lines:
+                    bare.reset()
                 line = line[6:] if line[5:6] == b" " else line[5:]
                 data.append(line)
-                size += len(line)
+                size += len(line) + 1
                 if size > limit:
                     raise EventTooLarge(f"one event is larger than {int(limit)} bytes")
             elif not line:
                 if data:
                     line = data[0] if len(data) == 1 else b"\n".join(data)
                     data = []
-                    size = 0
+                    size = -1
                     if line:
                         yield line
                         line = b""
+            elif line[0] == _COLON:
+                pass
             elif line == b"data":
                 data.append(b"")
+                size += 1
+                if size > limit:
+                    raise EventTooLarge(f"one event is larger than {int(limit)} bytes")
+            elif bare_lines or line.lstrip()[:1] in (b"{", b"["):
+                error = bare.add(line)
+                if error is not None:
+                    rest = b"\n".join(data)
+                    if _loads(rest) is not None:  # an event that only its blank line is missing from
+                        yield rest
+                    data = []
+                    size = -1
+                    yield error
     rest = Unterminated(b"\n".join(data))
     if rest:
         yield rest
@@ -54,7 +84,8 @@ def events(blocks: Iterable[bytes], limit: int = 1 << 26) -> Iterator[bytes]:
 
 def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
     """Yield the lines that each block completes, without their ends; what follows the last end comes last."""
-    pending: List[bytes] = []  # fragments of a line that is not whole yet, joined once when it is
+    pending: List[bytes] = []  # fragments of a line that is not whole yet, joined when it is
+    joined: List[bytes] = []  # those before them, if they are many: a small fragment takes more memory than its bytes
     size = 0
     after_cr = False  # the last block ended in CR, so a LF that opens this one belongs to it
     at_start = True
@@ -74,8 +105,9 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
         if lines:
             if pending:
                 pending.append(lines[0])
-                lines[0] = b"".join(pending)
+                lines[0] = b"".join(joined + pending)
                 pending.clear()
+                joined.clear()
             if size + len(block) > limit and max(map(len, lines)) > limit + _SLACK:
                 raise EventTooLarge(f"one line is larger than {int(limit)} bytes")
             size = 0
@@ -85,10 +117,57 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
                     lines[0] = lines[0][3:]
             yield lines
         if tail:
+            if len(pending) == _MOST_FRAGMENTS:
+                joined.append(b"".join(pending))
+                pending.clear()
             pending.append(tail)
             size += len(tail)
             if size > limit + _SLACK:
                 raise EventTooLarge(f"one line is larger than {int(limit)} bytes")
     if pending:
-        line = b"".join(pending)
+        line = b"".join(joined + pending)
         yield [line[3:] if at_start and line[:3] == _BOM else line]
+
+
+class _BareErrorReader:
+    """Collects the lines of a JSON object or array that stands outside of events.
+
+    JSON strings hold no line ends, so the brackets of each line can be counted as it comes.
+    """
+
+    def __init__(self) -> None:
+        self.lines: List[bytes] = []
+        self._size = 0
+        self._depth = 0
+
+    def reset(self) -> None:
+        """Forget what was collected."""
+        self.lines.clear()
+        self._size = 0
+        self._depth = 0
+
+    def add(self, line: bytes) -> Optional[BareError]:
+        """Take in a line; the error once it is whole. What is too large, or whole and no error, is forgotten."""
+        self.lines.append(line)
+        self._size += len(line) + _LINE_OVERHEAD
+        if self._size > _MOST_BARE_BYTES:
+            self.reset()
+            return None
+        marks = _JSON_STRING.sub(b"", line)
+        self._depth += marks.count(b"{") + marks.count(b"[") - marks.count(b"}") - marks.count(b"]")
+        if self._depth > 0:
+            return None
+        text = b"\n".join(self.lines)
+        self.reset()
+        value = _loads(text)
+        items = value if isinstance(value, list) else [value]
+        return BareError(text) if any(isinstance(item, dict) and item.get("error") for item in items) else None
+
+
+def _loads(text: bytes) -> object:
+    """The JSON value in `text`; None if it is none."""
+    try:
+        value: object = json.loads(text)
+        return value
+    except (ValueError, RecursionError):
+        return None
