@@ -8,13 +8,14 @@ import mimetypes
 import os
 import re
 import struct
-from typing import Dict, Iterable, List, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Union
 from urllib.parse import urlsplit
 
 from . import files_on_disk
 from .json_data import JSON
 
 Data = Union[bytes, bytearray, memoryview]
+_BYTES = (bytes, bytearray, memoryview)
 
 _FILE_SIGNATURES = (  # offset, bytes, MIME type; of the types that Gemini takes
     (0, b"\x89PNG\r\n\x1a\n", "image/png"), (0, b"\xff\xd8\xff", "image/jpeg"), (0, b"GIF8", "image/gif"),
@@ -29,8 +30,8 @@ _PCM_TYPE = re.compile(r"audio/(?:l16|pcm|x-pcm)\b", re.IGNORECASE)
 _SAFE_MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _HTML_ELEMENTS = {"image": '<img src="{url}">', "audio": '<audio controls src="{url}"></audio>',
                   "video": '<video controls src="{url}"></video>'}
-_PCM_RATE = re.compile(r"rate=(\d+)", re.IGNORECASE)
-_PCM_CHANNELS = re.compile(r"channels=(\d+)", re.IGNORECASE)
+_PCM_RATE = re.compile(r"rate=0*([1-9][0-9]{0,5})(?![0-9])", re.IGNORECASE)  # larger numbers fit no WAV header
+_PCM_CHANNELS = re.compile(r"channels=0*([1-9][0-9]{0,2})(?![0-9])", re.IGNORECASE)
 
 
 def from_bytes(data: Data, mime_type: Optional[str] = None) -> JSON:
@@ -73,17 +74,52 @@ def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:
 
 
 def from_object(item: object) -> Optional[JSON]:
-    """A part of a ``PIL.Image`` or a matplotlib figure, recognised by their methods; None for anything else."""
+    """A part of an answer's `Blob`, an uploaded file, a ``PIL.Image`` or a matplotlib figure; None for anything else.
+
+    The last three are recognised by their attributes.
+    """
+    if isinstance(item, Blob):
+        return item.to_part()
+    if _is_picture(item):
+        return _from_picture(item)
+    uri, mime_type = getattr(item, "uri", None), getattr(item, "mime_type", None)
+    return from_uri(uri, mime_type) if isinstance(uri, str) and isinstance(mime_type, str) else None
+
+
+def is_media(item: object) -> bool:
+    """Whether `to_part` takes `item`."""
+    if isinstance(item, tuple) and not isinstance(item, Blob):
+        return len(item) == 2 and isinstance(item[0], _BYTES) and isinstance(item[1], str)
+    return isinstance(item, (Blob, *_BYTES)) or _is_picture(item) or (
+        isinstance(getattr(item, "uri", None), str) and isinstance(getattr(item, "mime_type", None), str))
+
+
+def to_part(item: Any) -> JSON:
+    """A part of bytes, (bytes, MIME type) or what `from_object` takes. ValueError if no MIME type is known."""
+    if isinstance(item, _BYTES):
+        return from_bytes(item)
+    if isinstance(item, tuple) and not isinstance(item, Blob):
+        return from_bytes(*item)
+    part = from_object(item)
+    if part is None:
+        raise TypeError(f"{type(item).__name__} is no picture, sound or file")
+    return part
+
+
+def _is_picture(item: object) -> bool:
+    return callable(getattr(item, "savefig", None)) or hasattr(item, "getbands") and callable(
+        getattr(item, "save", None))
+
+
+def _from_picture(item: Any) -> JSON:
     buffer = io.BytesIO()
-    if hasattr(item, "savefig") and callable(item.savefig):
+    if hasattr(item, "savefig"):
         item.savefig(buffer, format="png")
         return from_bytes(buffer.getvalue(), "image/png")
-    if hasattr(item, "getbands") and hasattr(item, "save") and callable(item.save):
-        known = getattr(item, "format", None)
-        image_format = known if known in ("PNG", "JPEG", "WEBP") else "PNG"
-        item.save(buffer, format=image_format)
-        return from_bytes(buffer.getvalue(), f"image/{image_format.lower()}")
-    return None
+    known = getattr(item, "format", None)
+    image_format = known if known in ("PNG", "JPEG", "WEBP") else "PNG"
+    item.save(buffer, format=image_format)
+    return from_bytes(buffer.getvalue(), f"image/{image_format.lower()}")
 
 
 class Blob(NamedTuple):
@@ -100,6 +136,10 @@ class Blob(NamedTuple):
     def raw(self) -> bool:
         """Whether this is PCM without a header, whose samples go on in the next piece of a stream."""
         return _PCM_TYPE.match(self.mime_type) is not None
+
+    def to_part(self) -> JSON:
+        """An ``inlineData`` part for a prompt; raw PCM sound goes as WAV."""
+        return from_bytes(self._file_bytes(), "audio/wav" if self.raw else self.mime_type)
 
     def __repr__(self) -> str:
         return f"Blob({self.mime_type!r}, {len(self.data)} bytes)"

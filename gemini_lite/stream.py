@@ -4,10 +4,11 @@ from __future__ import annotations
 import contextlib
 from typing import Any, ContextManager, Generator, Generic, Optional
 
+from .answer_check import check
 from .errors import GeminiError, IncompleteError
 from .fold import Fold
 from .json_data import JSON
-from .response import GenerateContentResponse, StreamChunk, T, check
+from .response import GenerateContentResponse, StreamChunk, T
 
 Events = Generator[JSON, None, None]
 Chunks = Generator[StreamChunk[Any], None, None]
@@ -18,14 +19,14 @@ def chunks(events: Events, fold: Fold) -> Chunks:
     answer_format = fold.answer_format
     try:
         for event in events:
-            fold.add(event)
-            yield StreamChunk(event, answer_format)
-        check(fold.outline(), streamed=True)
+            parts = fold.add(event)
+            yield StreamChunk(event, answer_format, parts=parts)
+        check(fold.response(), streamed=True)
         fold.complete = True
     except GeneratorExit:
         if fold.finished:  # nothing is missing but the end of the body
             with contextlib.suppress(GeminiError):
-                check(fold.outline(), streamed=True)
+                check(fold.response(), streamed=True)
                 fold.complete = True
         raise
     except GeminiError as error:
