@@ -17,7 +17,15 @@ class FunctionCall(NamedTuple):
 
 
 class FunctionResult(NamedTuple):
-    """The result of a call: `response` is the dict that the model gets, `parts` the pictures, sound and files."""
+    """The result of a call: `response` is the dict that the model gets."""
+
+    name: str
+    response: JSON
+    id: Optional[str] = None
+
+
+class CallResult(NamedTuple):
+    """The result of a call as it is sent: `parts` are the pictures, sound and files beside the `response`."""
 
     name: str
     response: JSON
@@ -25,7 +33,7 @@ class FunctionResult(NamedTuple):
     parts: Sequence[JSON] = ()
 
 
-CallResult = Union[Tuple[str, JSON], Tuple[str, JSON, Optional[str]], FunctionResult]
+AnyResult = Union[Tuple[str, JSON], Tuple[str, JSON, Optional[str]], CallResult]
 
 
 def open_calls(parts: Sequence[JSON]) -> List[JSON]:
@@ -88,19 +96,19 @@ def owed_calls(contents: Sequence[JSON]) -> List[JSON]:
     return OwedCalls(contents).calls
 
 
-def results_content(owed: Sequence[JSON], results: Sequence[CallResult], display_name: DisplayName = str) -> JSON:
+def results_content(owed: Sequence[JSON], results: Sequence[AnyResult], display_name: DisplayName = str) -> JSON:
     """The user's content that answers the `owed` calls, in their order, with `results`.
 
     A result without an id answers the first call of its name that is left. ValueError says what is still owed.
     """
-    found = _match_all(owed, [FunctionResult(*result) for result in results], display_name)
+    found = _match_all(owed, [CallResult(*result) for result in results], display_name)
     if len(found) < len(owed):
         raise ValueError("all calls of a turn are answered together; still owed: "
                          f"{list_calls(_without(owed, found), display_name)}")
     return {"role": "user", "parts": [_result_part(call, found[index]) for index, call in enumerate(owed)]}
 
 
-def _result_part(call: JSON, result: FunctionResult) -> JSON:
+def _result_part(call: JSON, result: CallResult) -> JSON:
     part: JSON = {"id": call["id"]} if call.get("id") else {}
     part.update(name=call.get("name"), response=result.response)
     if result.parts:
@@ -132,8 +140,8 @@ def _named_result(item: object) -> Tuple[str, object, Optional[str]]:
 
 
 def _match_all(
-    owed: Sequence[JSON], results: Sequence[FunctionResult], display_name: DisplayName,
-) -> Dict[int, FunctionResult]:
+    owed: Sequence[JSON], results: Sequence[CallResult], display_name: DisplayName,
+) -> Dict[int, CallResult]:
     """The result for each of the `owed` calls, by its index; ValueError for one that answers none."""
     found, left = _match(owed, results)
     if left is not None:
@@ -144,8 +152,8 @@ def _match_all(
 
 
 def _match(
-    owed: Sequence[JSON], results: Sequence[FunctionResult],
-) -> Tuple[Dict[int, FunctionResult], Optional[FunctionResult]]:
+    owed: Sequence[JSON], results: Sequence[CallResult],
+) -> Tuple[Dict[int, CallResult], Optional[CallResult]]:
     """The result for each of the `owed` calls that has one, by its index, and a result that answers none.
 
     Those with an id choose first; a call without an id takes a result with any.
@@ -156,8 +164,8 @@ def _match(
         name, id = str(owed[index].get("name")), str(owed[index].get("id") or "")
         by_name.setdefault(name, []).append(index)
         by_id.setdefault((name, id), []).append(index)
-    found: Dict[int, FunctionResult] = {}
-    left: Optional[FunctionResult] = None
+    found: Dict[int, CallResult] = {}
+    left: Optional[CallResult] = None
     for result in sorted(results, key=lambda result: not result.id):
         places = ([by_id.get((str(result.name), str(result.id)), []), by_id.get((str(result.name), ""), [])]
                   if result.id else [by_name.get(str(result.name), [])])
@@ -178,8 +186,8 @@ def _taken_from(indices: List[int], found: Mapping[int, object]) -> Iterator[int
             return
 
 
-def _results(parts: Sequence[JSON]) -> List[FunctionResult]:
-    return [FunctionResult(str(item.get("name")), dict_or_empty(item.get("response")), str_or_none(item.get("id")))
+def _results(parts: Sequence[JSON]) -> List[CallResult]:
+    return [CallResult(str(item.get("name")), dict_or_empty(item.get("response")), str_or_none(item.get("id")))
             for item in _dicts(parts, "functionResponse")]
 
 

@@ -10,7 +10,7 @@ from typing import (
 )
 
 from . import contents
-from .calls import FunctionResult, named_results, owed_calls, results_content
+from .calls import CallResult, named_results, owed_calls, results_content
 from .contents import Prompt
 from .errors import ConversationBusyError, GeminiError
 from .fold import Fold
@@ -220,7 +220,7 @@ class Chat:
 
     def _results_turns(self, results: ToolResults, options: GeminiOptions) -> List[JSON]:
         toolbox = options.toolbox
-        named = [FunctionResult(toolbox.wire_name(name), output.response, id, output.parts)
+        named = [CallResult(toolbox.wire_name(name), output.response, id, output.parts)
                  for name, response, id in named_results(results) for output in [tool_output(response, name)]]
         return [results_content(owed_calls(self._history), named, toolbox.user_name)]
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
+from .answers.streamed_calls import CallPieces
 from .json_data import JSON, dict_or_empty, has_text, int_or_none, list_of_dicts
 from .response import AnswerFormat, GenerateContentResponse
-from .streamed_calls import CallPieces
 
 
 class Fold:

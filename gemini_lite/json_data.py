@@ -1,8 +1,9 @@
 """The API's JSON data, read without trusting its shape: a value of another kind than expected reads as absent."""
 from __future__ import annotations
 
+import functools
 import re
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NoReturn, Optional, Tuple
 
 JSON = Dict[str, Any]  # a JSON object as the API documents it
 
@@ -29,6 +30,14 @@ def str_or_none(value: object) -> Optional[str]:
 def int_or_none(value: object) -> Optional[int]:
     """`value` if it is an int and no bool."""
     return value if type(value) is int else None
+
+
+def first_candidate(answer: object) -> JSON:
+    """The candidate with index 0 (an index that is absent is 0), ``{}`` if there is none."""
+    for candidate in list_of_dicts(dict_or_empty(answer).get("candidates")):
+        if not candidate.get("index"):
+            return candidate
+    return {}
 
 
 def has_text(part: JSON) -> bool:
@@ -66,16 +75,13 @@ class APIObject(Dict[str, Any]):
         for key in self:
             if _snake_case(key) == snake:
                 return self[key]
-        from .api_names import FIELD_NAMES
-        return None if _camel_case(name) in FIELD_NAMES else self._raise_unknown(snake)
+        return None if _camel_case(name) in _field_names() else self._raise_unknown(snake)
 
     def _raise_unknown(self, name: str) -> NoReturn:
         import difflib
-
-        from .api_names import FIELD_NAMES
         own = [_snake_case(str(key)) for key in self]
         similar = difflib.get_close_matches(name, own, 1) or difflib.get_close_matches(
-            name, sorted(map(_snake_case, FIELD_NAMES)), 1)
+            name, sorted(map(_snake_case, _field_names())), 1)
         hint = f"did you mean {similar[0]}?" if similar else f"it has {', '.join(own[:20]) or 'no fields'}"
         raise AttributeError(f"the API has no field {name!r}: {hint}")
 
@@ -152,3 +158,77 @@ def _camel_case(name: str) -> str:
 
 def _snake_case(name: str) -> str:
     return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
+
+
+@functools.lru_cache(maxsize=None)
+def _field_names() -> FrozenSet[str]:
+    """The names of the API's fields: what is known, and only absent, reads as None.
+
+    Sources: the protocol buffers of the Gemini API (v1beta), the discovery document of Vertex AI (v1beta1), answers.
+    """
+    return frozenset(_FIELD_NAMES.split())
+
+
+_FIELD_NAMES = """
+    activityEnd activityHandling activityStart adaptationPhrases allowedFunctionNames allowedTiers alpha answer
+    answerStyle answerableProbability anyOf apiSpec args aspectRatio audio audioDurationSeconds audioStreamEnd
+    audioTimestamp audioTranscription audioTranscriptionConfig autoMode automaticActivityDetection avgLogprobs
+    baseModel baseModelId batch batchSize batchStats batches behavior billablePromptUsage bitRate blockReason
+    blockReasonMessage blocked blockingConfidence boolValue buckets cacheTokensDetails cachedContent
+    cachedContentTokenCount cachedContents candidateCount candidates candidatesTokenCount candidatesTokensDetails
+    category chosenCandidates chunkId citationMetadata citationSources citations clientContent
+    cloudaicompanionProject code codeExecution codeExecutionResult completeTime completedPercent completedSteps
+    compressionQuality computeTime computerUse confidenceScores content contents contextWindowCompression
+    continuationToken createTime currentTier customConfigs customMetadata customVocabulary data dataStore
+    dataStoreSpecs datastore day default delivery description details diarization disableAttribution
+    disabledSafetyPolicies displayName distanceMeters documentName domain done downloadUri duration
+    dynamicRetrievalConfig dynamicThreshold echoTargetLanguage embedding embeddings enableAffectiveDialog
+    enableDataRetention enableEnhancedCivicAnswers enablePromptInjectionDetection enableWidget
+    enableZeroDataRetention encodedPolyline encryptionSpec endIndex endOffset endTime endpoint engine
+    enterpriseWebSearch enum environment epoch epochCount error example examples excludeDomains
+    excludedPredefinedFunctions executableCode expirationTime expireTime externalApi failedRequestCount
+    featureSelectionPreference file fileData fileId fileName fileSearch fileSearchStore fileUri files filter
+    finishMessage finishReason firstPage flagContentUri format fps frequencyPenalty functionCall
+    functionCallingConfig functionCalls functionDeclarations functionResponse functionResponses gcsUri
+    generateContentRequest generationComplete generationConfig goAway googleMaps googleMapsUri
+    googleMapsWidgetContextToken googleSearch googleSearchDynamicRetrievalScore googleSearchRetrieval
+    groundingAttributions groundingChunkIndices groundingChunks groundingMetadata groundingPassage
+    groundingSupports groundingTypes handle hyperparameters id ids image imageConfig imageCount imageOutputOptions
+    imageSearch imageSearchQueries imageSize imageUri includeThoughts index ineligibleTiers inlineData
+    inlinePassages inlinedRequests inlinedResponse inlinedResponses inputAudioTranscription inputConfig
+    inputFeedback inputTokenLimit inputTranscription interrupted items jsonPath language languageAuto languageCode
+    languageCodes languageHints lastPage latLng latitude learningRate learningRateMultiplier level license
+    logProbability logProbabilitySum logprobs logprobsResult longitude manualMode maps maxChunksCount maxItems
+    maxLength maxOutputTokens maxProperties maxResults maxTemperature maximum meanLoss mediaChunks mediaProcessing
+    mediaResolution message metadata metadataFilter metadataFilters mimeType minItems minLength minProperties
+    minimum minimumRelevanceScore modality mode model modelConfig modelId modelName modelRoutingPreference
+    modelTurn modelVersion models month multiSpeakerVoiceConfig name newHandle nextPageToken nullValue nullable
+    numHits numberValue outcome output outputAudioTranscription outputDimensionality outputTokenLimit
+    outputTranscription overwrittenThreshold pageSize pageSpan pageToken paidTier parameters parametersJsonSchema
+    partIndex partMetadata partialArgs parts passages pattern pendingRequestCount personGeneration
+    placeAnswerSources placeId places prebuiltVoiceConfig presencePenalty priority probability probabilityScore
+    prominentPeople promptFeedback promptTokenCount promptTokensDetails properties propertyOrdering
+    publicationDate query ragChunk ragCorpora ragCorpus ragFileIds ragResources ragRetrievalConfig ranking rating
+    readerProjectNumbers realtimeInput realtimeInputConfig reason remainingAmount remainingFraction
+    renderedContent renderedParts replicatedVoiceConfig requestCount requests required resetTime resolution
+    response responseFormat responseId responseJsonSchema responseJsonSchemaOrdered responseLogprobs
+    responseMimeType responseModalities responseSchema responseTokenCount responsesFile resumable retrieval
+    retrievalConfig retrievalMetadata retrievalQueries retrievalResources retrievedContext retrievedUrl reviewId
+    reviewSnippets role route routing routingConfig safetyRatings safetySettings sampleRate scheduling schema
+    sdkBlob searchEntryPoint searchTemplate searchTypes seed segment semanticRetriever semanticRetrieverChunk
+    serverContent serviceTier sessionResumption sessionResumptionUpdate setting setupComplete severity
+    severityScore sha256Hash similarityTopK simpleSearchParams sizeBytes slidingWindow snapshots source
+    sourceFlaggingUris sourceId sourceText sourceUri speaker speakerLabel speakerVoiceConfigs speechConfig
+    speechMetadata startIndex startOffset startTime state status step stopSequences storeContext
+    streamFunctionCallArguments stringValue style successfulRequestCount supportedGenerationMethods
+    systemInstruction targetLanguageCode taskType temperature text textCount textInput thinking thinkingBudget
+    thinkingConfig thinkingLevel thought thoughtSignature thoughtsTokenCount threshold timeLeft title token
+    tokenCount tokenId tokenType toolCall toolCallCancellation toolConfig toolResponse toolType
+    toolUsePromptTokenCount toolUsePromptTokensDetails tools topCandidates topK topP totalBillableCharacters
+    totalSteps totalTokenCount totalTokens trafficType trainingData translationConfig triggerTokens ttl tunedModel
+    tunedModelId tunedModelSource tunedModels tuningTask turnComplete turnCoverage turns type updateMask
+    updateTime uri urlContext urlContextMetadata urlMetadata urlRetrievalStatus usageMetadata values
+    vectorDistanceThreshold vectorSimilarityThreshold version vertexAiSearch vertexRagStore video videoDuration
+    videoDurationSeconds videoMetadata voice voiceConfig voiceName voiceSampleAudio waitingForInput web webSearch
+    webSearchQueries willContinue word wordTimestamp words year
+"""

@@ -74,31 +74,25 @@ def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:
 
 
 def from_object(item: object) -> Optional[JSON]:
-    """A part of an answer's `Blob`, an uploaded file, a ``PIL.Image`` or a matplotlib figure; None for anything else.
-
-    The last three are recognised by their attributes.
-    """
-    if isinstance(item, Blob):
-        return item.to_part()
-    if _is_picture(item):
-        return _from_picture(item)
-    uri, mime_type = getattr(item, "uri", None), getattr(item, "mime_type", None)
-    return from_uri(uri, mime_type) if isinstance(uri, str) and isinstance(mime_type, str) else None
+    """A part of what stands for one (it has ``to_part``: an answer's `Blob`, an uploaded file), of a ``PIL.Image`` or
+    a matplotlib figure, all recognised by their methods; None for anything else."""
+    if callable(getattr(item, "to_part", None)):
+        return item.to_part()  # type: ignore[attr-defined, no-any-return]
+    return _from_picture(item) if _is_picture(item) else None
 
 
 def is_media(item: object) -> bool:
     """Whether `to_part` takes `item`."""
-    if isinstance(item, tuple) and not isinstance(item, Blob):
+    if type(item) is tuple:
         return len(item) == 2 and isinstance(item[0], _BYTES) and isinstance(item[1], str)
-    return isinstance(item, (Blob, *_BYTES)) or _is_picture(item) or (
-        isinstance(getattr(item, "uri", None), str) and isinstance(getattr(item, "mime_type", None), str))
+    return isinstance(item, _BYTES) or callable(getattr(item, "to_part", None)) or _is_picture(item)
 
 
 def to_part(item: Any) -> JSON:
     """A part of bytes, (bytes, MIME type) or what `from_object` takes. ValueError if no MIME type is known."""
     if isinstance(item, _BYTES):
         return from_bytes(item)
-    if isinstance(item, tuple) and not isinstance(item, Blob):
+    if type(item) is tuple:
         return from_bytes(*item)
     part = from_object(item)
     if part is None:

@@ -5,12 +5,12 @@ import json
 from typing import TYPE_CHECKING, Any, Generic, List, Mapping, NamedTuple, Optional, Sequence, cast
 
 from . import media, schema
+from .answers.citations import Citation, citations
+from .answers.streamed_calls import assembled
+from .answers.usage import UsageMetadata
 from .calls import FunctionCall, FunctionResult, open_calls
-from .citations import Citation, citations
 from .errors import ParseError
-from .json_data import JSON, APIObject, dict_or_empty, has_text, list_of_dicts, str_or_none
-from .streamed_calls import assembled
-from .usage import UsageMetadata
+from .json_data import JSON, APIObject, dict_or_empty, first_candidate, has_text, list_of_dicts, str_or_none
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -230,11 +230,7 @@ class GenerateContentResponse(Generic[T]):
                            block_reason=self.block_reason, sources=[(one.title, one.uri) for one in self.citations])
 
     def _first(self) -> JSON:
-        """The candidate with index 0 (an index that is absent is 0), ``{}`` if there is none."""
-        for candidate in list_of_dicts(dict_or_empty(self.data).get("candidates")):
-            if not candidate.get("index"):
-                return candidate
-        return {}
+        return first_candidate(self.data)
 
     def _plain_parts(self) -> List[JSON]:
         """The parts as they came, but calls that came in pieces are whole."""
@@ -293,11 +289,6 @@ class StreamChunk(GenerateContentResponse[T]):
 def plain_parts(response: GenerateContentResponse[Any]) -> List[JSON]:
     """The parts of an answer as plain dicts, which are not copied; calls that came in pieces are whole."""
     return response._plain_parts()
-
-
-def raw_parts(response: GenerateContentResponse[Any]) -> List[JSON]:
-    """The parts of an answer as they came, calls in pieces too."""
-    return list_of_dicts(dict_or_empty(response._first().get("content")).get("parts"))
 
 
 def _list(value: object) -> List[object]:

@@ -5,7 +5,7 @@ import os
 from typing import Generator, List, Optional
 
 from . import contents
-from .answer_check import check
+from .answers.check import check
 from .backends.base import Backend
 from .fold import Fold
 from .json_data import JSON

@@ -4,7 +4,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, ContextManager, Generator, Generic, Optional
 
-from .answer_check import check
+from .answers.check import check
 from .errors import GeminiError, IncompleteError
 from .fold import Fold
 from .json_data import JSON

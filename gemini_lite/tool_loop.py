@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 from . import tools
-from .calls import FunctionCall, FunctionResult, open_calls, results_content
+from .calls import CallResult, FunctionCall, FunctionResult, open_calls, results_content
 from .errors import GeminiError
 from .json_data import JSON, dict_or_empty, str_or_none
 from .options import GeminiOptions
@@ -57,8 +57,8 @@ def run_calls(response: GenerateContentResponse[Any], options: GeminiOptions, ro
         return None
     outputs = tools.run_all(calls, options.parallel_tools)
     parts = sendable(plain_parts(response))
-    named = [FunctionResult(call.name, output.response, call.id, output.parts)
+    named = [CallResult(call.name, output.response, call.id, output.parts)
              for (_, call), output in zip(calls, outputs)]
     turns = [{"role": "model", "parts": parts}, results_content(open_calls(parts), named)]
-    results = [result._replace(name=tool.name) for (tool, _), result in zip(calls, named)]
+    results = [FunctionResult(tool.name, output.response, call.id) for (tool, call), output in zip(calls, outputs)]
     return ToolRound(turns, results, next((output.failure for output in outputs if output.failure), None))

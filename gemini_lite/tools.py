@@ -152,16 +152,12 @@ def tool_output(result: object, name: str) -> ToolOutput:
     type), pictures of PIL and matplotlib, uploaded files), alone or in a list, are sent as parts beside the rest of
     the list. TypeError or ValueError if the result cannot be sent.
     """
-    items = list(result) if isinstance(result, (list, tuple)) and not _is_media(result) else [result]
-    files = [media.to_part(item) for item in items if _is_media(item)]
+    items = list(result) if isinstance(result, (list, tuple)) and not media.is_media(result) else [result]
+    files = [media.to_part(item) for item in items if media.is_media(item)]
     if not files:
         return ToolOutput(_response_object(result, name))
-    rest = [item for item in items if not _is_media(item)]
+    rest = [item for item in items if not media.is_media(item)]
     return ToolOutput(_response_object(rest[0] if len(rest) == 1 else rest, name) if rest else {}, files)
-
-
-def _is_media(value: object) -> bool:
-    return not isinstance(value, (str, Mapping)) and media.is_media(value)
 
 
 def _response_object(result: object, name: str) -> JSON:

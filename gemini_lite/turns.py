@@ -69,8 +69,8 @@ def check_history(value: object) -> List[JSON]:
 def check_next(history: List[JSON], new: List[JSON], display_name: DisplayName = str) -> None:
     """Raise ValueError unless `new` contents may follow the `history`: each call has its result, and no other.
 
-    Neighbouring turns of one role are one turn to the API. Calls may be passed over by `GivenTurns`. `display_name` gives the name that a message uses for a
-    tool whose name on the wire is another.
+    Neighbouring turns of one role are one turn to the API. Calls may be passed over by `GivenTurns`. `display_name`
+    gives the name that a message uses for a tool whose name on the wire is another.
     """
     owed = OwedCalls(_open_turns(history), display_name)
     _check_order(new, "the prompt", owed, history[-1] if history else None)

@@ -264,6 +264,7 @@ FIELDS: Sequence[JSON] = (
 @for_any(100)
 def test_a_stream_folds_into_the_unary_answer(fake: FakeGemini, client: GeminiClient, choose: Choose) -> None:
     items = some(choose, lambda choose: some(choose, lambda choose: choose(PARTS), 3) or [choose(PARTS)], 6)
+    items.append("end")  # or MAX_TOKENS with nothing visible would be an error
     fields = {"responseId": "same", **choose(FIELDS)}
     fake.reply(*items, **fields)
     fake.reply(*items, **fields)
@@ -375,7 +376,7 @@ class Talk:
         """The next send closes a stream that was left open; a wrong one does, too."""
         before = len(self.fake.requests)
         with pytest.raises(ValueError):
-            self.chat.send_message([{"role": "model", "parts": [{"text": "I speak first"}]}])
+            self.chat.send_message({"functionResponse": {"name": "nobody", "response": {}}})
         assert len(self.fake.requests) == before
 
     def misuse(self, choose: Choose) -> None:

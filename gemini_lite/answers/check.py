@@ -3,12 +3,39 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any, List, Tuple
+from typing import List, Optional, Protocol, Tuple
 
-from .errors import BlockedError, GeminiError, IncompleteError
-from .json_data import JSON, dict_or_empty, list_of_dicts
-from .response import GenerateContentResponse, raw_parts
+from ..errors import BlockedError, GeminiError, IncompleteError
+from ..json_data import JSON, dict_or_empty, first_candidate, list_of_dicts
 from .streamed_calls import CallPieces
+from .usage import UsageMetadata
+
+
+class Answer(Protocol):
+    """What is read of a response."""
+
+    data: JSON
+
+    @property
+    def finish_reason(self) -> Optional[str]:
+        """Why the answer ended."""
+
+    @property
+    def finish_message(self) -> Optional[str]:
+        """What Google says about it."""
+
+    @property
+    def block_reason(self) -> Optional[str]:
+        """Why the prompt was blocked."""
+
+    @property
+    def block_reason_message(self) -> Optional[str]:
+        """What Google says about it."""
+
+    @property
+    def usage_metadata(self) -> UsageMetadata:
+        """The token counts."""
+
 
 _log = logging.getLogger("gemini_lite")
 
@@ -55,7 +82,7 @@ _NOTHING_VISIBLE = {
 _LASTING = ("MAX_TOKENS", "LANGUAGE", "MISSING_THOUGHT_SIGNATURE")  # asking again gives the same
 
 
-def check(response: GenerateContentResponse[Any], streamed: bool = False) -> None:
+def check(response: Answer, streamed: bool = False) -> None:
     """Raise what stands in the way of calling this answer whole: a block, a broken call, a missing end.
 
     What is whole can be sent back: its parts are JSON, and its calls have names. An answer with nothing visible that
@@ -70,7 +97,7 @@ def check(response: GenerateContentResponse[Any], streamed: bool = False) -> Non
                           "error.response holds what arrived", "CUT", response)
     if not list_of_dicts(dict_or_empty(response.data).get("candidates")):
         raise _incomplete("The answer holds no candidate and no reason for it. Ask again", "NO_CANDIDATES", response)
-    parts = raw_parts(response)
+    parts = list_of_dicts(dict_or_empty(first_candidate(response.data).get("content")).get("parts"))
     _check_parts(parts, response)
     if reason and not any(map(_is_visible, parts)):
         if reason != "STOP":
@@ -78,7 +105,7 @@ def check(response: GenerateContentResponse[Any], streamed: bool = False) -> Non
         _log.warning("the model finished with STOP and no answer; such a turn is not kept in a history")
 
 
-def _check_blocks(response: GenerateContentResponse[Any], reason: str) -> None:
+def _check_blocks(response: Answer, reason: str) -> None:
     blocked = response.block_reason
     if blocked:
         sentence = _BLOCKED_PROMPT.get(blocked, "The prompt was blocked. Change the prompt")
@@ -88,12 +115,12 @@ def _check_blocks(response: GenerateContentResponse[Any], reason: str) -> None:
         raise _blocked(sentence, reason, response.finish_message, response)
 
 
-def _blocked(sentence: str, reason: str, words: object, response: GenerateContentResponse[Any]) -> GeminiError:
+def _blocked(sentence: str, reason: str, words: object, response: Answer) -> GeminiError:
     return BlockedError(f"{_with_reason(sentence, reason, words)} error.response holds what there is.", reason=reason,
                         response=response)
 
 
-def _incomplete(sentence: str, reason: str, response: GenerateContentResponse[Any]) -> GeminiError:
+def _incomplete(sentence: str, reason: str, response: Answer) -> GeminiError:
     return IncompleteError(_with_reason(sentence, reason, response.finish_message), reason=reason, response=response,
                            retryable=reason not in _LASTING)
 
@@ -104,7 +131,7 @@ def _with_reason(sentence: str, reason: str, words: object) -> str:
     return f"{what} ({reason}){f': {words}' if words else ''}. {step or what}."
 
 
-def _nothing_visible(reason: str, response: GenerateContentResponse[Any]) -> GeminiError:
+def _nothing_visible(reason: str, response: Answer) -> GeminiError:
     if reason == "MAX_TOKENS":
         thoughts = response.usage_metadata.thoughts_token_count
         spent = f"{thoughts} tokens went into thoughts" if thoughts else "the limit on tokens was reached"
@@ -121,7 +148,7 @@ def _is_visible(part: JSON) -> bool:
         value not in (None, "", {}) for key, value in part.items() if key not in ("thought", "thoughtSignature"))
 
 
-def _check_parts(parts: List[JSON], response: GenerateContentResponse[Any]) -> None:
+def _check_parts(parts: List[JSON], response: Answer) -> None:
     """Raise IncompleteError for parts that could not be sent back, and calls that cannot be run."""
     problem = ""
     pieces = CallPieces()

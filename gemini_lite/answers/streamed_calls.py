@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Optional, Tuple, Union
 
-from .json_data import JSON, copied, dict_or_empty
+from ..json_data import JSON, copied, dict_or_empty
 
 MAX_DEPTH = 100  # of names and indices in one path
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import List, Optional
 
-from .json_data import JSON, APIObject, int_or_none, list_of_dicts, str_or_none
+from ..json_data import JSON, APIObject, int_or_none, list_of_dicts, str_or_none
 
 
 class UsageMetadata:
