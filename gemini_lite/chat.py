@@ -10,6 +10,7 @@ from typing import (
 )
 
 from . import contents
+from .answers.check import why_not_json
 from .calls import CallResult, named_results, owed_calls, results_content
 from .contents import Prompt
 from .errors import ConversationBusyError, GeminiError
@@ -186,6 +187,11 @@ class Chat:
         while True:
             try:
                 yield from chunks(events, fold)
+                response = fold.response()
+                ran = run_calls(response, options, rounds)
+                if ran is not None:
+                    turns += ran.turns
+                    ran.raise_failure()
             except GeneratorExit:
                 if fold.complete:  # closed at its end
                     fold.complete = not runnable_calls(fold.response(), options, rounds)
@@ -195,17 +201,9 @@ class Chat:
             except GeminiError as error:
                 error.turns = turns
                 raise
-            response = fold.response()
-            ran = run_calls(response, options, rounds)
             if ran is None:
                 self._keep(turns, response)
                 return
-            turns += ran.turns
-            try:
-                ran.raise_failure()
-            except GeminiError as error:
-                error.turns, error.response = turns, response
-                raise
             rounds += 1
             fold.next_round()
             options = options.without_forced_calls()
@@ -226,7 +224,7 @@ class Chat:
 
     def _keep(self, turns: List[JSON], response: GenerateContentResponse[Any]) -> None:
         parts = sendable(plain_parts(response))
-        if self._pending is turns and any(not part.get("thought") for part in parts):
+        if self._pending is turns and any(not part.get("thought") for part in parts) and not why_not_json(parts):
             self._history += [*turns, {"role": "model", "parts": parts}]
 
     def _settings(self, overrides: Mapping[str, object]) -> Tuple[GeminiOptions, CallSettings]:

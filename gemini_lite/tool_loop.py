@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 from . import tools
+from .answers.check import check_sendable
 from .calls import CallResult, FunctionCall, FunctionResult, open_calls, results_content
 from .errors import GeminiError
 from .json_data import JSON, dict_or_empty, str_or_none
@@ -51,7 +52,11 @@ def runnable_calls(response: GenerateContentResponse[Any], options: GeminiOption
 
 
 def run_calls(response: GenerateContentResponse[Any], options: GeminiOptions, rounds: int) -> Optional[ToolRound]:
-    """Run the calls of the answer: the model's turn and the one with the results; None if there is nothing to run."""
+    """Run the calls of the answer: the model's turn and the one with the results; None if there is nothing to run.
+
+    IncompleteError for an answer that could not be sent back.
+    """
+    check_sendable(plain_parts(response), response)
     calls = runnable_calls(response, options, rounds)
     if not calls:
         return None

@@ -85,8 +85,8 @@ _LASTING = ("MAX_TOKENS", "LANGUAGE", "MISSING_THOUGHT_SIGNATURE")  # asking aga
 def check(response: Answer, streamed: bool = False) -> None:
     """Raise what stands in the way of calling this answer whole: a block, a broken call, a missing end.
 
-    What is whole can be sent back: its parts are JSON, and its calls have names. An answer with nothing visible that
-    ends in STOP passes, with a warning in the log.
+    The calls of a whole answer have names and arguments. An answer with nothing visible that ends in STOP passes, with
+    a warning in the log.
     """
     reason = response.finish_reason or ""
     _check_blocks(response, reason)
@@ -98,7 +98,7 @@ def check(response: Answer, streamed: bool = False) -> None:
     if not list_of_dicts(dict_or_empty(response.data).get("candidates")):
         raise _incomplete("The answer holds no candidate and no reason for it. Ask again", "NO_CANDIDATES", response)
     parts = list_of_dicts(dict_or_empty(first_candidate(response.data).get("content")).get("parts"))
-    _check_parts(parts, response)
+    _check_calls(parts, response)
     if reason and not any(map(_is_visible, parts)):
         if reason != "STOP":
             raise _nothing_visible(reason, response)
@@ -148,22 +148,28 @@ def _is_visible(part: JSON) -> bool:
         value not in (None, "", {}) for key, value in part.items() if key not in ("thought", "thoughtSignature"))
 
 
-def _check_parts(parts: List[JSON], response: Answer) -> None:
-    """Raise IncompleteError for parts that could not be sent back, and calls that cannot be run."""
+def _check_calls(parts: List[JSON], response: Answer) -> None:
+    """Raise IncompleteError for calls that cannot be run, and results without a name."""
     problem = ""
     pieces = CallPieces()
     for part in parts:
-        if len(part) == 1 and type(part.get("text")) is str and part["text"].isascii():
-            continue
-        problem = problem or _why_not_json(part)
-        if pieces.is_piece(part):
-            part = pieces.add(part) or {}
-        problem = problem or _why_no_call(part)
+        if "functionCall" in part or "functionResponse" in part:
+            if pieces.is_piece(part):
+                part = pieces.add(part) or {}
+            problem = problem or _why_no_call(part)
     if not problem and (pieces.problem or pieces.open):
-        problem = f"a streamed call is not whole ({pieces.problem or 'its last piece is missing'})"
+        problem = f"a call that came in pieces is not whole: {pieces.problem or 'its last piece is missing'}"
     if problem:
-        raise _incomplete(f"The answer cannot be used: {problem}. Ask again; error.response holds what arrived",
-                          "MALFORMED_FUNCTION_CALL" if "call" in problem else "NOT_JSON", response)
+        raise _incomplete(f"The model wrote a call that cannot be run, as {problem}. Ask again, or simplify the tools",
+                          "MALFORMED_FUNCTION_CALL", response)
+
+
+def check_sendable(parts: List[JSON], response: Answer) -> None:
+    """Raise IncompleteError for parts that JSON cannot say again, so that they cannot be sent back."""
+    problem = why_not_json(parts)
+    if problem:
+        raise _incomplete(f"The answer cannot be kept, because no JSON can say it again: {problem}. Ask again; "
+                          "error.response holds it", "NOT_JSON", response)
 
 
 def _why_no_call(part: JSON) -> str:
@@ -181,9 +187,9 @@ def _why_no_call(part: JSON) -> str:
     return ""
 
 
-def _why_not_json(part: JSON) -> str:
-    """Why JSON cannot say `part` again, or ""."""
-    waiting: List[Tuple[object, int]] = [(part, 0)]
+def why_not_json(value: object) -> str:
+    """Why JSON that Google takes cannot say `value` again, or ""."""
+    waiting: List[Tuple[object, int]] = [(value, 0)]
     while waiting:
         value, level = waiting.pop()
         if isinstance(value, str):
