@@ -115,7 +115,7 @@ def _check_blocks(response: Answer, reason: str) -> None:
         raise _blocked(sentence, reason, response.finish_message, response)
 
 
-def _blocked(sentence: str, reason: str, words: object, response: Answer) -> GeminiError:
+def _blocked(sentence: str, reason: str, words: Optional[str], response: Answer) -> GeminiError:
     return BlockedError(f"{_with_reason(sentence, reason, words)} error.response holds what there is.", reason=reason,
                         response=response)
 
@@ -125,10 +125,11 @@ def _incomplete(sentence: str, reason: str, response: Answer) -> GeminiError:
                            retryable=reason not in _LASTING)
 
 
-def _with_reason(sentence: str, reason: str, words: object) -> str:
-    """`sentence` with the reason after its first part, and Google's own `words` about it."""
-    what, _, step = sentence.partition(". ")
-    return f"{what} ({reason}){f': {words}' if words else ''}. {step or what}."
+def _with_reason(sentence: str, reason: str, words: Optional[str]) -> str:
+    """`sentence`, a fact and a step, with the reason after the fact, and Google's own `words` about it."""
+    fact, _, step = sentence.partition(". ")
+    words = (words or "").strip().rstrip(".")
+    return f"{fact} ({reason}){f': {words}' if words else ''}. {step}."
 
 
 def _nothing_visible(reason: str, response: Answer) -> GeminiError:
@@ -175,7 +176,7 @@ def check_sendable(parts: List[JSON], response: Answer) -> None:
 def _why_no_call(part: JSON) -> str:
     for key in ("functionCall", "functionResponse"):
         value = part.get(key)
-        if value is None or value == {} and "thoughtSignature" not in part:
+        if value is None or value == {} and len(part) == 1:  # an empty part, which is not sent back
             continue
         name = value.get("name") if isinstance(value, dict) else None
         if not isinstance(name, str) or not name:
