@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional
 
 from .answers.streamed_calls import CallPieces
-from .json_data import JSON, dict_or_empty, has_text, int_or_none, list_of_dicts
+from .json_data import JSON, list_of_dicts
 from .response import AnswerFormat, GenerateContentResponse
 
 
@@ -38,25 +38,23 @@ class Fold:
         self._response = None
         parts: Optional[List[JSON]] = None
         for key, value in event.items():
-            if key == "candidates":
-                parts = self._add_candidates(value)
-            elif key == "usageMetadata" and isinstance(value, dict):
-                self._data[key] = _later_usage(self._data.get(key), value)
-            else:
+            if key != "candidates":
+                earlier = self._data.get(key) if key == "usageMetadata" else None
+                if earlier is not None and type(value) is type(earlier) is dict and not earlier.keys() <= value.keys():
+                    value = _later_usage(earlier, value)
                 self._data[key] = value
+                continue
+            for candidate in list_of_dicts(value):
+                index = candidate.get("index")
+                if type(index) is not int:
+                    index = 0
+                known = self._candidates.get(index)
+                if known is None:
+                    known = self._candidates[index] = _Candidate()
+                whole = known.add(candidate)
+                if whole is not None and not index:
+                    parts = whole
         return parts
-
-    def _add_candidates(self, candidates: object) -> Optional[List[JSON]]:
-        first: Optional[List[JSON]] = None
-        for candidate in list_of_dicts(candidates):
-            index = int_or_none(candidate.get("index")) or 0
-            known = self._candidates.get(index)
-            if known is None:
-                known = self._candidates[index] = _Candidate()
-            parts = known.add(candidate)
-            if index == 0:
-                first = parts
-        return first
 
     @property
     def finished(self) -> bool:
@@ -79,13 +77,11 @@ class Fold:
         return GenerateContentResponse(data, self.answer_format, self._earlier)
 
 
-def _later_usage(earlier: object, usage: JSON) -> JSON:
+def _later_usage(earlier: JSON, usage: JSON) -> JSON:
     """`usage` with what an `earlier` event told beside the token counts, which are all the last event's."""
-    if not isinstance(earlier, dict):
-        return usage
     kept = {key: value for key, value in earlier.items()
             if key not in usage and not key.endswith(("TokenCount", "TokensDetails"))}
-    return {**kept, **usage} if kept else usage
+    return {**kept, **usage}
 
 
 class _Candidate:
@@ -105,7 +101,7 @@ class _Candidate:
         parts: Optional[List[JSON]] = None
         for key, value in candidate.items():
             if key == "content":
-                parts = self._add_content(dict_or_empty(value))
+                parts = self._add_content(value) if isinstance(value, dict) else None
             elif isinstance(value, dict):
                 base = self.data[key] = self.data[key] if isinstance(self.data.get(key), dict) else {}
                 _overlay(base, value, key in ("citationMetadata", "logprobsResult"))
@@ -114,44 +110,46 @@ class _Candidate:
         return parts
 
     def _add_content(self, content: JSON) -> Optional[List[JSON]]:
-        parts: Optional[List[JSON]] = None
+        shown: Optional[List[JSON]] = None  # the event's parts with whole calls, once it has brought a piece of one
         for key, value in content.items():
             if key != "parts":
                 self.content[key] = value
                 continue
-            for index, part in enumerate(list_of_dicts(value)):
+            parts = list_of_dicts(value)
+            for part in parts:
                 size = len(part)
-                if has_text(part) and (size == 1 or size == 2 and part.get("thought") is True):
+                if isinstance(part.get("text"), str) and (size == 1 or size == 2 and part.get("thought") is True):
                     if size != self.kind:
                         self._end_run()
                         self.kind = size
                     self.run.append(part["text"])
-                    shown: Optional[JSON] = part
                 else:
                     self._end_run()
-                    shown = self._add_part(part)
-                if shown is not part and parts is None:
-                    parts = list_of_dicts(value)[:index]
-                if parts is not None and shown is not None:
-                    parts.append(shown)
-        return parts
+                    if "functionCall" in part and self._is_piece(part):
+                        if shown is None:
+                            shown = parts[:next(index for index, item in enumerate(parts) if item is part)]
+                        shown += self._add_piece(part)
+                        continue
+                    self.parts.append(part)
+                if shown is not None:
+                    shown.append(part)
+        return shown
 
-    def _add_part(self, part: JSON) -> Optional[JSON]:
-        """Take in a part that is not joined to others; None, or the part with the whole call, for a piece of one."""
-        if "functionCall" not in part:
-            self.parts.append(part)
-            return part
+    def _is_piece(self, part: JSON) -> bool:
         if self.pieces is None:
             self.pieces = CallPieces()
-        if not self.pieces.is_piece(part):
-            self.parts.append(part)
-            return part
+        return self.pieces.is_piece(part)
+
+    def _add_piece(self, part: JSON) -> List[JSON]:
+        """Take in a piece of a call; the part with the whole call, if this makes it whole."""
+        assert self.pieces is not None
         self.piece_parts.append(part)
         whole = self.pieces.add(part)
-        if whole is not None:
-            self.parts.append(whole)
-            self.piece_parts = []
-        return whole
+        if whole is None:
+            return []
+        self.parts.append(whole)
+        self.piece_parts = []
+        return [whole]
 
     def _end_run(self) -> None:
         self.parts += self._grown()

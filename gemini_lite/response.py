@@ -234,7 +234,11 @@ class GenerateContentResponse(Generic[T]):
 
     def _plain_parts(self) -> List[JSON]:
         """The parts as they came, but calls that came in pieces are whole."""
-        return assembled(list_of_dicts(dict_or_empty(self._first().get("content")).get("parts")))
+        parts = _parts(self.data)
+        for part in parts:
+            if "functionCall" in part:
+                return assembled(parts)
+        return parts
 
     def _grounding(self) -> JSON:
         return dict_or_empty(self._first().get("groundingMetadata"))
@@ -266,9 +270,7 @@ class StreamChunk(GenerateContentResponse[T]):
         self._whole_parts = parts  # None: those of `data`
 
     def _plain_parts(self) -> List[JSON]:
-        if self._whole_parts is not None:
-            return self._whole_parts
-        return list_of_dicts(dict_or_empty(self._first().get("content")).get("parts"))
+        return _parts(self.data) if self._whole_parts is None else self._whole_parts
 
     @property
     def text_delta(self) -> str:
@@ -289,6 +291,10 @@ class StreamChunk(GenerateContentResponse[T]):
 def plain_parts(response: GenerateContentResponse[Any]) -> List[JSON]:
     """The parts of an answer as plain dicts, which are not copied; calls that came in pieces are whole."""
     return response._plain_parts()
+
+
+def _parts(data: object) -> List[JSON]:
+    return list_of_dicts(dict_or_empty(first_candidate(data).get("content")).get("parts"))
 
 
 def _list(value: object) -> List[object]:

@@ -20,7 +20,7 @@ def chunks(events: Events, fold: Fold) -> Chunks:
     try:
         for event in events:
             parts = fold.add(event)
-            yield StreamChunk(event, answer_format, parts=parts)
+            yield StreamChunk(event, answer_format, None, parts)
         check(fold.response(), streamed=True)
         fold.complete = True
     except GeneratorExit:
