@@ -1,13 +1,14 @@
 """`GeminiClient` and `query`: a backend, a route and a conversation joined."""
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Type, TypeVar, Union, overload
 
 import requests
 
 from . import contents
-from .auth.oauth import Secret, hidden
+from .auth.secret import Secret, as_secret
 from .backends.base import Backend
 from .backends.code_assist import CodeAssist
 from .backends.developer import DeveloperAPI
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .options import ChatOverrides, OptionFields, Overrides, QueryOverrides
+
+log = logging.getLogger("gemini_lite")
 
 CredentialsPath = Union[str, "os.PathLike[str]", None]
 S = TypeVar("S")  # what ``response_schema`` names
@@ -52,7 +55,7 @@ class GeminiClient(Chat):
         max_event_bytes: int = Limits().event, max_body_bytes: int = Limits().body,
         max_error_bytes: int = Limits().error, **overrides: Unpack[OptionFields],
     ) -> None:
-        api_key = hidden(api_key)
+        api_key = as_secret(api_key)
         if options is not None and not isinstance(options, GeminiOptions):
             raise TypeError(f"options must be GeminiOptions(...), not {type(options).__name__}")
         backend = _choose_backend(api_key, credentials_path, backend)
@@ -64,7 +67,7 @@ class GeminiClient(Chat):
 
     @property
     def backend(self) -> Backend:
-        """The backend that was given or chosen: a `DeveloperAPI`, a `CodeAssist` or one of your own."""
+        """The backend that was given or chosen: a `DeveloperAPI`, a `VertexAI`, a `CodeAssist` or one of your own."""
         return self._route.backend
 
     @overload
@@ -99,7 +102,7 @@ class GeminiClient(Chat):
         session_id = options.session_id or new_session_id()
         events = self._route.stream(contents.from_prompt(prompt), options, session_id, settings)
         fold = new_fold(options)
-        return Stream(chunks(events, fold), fold, events)
+        return Stream(chunks(events, fold, settings), fold, events, settings.running)
 
     def chat(self, history: Optional[Sequence[JSON]] = None, **overrides: Unpack[ChatOverrides]) -> Chat:
         """Another conversation over the same connections, from a `history` or none; `overrides` hold for all of it."""
@@ -124,7 +127,10 @@ class GeminiClient(Chat):
         return self.backend.quota(self._route.post(self._limits.start()))
 
     def close(self) -> None:
-        """Close the connections (not those of a session you gave); a later call opens new ones."""
+        """End the calls that other threads are making, and close the connections (not those of a session you gave).
+
+        The threads get a TransportError with the reason CLOSED; a later call opens new connections.
+        """
         self._transport.close()
 
     def __enter__(self) -> GeminiClient:
@@ -150,7 +156,23 @@ def _choose_backend(
         return backend
     if credentials_path is not None or api_key is None and os.environ.get("GOOGLE_GENAI_USE_GCA") == "true":
         return CodeAssist(credentials_path)
+    if _environment_chooses_vertex():
+        from .backends.vertex import VertexAI  # here, because importing it takes time
+        return VertexAI(api_key=api_key)
     return DeveloperAPI(api_key)
+
+
+def _environment_chooses_vertex() -> bool:
+    """Whether the environment asks for Vertex AI, in either of its names, as Google's own client reads them."""
+    new, old = os.environ.get("GOOGLE_GENAI_USE_ENTERPRISE"), os.environ.get("GOOGLE_GENAI_USE_VERTEXAI")
+    if new is not None and old is not None and _is_true(new) != _is_true(old):
+        log.warning("GOOGLE_GENAI_USE_ENTERPRISE and GOOGLE_GENAI_USE_VERTEXAI are both set and differ: "
+                    "GOOGLE_GENAI_USE_ENTERPRISE is used")
+    return _is_true(old if new is None else new)
+
+
+def _is_true(value: Optional[str]) -> bool:
+    return value is not None and value.strip().lower() in ("true", "1")
 
 
 @overload
@@ -174,6 +196,6 @@ def query(
     api_key: Union[str, Secret, None] = None, backend: Optional[Backend] = None, **overrides: Any,
 ) -> GenerateContentResponse[Any]:
     """Ask once and close again; `str()` of the response is its text."""
-    api_key = hidden(api_key)
+    api_key = as_secret(api_key)
     with GeminiClient(GeminiOptions(model=model), credentials_path, api_key=api_key, backend=backend) as client:
         return client.send_message(prompt, **overrides)

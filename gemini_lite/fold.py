@@ -20,6 +20,7 @@ class Fold:
     def __init__(self, answer_format: AnswerFormat = AnswerFormat()) -> None:
         self.answer_format = answer_format
         self.complete = False
+        self.tries = 1  # requests made for this answer
         self._earlier: List[GenerateContentResponse[Any]] = []
         self._data: JSON = {}
         self._candidates: Dict[int, _Candidate] = {}
@@ -62,10 +63,6 @@ class Fold:
         first = self._candidates.get(0)
         return first is not None and "finishReason" in first.data
 
-    def outline(self) -> GenerateContentResponse[Any]:
-        """The answer so far without its contents: what `check` reads, at no cost."""
-        return self._answer([candidate.data for _, candidate in sorted(self._candidates.items())])
-
     def response(self) -> GenerateContentResponse[Any]:
         """The answer so far."""
         if self._response is None:
@@ -74,7 +71,9 @@ class Fold:
 
     def _answer(self, candidates: List[JSON]) -> GenerateContentResponse[Any]:
         data = {**self._data, "candidates": candidates} if candidates else dict(self._data)
-        return GenerateContentResponse(data, self.answer_format, self._earlier)
+        response: GenerateContentResponse[Any] = GenerateContentResponse(data, self.answer_format, self._earlier)
+        response.tries = self.tries
+        return response
 
 
 def _later_usage(earlier: JSON, usage: JSON) -> JSON:

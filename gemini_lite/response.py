@@ -36,7 +36,7 @@ class GenerateContentResponse(Generic[T]):
     ``part.inline_data``. Source: https://ai.google.dev/api/generate-content
     """
 
-    __slots__ = ("data", "earlier", "_format")
+    __slots__ = ("data", "earlier", "tries", "_format")
 
     def __init__(
         self, data: JSON, answer_format: AnswerFormat = AnswerFormat(),
@@ -44,6 +44,7 @@ class GenerateContentResponse(Generic[T]):
     ) -> None:
         self.data = data
         self.earlier = earlier
+        self.tries = 1  # requests made for it; more than one where one failed
         self._format = answer_format
 
     @property
@@ -265,6 +266,7 @@ class StreamChunk(GenerateContentResponse[T]):
     ) -> None:
         self.data = data
         self.earlier = ()
+        self.tries = 1
         self._format = answer_format
         self.tool_results = tool_results
         self._whole_parts = parts  # None: those of `data`

@@ -18,6 +18,8 @@ from gemini_lite.fold import Fold
 from gemini_lite.answers.check import check
 from gemini_lite.response import AnswerFormat
 from gemini_lite.stream import chunks
+from gemini_lite.transport.deadline import CallSettings
+from gemini_lite.transport.running import RunningCall
 
 USAGE = {"prompt_token_count": 1, "cached_content_token_count": 2, "candidates_token_count": 3,
          "thoughts_token_count": 4, "tool_use_prompt_token_count": 5, "total_token_count": 6}
@@ -402,7 +404,7 @@ def test_looking_at_the_answer_so_far_changes_nothing():
     fold = Fold()
     for event in texts("Hel", "lo"):
         fold.add(event)
-        fold.outline()
+        fold.response()
         fold.response()
     assert fold.response().parts == [{"text": "Hello"}]
 
@@ -460,8 +462,8 @@ def stream(*events, error=None, ended=None):
             if ended is not None:
                 ended.append("ended")
 
-    fold = Fold()
-    return Stream(chunks(source(), fold), fold)
+    fold, call = Fold(), RunningCall()
+    return Stream(chunks(source(), fold, CallSettings(running=call)), fold, call=call)
 
 
 def test_a_stream_yields_a_chunk_for_each_event_and_then_has_the_whole_answer():
@@ -540,12 +542,12 @@ def test_a_stream_read_to_its_end_and_closed_keeps_its_response():
     assert opened.response.text == "ab"
 
 
-def test_a_stream_closed_after_its_finish_reason_counts_as_finished():
-    with stream(*texts("a", "b"), {"usageMetadata": {}}) as opened:
+def test_a_stream_closed_after_its_finish_reason_has_all_that_comes_after_it():
+    with stream(*texts("a", "b"), answer({"text": "c"}, reason=None), {"usageMetadata": {}}) as opened:
         for chunk in opened:
             if chunk.finish_reason:
                 break
-    assert opened.response.text == "ab"
+    assert opened.response.text == "abc"
 
 
 @pytest.mark.parametrize("reason", ["SAFETY", "MALFORMED_FUNCTION_CALL", None])

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Iterable, Iterator, List, Optional
+from typing import Iterable, Iterator, List, Optional, Union
 
 _BOM = b"\xef\xbb\xbf"
 _SLACK = len(_BOM + b"data: ")  # what a line may have beside its data
-_MOST_BARE_BYTES = 1 << 20  # of JSON outside of events: an error is small
-_MOST_FRAGMENTS = 1000
 _COLON = ord(":")
+_MOST_BARE_BYTES = 1 << 20  # of JSON outside of events: an error is small
 _LINE_OVERHEAD = 40  # bytes of memory that a line takes beside its text, so that a million empty ones count
 _JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
@@ -22,7 +21,7 @@ class Unterminated(bytes):
     """The data of a last event whose blank line never came: it may be whole, or cut."""
 
 
-class BareError(bytes):
+class BareText(bytes):
     """A JSON error that stands outside of events, as Google ends some streams."""
 
 
@@ -34,58 +33,52 @@ def events(blocks: Iterable[bytes], limit: int = 1 << 26) -> Iterator[bytes]:
     """Yield the data of each event in `blocks`, which may be cut anywhere, as soon as its blank line is seen.
 
     Comments, ``event:``, ``id:`` and ``retry:`` lines are passed over; an event without data is none. A JSON error
-    without ``data:``, on one line or on many, is yielded as `BareError`. More than `limit` bytes for one event raise
+    without ``data:``, on one line or on many, is yielded as `BareText`. More than `limit` bytes for one event raise
     `EventTooLarge`. Time is linear in the bytes, memory is one event and one block.
     """
-    data: List[bytes] = []
-    size = -1  # of the data, joined
+    data: Optional[bytes] = None  # of the event that is not whole yet: its first line, or
+    joined = bytearray()  # all its lines, if they are several; a list of many small ones would take far more memory
     bare = _BareErrorReader()
     bare_lines = bare.lines
     for lines in _lines(blocks, limit):
         lines.reverse()
         while lines:
             line = lines.pop()  # so that no large event is held for longer than it takes
-            if line[:5] == b"data:":
+            if line[:5] == b"data:" or line == b"data":
+                line = line[6:] if line[5:6] == b" " else line[5:]
                 if bare_lines:
                     bare.reset()
-                line = line[6:] if line[5:6] == b" " else line[5:]
-                data.append(line)
-                size += len(line) + 1
-                if size > limit:
+                if data is None:
+                    data = line
+                else:
+                    joined += b"\n" + line if joined else data + b"\n" + line
+                if len(line) > limit or len(joined) > limit:
                     raise EventTooLarge(f"one event is larger than {int(limit)} bytes")
             elif not line:
-                if data:
-                    line = data[0] if len(data) == 1 else b"\n".join(data)
-                    data = []
-                    size = -1
+                if data is not None:
+                    line = bytes(joined) if joined else data
+                    data = None
+                    joined = bytearray()
                     if line:
                         yield line
                         line = b""
-            elif line[0] == _COLON:
-                pass
-            elif line == b"data":
-                data.append(b"")
-                size += 1
-                if size > limit:
-                    raise EventTooLarge(f"one event is larger than {int(limit)} bytes")
-            elif bare_lines or line.lstrip()[:1] in (b"{", b"["):
+            elif line[0] != _COLON and (bare_lines or line.lstrip()[:1] in (b"{", b"[")):
                 error = bare.add(line)
                 if error is not None:
-                    rest = b"\n".join(data)
-                    if _loads(rest) is not None:  # an event that only its blank line is missing from
-                        yield rest
-                    data = []
-                    size = -1
+                    line = bytes(joined or data or b"")
+                    data = None
+                    joined = bytearray()
+                    if _loads(line) is not None:  # an event that only its blank line is missing from
+                        yield line
                     yield error
-    rest = Unterminated(b"\n".join(data))
+    rest = Unterminated(joined or data or b"")
     if rest:
         yield rest
 
 
 def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
     """Yield the lines that each block completes, without their ends; what follows the last end comes last."""
-    pending: List[bytes] = []  # fragments of a line that is not whole yet, joined when it is
-    joined: List[bytes] = []  # those before them, if they are many: a small fragment takes more memory than its bytes
+    pending: List[Union[bytes, bytearray]] = []  # fragments of a line that is not whole yet, joined once when it is
     size = 0
     after_cr = False  # the last block ended in CR, so a LF that opens this one belongs to it
     at_start = True
@@ -105,9 +98,8 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
         if lines:
             if pending:
                 pending.append(lines[0])
-                lines[0] = b"".join(joined + pending)
+                lines[0] = b"".join(pending)
                 pending.clear()
-                joined.clear()
             if size + len(block) > limit and max(map(len, lines)) > limit + _SLACK:
                 raise EventTooLarge(f"one line is larger than {int(limit)} bytes")
             size = 0
@@ -117,15 +109,17 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
                     lines[0] = lines[0][3:]
             yield lines
         if tail:
-            if len(pending) == _MOST_FRAGMENTS:
-                joined.append(b"".join(pending))
-                pending.clear()
-            pending.append(tail)
+            if len(tail) > 1024:
+                pending.append(tail)
+            elif pending and type(pending[-1]) is bytearray:
+                pending[-1] += tail  # an object for each small fragment would take far more memory
+            else:
+                pending.append(bytearray(tail))
             size += len(tail)
             if size > limit + _SLACK:
                 raise EventTooLarge(f"one line is larger than {int(limit)} bytes")
     if pending:
-        line = b"".join(joined + pending)
+        line = b"".join(pending)
         yield [line[3:] if at_start and line[:3] == _BOM else line]
 
 
@@ -146,7 +140,7 @@ class _BareErrorReader:
         self._size = 0
         self._depth = 0
 
-    def add(self, line: bytes) -> Optional[BareError]:
+    def add(self, line: bytes) -> Optional[BareText]:
         """Take in a line; the error once it is whole. What is too large, or whole and no error, is forgotten."""
         self.lines.append(line)
         self._size += len(line) + _LINE_OVERHEAD
@@ -161,7 +155,7 @@ class _BareErrorReader:
         self.reset()
         value = _loads(text)
         items = value if isinstance(value, list) else [value]
-        return BareError(text) if any(isinstance(item, dict) and item.get("error") for item in items) else None
+        return BareText(text) if any(isinstance(item, dict) and item.get("error") for item in items) else None
 
 
 def _loads(text: bytes) -> object:

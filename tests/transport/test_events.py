@@ -1,4 +1,4 @@
-"""The data of events becomes the API's objects, and an error among them is raised in Google's words."""
+"""An error without ``data:`` in a stream is the error that it states, wherever it stands."""
 from __future__ import annotations
 
 import json
@@ -6,9 +6,8 @@ from typing import Any, Callable, List
 
 import pytest
 
-from gemini_lite import APIError, GeminiClient, GeminiError, IncompleteError, OverloadedError, ParseError, ServerError
+from gemini_lite import APIError, GeminiClient, GeminiError, OverloadedError
 from gemini_lite.testing import FakeGemini
-from gemini_lite.transport import events, sse
 
 ERROR = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
 FORMS = [json.dumps(ERROR).encode(), json.dumps(ERROR, indent=2).encode(), json.dumps([ERROR]).encode(),
@@ -16,25 +15,6 @@ FORMS = [json.dumps(ERROR).encode(), json.dumps(ERROR, indent=2).encode(), json.
 CHUNK = {"candidates": [{"content": {"role": "model", "parts": [{"text": "First "}]}, "index": 0}]}
 EVENT = b"data: " + json.dumps(CHUNK).encode() + b"\r\n\r\n"
 SSE = {"Content-Type": "text/event-stream"}
-
-
-def parse(*data: bytes) -> List[Any]:
-    return list(events.parse(data, {}, lambda event: event))
-
-
-def test_each_event_gives_its_object_out_of_its_envelope() -> None:
-    assert list(events.parse([b'{"response": {"a": 1}}'], {}, lambda event: event["response"])) == [{"a": 1}]
-    assert parse(b'{"a": 1}', b" [DONE] ", b'{"error": null}') == [{"a": 1}, {"error": None}]
-
-
-@pytest.mark.parametrize("data, kind", [
-    (b"[1]", ParseError), (b"{", ParseError), (b"\xff", ParseError), (b"[" * 100_000, ParseError), (b"5", ParseError),
-    (sse.Unterminated(b'{"a": '), IncompleteError), (b'{"error": {"code": 503}}', OverloadedError),
-    (b'[{"error": {"code": 500}}]', ServerError), (sse.BareError(b'{"error": {"code": 503}}'), OverloadedError),
-])
-def test_what_is_no_event_is_an_error_of_ours(data: bytes, kind: Any) -> None:
-    with pytest.raises(kind):
-        parse(data)
 
 
 @pytest.mark.parametrize("error", FORMS)
