@@ -1,5 +1,7 @@
 """The blocking Gemini client for Python, on requests and urllib3 alone."""
+import importlib
 import logging
+from typing import TYPE_CHECKING
 
 from .auth.oauth import OAuthCredentials
 from .backends.code_assist import CodeAssist
@@ -17,12 +19,25 @@ from .stream import Stream
 from .tools import Tool
 from .version import __version__ as __version__
 
+if TYPE_CHECKING:
+    from .many.recipe import Recipe
+    from .many.result import Result
+    from .many.results_file import read_results
+
 __all__ = [
     "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",
     "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
     "IncompleteError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
-    "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
-    "TransportTimeout", "query",
+    "QuotaExhaustedError", "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool",
+    "TransportError", "TransportTimeout", "query", "read_results",
 ]
+_LAZY = {"Recipe": ".many.recipe", "Result": ".many.result", "read_results": ".many.results_file"}
 
 logging.getLogger("gemini_lite").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> object:
+    """What is imported when it is asked for, because few programs need it."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name], __name__), name)
