@@ -69,7 +69,7 @@ class Run:
     """Many prompts being answered: iterate for a `Result` of each; ``with`` or `close` ends it early.
 
     Prompts are read as there is room for them, and nothing is sent while nobody iterates. `stats` counts. Whoever
-    iterates gets the error that ends the run when what was in flight has arrived; ``error.stats`` has the counts.
+    iterates gets the error that ends the run when what was in flight has arrived; ``error.summary`` has the counts.
     Ctrl-C ends it in the same way, and a second one does not wait.
     """
 
@@ -153,8 +153,7 @@ class Run:
         elif self._stop is None:
             raise StopIteration
         else:
-            setattr(self._stop, "stats", self.stats)
-            raise self._stop
+            raise self._with_summary(self._stop)
 
     def _turn(self) -> None:
         """Start what may start and settle what has arrived; wait for that if there is nothing to hand on."""
@@ -165,8 +164,12 @@ class Run:
         if self.interrupts.count:
             self._end(KeyboardInterrupt())
             if self.interrupts.count > 1:
-                raise KeyboardInterrupt
+                raise self._with_summary(KeyboardInterrupt())
         self._show()
+
+    def _with_summary(self, error: BaseException) -> BaseException:
+        setattr(error, "summary", self.stats)
+        return error
 
     def _show(self) -> None:
         self.stats.in_flight = len(self._in_flight)

@@ -139,5 +139,3 @@ def _check_backend(backend: object) -> None:
     if isinstance(backend, functools.partial) and (backend.args or "api_key" in backend.keywords):
         raise ValueError("backend is to hold no key: say where a worker finds it, with key_env=, key_file= or "
                          "key_function=")
-
-

@@ -133,5 +133,3 @@ def _function(name: Union[str, Callable[[], str]]) -> Callable[[], str]:
         raise CredentialsError(f"This worker cannot find the function {name} ({error}): write key_function="
                                "'module:function'") from None
     return cast(Callable[[], str], found)
-
-
