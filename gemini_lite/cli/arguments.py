@@ -5,6 +5,7 @@ import argparse
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..version import __version__
+from . import map_help
 
 Attachment = Union[str, List[str]]  # --attach gives a file name, --at a list of file name and MIME type
 
@@ -13,6 +14,7 @@ commands, each with a --help of its own:
   prompt     ask once: the default, so this word may be left out
   chat       a conversation
   models     the models there are, with their token limits
+  map        the prompts of a file, answered into another
   count      how many tokens a prompt has
   quota      what is left of the quota (Code Assist)
   doctor     who is signed in, where that leads, and whether it works
@@ -160,6 +162,7 @@ _COMMANDS: Dict[str, _Command] = {
     "chat": _Command(_add_chat_arguments, "Talk with Gemini.", _CHAT_HELP),
     "models": _Command(_add_output_flag_only, "List the models that this key can use, with their token limits.",
                        _MODELS_HELP),
+    "map": _Command(map_help.add_map_arguments, map_help.DESCRIPTION, map_help.EPILOG),
     "count": _Command(_add_count_arguments, "Count the tokens of a prompt, without sending it to the model.",
                       _COUNT_HELP),
     "quota": _Command(_add_output_flag_only, "Show what is left of the quota, model by model.", _QUOTA_HELP),

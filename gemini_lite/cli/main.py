@@ -5,7 +5,7 @@ import contextlib
 import io
 import os
 import sys
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, cast
 
 from .. import CodeAssist, DeveloperAPI, GeminiClient, GeminiError
 from .arguments import Arguments, parse_arguments
@@ -126,9 +126,14 @@ def _run_doctor(arguments: Arguments) -> int:
     return run_doctor(lambda: _open_client(arguments, retries=0, timeout=(10, 30)), is_demo=arguments.demo)
 
 
+def _run_map(arguments: Arguments) -> int:
+    from .map_command import run_map
+    return run_map(cast(Any, arguments), lambda: _open_client(arguments))
+
+
 _COMMANDS: Dict[str, Callable[[Arguments], int]] = {
     "prompt": _run_prompt, "chat": _run_chat, "models": _run_models, "count": _run_count, "quota": _run_quota,
-    "doctor": _run_doctor,
+    "doctor": _run_doctor, "map": _run_map,
 }
 
 
