@@ -34,6 +34,7 @@ log = logging.getLogger("gemini_lite")
 
 BATCH = 16  # calls started before the answers are looked at: more at once cost twice the CPU
 BETWEEN_BATCHES = 0.002  # seconds
+BETWEEN_TURNS = 0.001  # seconds, in which results that are there are handed on and nothing else is looked at
 LONGEST_LOOK = 1.0  # seconds in which something may have changed that wakes nobody
 HELD = 16  # times `concurrency`: the results that may wait for a slow one before them
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds, where the server named none
@@ -99,12 +100,15 @@ class Run:
         self._first_failures = failures.FirstFailures()
         self._stop: Optional[BaseException] = None  # why no more is sent
         self._is_open = True
+        self._next_turn = 0.0
         self.interrupts = Interrupts(lambda: self._done.put(None))
 
     def __iter__(self) -> Run:
         return self
 
     def __next__(self) -> Result:
+        if self._ready and time.monotonic() < self._next_turn:
+            return self._ready.popleft()
         try:
             with self.interrupts:
                 self._turn()
@@ -166,6 +170,7 @@ class Run:
             if self.interrupts.count > 1:
                 raise self._with_summary(KeyboardInterrupt())
         self._show()
+        self._next_turn = time.monotonic() + BETWEEN_TURNS
 
     def _with_summary(self, error: BaseException) -> BaseException:
         setattr(error, "summary", self.stats)
