@@ -12,13 +12,13 @@ from ..errors import GeminiError
 from ..json_data import list_of_dicts
 
 FIRST_WINDOW = 16  # calls at once in the beginning
-WINDOW_DOUBLES = 0.25  # seconds, while nothing is refused; by time, because refusals come at once and answers late
+WINDOW_DOUBLES = 0.125  # seconds, while nothing is refused; by time, because refusals come at once and answers late
 CUT = 0.95  # of the rate that was let in, after a refusal
 GROWTH = 0.01  # of the rate, each second
 SAFE_SHARE = 0.98  # of the limit that the server names: its clock and its windows are not ours
 SPAN, FEW = 2.0, 30  # the seconds over which a rate is measured, longer where there were fewer calls
 CATCH_UP = 0.02  # seconds by which a start may be late and still count as in time
-REMEMBERED = 120.0  # seconds
+REMEMBERED = 2 * SPAN  # seconds
 PROBE = 0.5  # seconds in which a call that would be refused is
 
 
@@ -141,7 +141,7 @@ class Pace:
         self._refused_in_row = 0
         self._probes = False  # nobody said for how long the server refuses: the next call goes alone
         self._let_in = 0  # calls, as far as is known, since the last cut
-        self._starts: Deque[Start] = collections.deque(maxlen=65536)
+        self._starts: Deque[Start] = collections.deque(maxlen=16384)
         self._started = self._started_at_overload = 0  # calls
 
     def room(self, now: float) -> int:
