@@ -184,7 +184,8 @@ class GeminiClient(Chat):
 
     def __reduce__(self) -> str:
         raise TypeError("a client holds connections and credentials and cannot be pickled: make one in each process; "
-                        "options, histories and responses can be passed on")
+                        "options, histories and responses can be passed on, and a gemini_lite.Recipe answers many "
+                        "prompts in other processes")
 
 
 def _choose_backend(

@@ -30,9 +30,11 @@ def check_options(options: GeminiOptions) -> None:
     if not options.tools or options.max_tool_rounds == 0:
         return
     toolbox = options.toolbox
-    named = [name for name in toolbox._wire_names if toolbox.tool(toolbox.wire_name(name)) is not None]
-    if named:
-        raise ValueError(f"many prompts are answered without calling tools, and {named[0]} is a function: write "
+    declared = [declaration for entry in toolbox.to_api() for declaration in entry.get("functionDeclarations") or ()]
+    tools = [toolbox.tool(declaration["name"]) for declaration in declared]
+    function = next((tool for tool in tools if tool is not None), None)
+    if function is not None:
+        raise ValueError(f"many prompts are answered without calling tools, and {function.name} is a function: write "
                          "max_tool_rounds=0 to get the calls as response.function_calls, tools=None to leave them out, "
                          "or use client.chat().send_message in threads of your own")
 
