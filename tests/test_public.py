@@ -19,7 +19,7 @@ NAMES = [
     "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
     "IncompleteError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
     "QuotaExhaustedError", "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool",
-    "TransportError", "TransportTimeout", "query", "read_results",
+    "TransportError", "TransportTimeout", "VertexAI", "query", "read_results",
 ]
 ERRORS = {
     "GeminiError": "Exception", "CredentialsError": "GeminiError", "ConversationBusyError": "GeminiError",
@@ -61,6 +61,8 @@ SIGNATURES = {
     "Chat.clear_history": "(self)",
     "Stream.close": "(self)",
     "DeveloperAPI": "(api_key=None, *, base_url=None, api_version='v1beta')",
+    "VertexAI": "(project=None, location=None, credentials=None, *, api_key=None, base_url=None, "
+                "api_version='v1beta1')",
     "query": "(prompt, model=None, credentials_path=None, *, api_key=None, backend=None, **overrides)",
     "GeminiOptions": "(model=None, system_prompt=None, temperature=None, top_p=None, top_k=None, "
                      "max_output_tokens=None, stop_sequences=None, seed=None, candidate_count=None, "
@@ -164,7 +166,8 @@ def test_importing_reaches_no_network_reads_no_files_of_the_user_and_starts_noth
 
 
 @pytest.mark.parametrize("name", [
-    "asyncio", "gemini_lite.many", "concurrent.futures", "gemini_lite.testing", "gemini_lite.cli", "gemini_lite.openai_compat", "http.server", "pydantic", "PIL",
+    "gemini_lite.many", "concurrent.futures",
+    "asyncio", "gemini_lite.testing", "gemini_lite.cli", "gemini_lite.openai_compat", "http.server", "pydantic", "PIL",
     "IPython", "tqdm", "numpy",
 ])
 def test_importing_does_not_bring(imported, name):

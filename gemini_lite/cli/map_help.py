@@ -4,8 +4,7 @@ from __future__ import annotations
 import argparse
 from typing import Optional
 
-DESCRIPTION = "Answer the prompts of a file into another, which a second call goes on with."
-EPILOG = """\
+EXAMPLES = """\
 The input is .jsonl (each line a JSON string, {"key": ..., "prompt": ...}, {"key": ..., "request": ...} as for Gemini's
 Batch API, or OpenAI's {"custom_id": ..., "body": ...}), .csv, .tsv, or any other text, a prompt on each line. For .csv
 and .jsonl with other fields write --prompt with {column} in it. The output is JSON Lines, one for each key.
@@ -55,7 +54,7 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
     add("-s", "--system", metavar="TEXT", help="a system prompt")
     add("-t", "--temperature", type=float, metavar="NUMBER", help="0 is the most predictable")
     add("--schema", metavar="FILE", help="a JSON Schema that every answer must fit")
-    add("-c", "--concurrency", type=int, default=64, metavar="N", help="prompts at a time (default: 64)")
+    add("--concurrency", type=int, default=64, metavar="N", help="prompts at a time (default: 64)")
     add("--rate", dest="requests_per_minute", type=float, metavar="N", help="at most N requests a minute")
     add("--max-errors", type=int, metavar="N", help="stop when more than N prompts failed")
     add("--retry-errors", choices=("transient", "all", "none"), default="transient",

@@ -335,7 +335,7 @@ class Run:
     def _send_again(self, task: Task, error: GeminiError) -> bool:
         """Whether the task goes out once more, which is arranged then."""
         refused = failures.is_refusal(error)  # no fault of the prompt's, and not counted
-        again, may_be_twice = failures.may_be_sent_again(error)
+        again, may_be_twice = failures.may_be_sent_again(error, task.unsent)
         if not again or may_be_twice and task.was_lost:
             return False
         if not refused and task.failures >= self._settings.retries:
@@ -357,6 +357,9 @@ class Run:
     def _settle(self, task: Task, error: Optional[GeminiError]) -> None:
         """The last word on a prompt: count it, keep it, hand it on."""
         response = task.response if error is None else None
+        for told in (response, error):
+            if told is not None:
+                told.tries = task.tries
         result = Result(task.index, task.key, response, error, task.tries)
         if self._keeper is not None:
             try:

@@ -13,8 +13,6 @@ LONGEST_WAIT = 3600.0  # seconds that a server may ask for
 FIRST = 20  # so many failures of one kind, and nothing else, in the beginning end the run
 
 _OWN_FILES = re.compile(r"\bfiles?\b|cached_?\s?contents?", re.IGNORECASE)
-_NEVER_SENT = ("CONNECT_TIMEOUT", "PROXY", "NOT_SENT")
-_DECIDED = ("INVALID", "TLS", "ENCODING", "TOO_LARGE", "CLOSED")
 
 
 def is_fatal(error: GeminiError) -> bool:
@@ -33,18 +31,17 @@ def is_refusal(error: GeminiError) -> bool:
     return isinstance(error, RateLimitError) and error.retryable
 
 
-def may_be_sent_again(error: GeminiError) -> Tuple[bool, bool]:
+def may_be_sent_again(error: GeminiError, unsent: bool) -> Tuple[bool, bool]:
     """Whether the call may be sent again, and whether the server may have worked on it already.
 
-    What a timeout ended may still be worked on, and is never sent again.
+    `unsent` says that it certainly did not. What a timeout ended may still be worked on, and is never sent again. These
+    are the rules of `transport.retry`.
     """
     if not error.retryable or not isinstance(error, (APIError, TransportError)):
         return False, False
-    if isinstance(error, APIError):
-        return True, False
     if isinstance(error, TransportTimeout):
         return error.reason == "CONNECT_TIMEOUT", False
-    return error.reason not in _DECIDED, error.reason not in _NEVER_SENT
+    return True, not (unsent or isinstance(error, APIError))
 
 
 def invalid_prompt(error: Exception) -> GeminiError:

@@ -20,8 +20,8 @@ from .pace import Start
 class Task:
     """A prompt on its way: its request, and how often it was sent and why again."""
 
-    __slots__ = ("index", "key", "request", "hash", "size", "tries", "failures", "was_lost", "settings", "call",
-                 "start", "response", "error")
+    __slots__ = ("index", "key", "request", "hash", "size", "tries", "failures", "was_lost", "unsent", "settings",
+                 "call", "start", "response", "error")
 
     def __init__(self, index: int, key: str, request: JSON, hash: int = 0) -> None:
         self.index, self.key, self.request, self.hash = index, key, request, hash
@@ -29,6 +29,7 @@ class Task:
         self.tries = 0  # requests
         self.failures = 0  # of them, those that count against the retries
         self.was_lost = False  # a request of it that may have been worked on
+        self.unsent = False  # the last request certainly was not worked on
         self.settings: Optional[CallSettings] = None
         self.call: Optional[Call] = None
         self.start: Optional[Start] = None
@@ -50,11 +51,13 @@ class Sender:
         """Put an answer or an error into `task`."""
         task.response = task.error = None
         try:
-            call = task.call or self._prepare(task)
+            call = (task.call or self._prepare(task)).started()
             try:
                 data = self._transport.request(self._backend.endpoints, call)
             except (ValueError, TypeError) as error:  # the request cannot be written as JSON
                 raise invalid_prompt(error) from None
+            finally:
+                task.unsent = call.running.unsent
             response: GenerateContentResponse[Any] = GenerateContentResponse(data, self._format)
             check(response)
             if self._format.schema is not None:

@@ -88,7 +88,7 @@ def test_some_failures_are_exit_code_1_and_the_second_call_sends_nothing_anew(se
 
 def test_a_run_that_stops_is_exit_code_3_and_says_how_to_go_on(served, capsys):
     write("in.txt", "one\nkey\n")
-    assert main(["map", "in.txt", "-o", "out.jsonl", "-c", "1"]) == 3
+    assert main(["map", "in.txt", "-o", "out.jsonl", "--concurrency", "1"]) == 3
     assert "the same command goes on" in capsys.readouterr().err
     assert set(lines()) == {"0"}
 
