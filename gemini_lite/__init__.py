@@ -1,4 +1,5 @@
 """The blocking Gemini client for Python, on requests and urllib3 alone."""
+import importlib
 import logging
 from typing import TYPE_CHECKING, List
 
@@ -20,24 +21,28 @@ from .version import __version__  # noqa: F401  (re-exported; not among the publ
 
 if TYPE_CHECKING:
     from .backends.vertex import VertexAI
+    from .many.recipe import Recipe
+    from .many.result import Result
+    from .many.results_file import read_results
 
 __all__ = [
     "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",
     "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
     "IncompleteError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
-    "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
-    "TransportTimeout", "VertexAI", "query",
+    "QuotaExhaustedError", "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool",
+    "TransportError", "TransportTimeout", "VertexAI", "query", "read_results",
 ]
+_LAZY = {"VertexAI": ".backends.vertex", "Recipe": ".many.recipe", "Result": ".many.result",
+         "read_results": ".many.results_file"}
 
 logging.getLogger("gemini_lite").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> object:
-    """VertexAI, whose import takes time that a program for another backend need not spend."""
-    if name != "VertexAI":
+    """What is imported when it is asked for, because its import takes time that few programs need to spend."""
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .backends.vertex import VertexAI
-    return VertexAI
+    return getattr(importlib.import_module(_LAZY[name], __name__), name)
 
 
 def __dir__() -> List[str]:

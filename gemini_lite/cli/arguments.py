@@ -6,6 +6,7 @@ import difflib
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..version import __version__
+from . import map_help
 
 Attachment = Union[str, List[str]]  # --attach gives a file name, --at a list of file name and MIME type
 AddArguments = Callable[[argparse.ArgumentParser], None]
@@ -309,6 +310,8 @@ COMMANDS: Dict[str, Command] = {
     "conversations": Command("list, show, search, delete or export what was saved", _add_conversations_arguments,
                              _CONVERSATIONS_EXAMPLES),
     "models": Command("list the models, with their token limits", _add_list_arguments, _MODELS_EXAMPLES),
+    "map": Command("answer the prompts of a file into another, and go on where that stopped",
+                   map_help.add_map_arguments, map_help.EXAMPLES),
     "count": Command("count the tokens of a prompt", _add_count_arguments, _COUNT_EXAMPLES),
     "quota": Command("show what is left of the quota (Code Assist)", _add_list_arguments, _QUOTA_EXAMPLES),
     "doctor": Command("say who is signed in, where that leads, and whether it works", _add_no_arguments,
