@@ -5,7 +5,7 @@ import os
 from typing import Generator, List, Optional
 
 from . import contents
-from .backends.base import Backend
+from .backends.base import Backend, check_model
 from .fold import Fold
 from .json_data import JSON
 from .options import GeminiOptions
@@ -57,9 +57,8 @@ class Route:
         return BackendPost(self, model, settings)
 
     def model(self, options: GeminiOptions) -> str:
-        """The model that `options` name, or the default, without the prefix ``models/``."""
-        model = (options.model or self._default_model).strip()
-        return model[len("models/"):] if model.startswith("models/") else model
+        """The model that `options` name, or the default; ValueError for a name that would leave the API's path."""
+        return check_model(options.model or self._default_model)
 
     def _call(
         self, method: str, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings,

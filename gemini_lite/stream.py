@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, ContextManager, Generator, Generic, Optional
+from typing import TYPE_CHECKING, Any, ContextManager, Generator, Generic, NoReturn, Optional
 
 from .errors import GeminiError, IncompleteError
 from .fold import Fold
 from .json_data import JSON
+from .other_clients import no_attribute
 from .response import GenerateContentResponse, StreamChunk, T, check
 
 Events = Generator[JSON, None, None]
@@ -115,6 +116,10 @@ class Stream(Generic[T]):
         self._source.close()
         if self._events is not None:
             self._events.close()
+
+    if not TYPE_CHECKING:  # a type checker would take any name for known
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute("stream", self, name)
 
     def __repr__(self) -> str:
         return "<Stream: iterate it, or show it with .display()>"

@@ -82,6 +82,11 @@ class Tool:
 ToolLike = Union[Callable[..., object], Tool, Mapping[str, object]]  # what the option ``tools`` may hold
 
 
+def is_function(item: object) -> bool:
+    """Whether an item of the option ``tools`` is a Python function, which can be called, and no mere declaration."""
+    return item.function is not None if isinstance(item, Tool) else callable(item) and not isinstance(item, Mapping)
+
+
 def run(tool: Tool, call: FunctionCall) -> JSON:
     """Run `tool` and return the ``response`` object of the functionResponse for `call`.
 

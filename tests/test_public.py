@@ -59,7 +59,8 @@ SIGNATURES = {
                      "include_thoughts=None, response_mime_type=None, response_schema=None, tools=None, "
                      "tool_choice=None, tool_config=None, max_tool_rounds=10, parallel_tools=False, "
                      "fill_missing_signatures=False, safety_settings=None, labels=None, cached_content=None, "
-                     "session_id=None, extra=None)",
+                     "session_id=None, response_modalities=None, media_resolution=None, speech_config=None, "
+                     "image_config=None, response_logprobs=None, logprobs=None, extra=None)",
     "GeminiOptions.replace": "(self, **changes)",
     "Tool": "(name, description='', parameters=None, function=None)",
     "GeminiError": "(message='', *, code=None, status=None, reason=None, details=(), retryable=False, "

@@ -16,7 +16,7 @@ from ..transport import retry
 from ..transport.error_body import error_from_event
 from ..transport.timed_lock import TimedLock
 from ..version import __version__
-from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url
+from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url, model_resource
 
 _FINAL = frozenset(("UNSUPPORTED_CLIENT", "TOS_VIOLATION", "VALIDATION_REQUIRED"))  # no set-up gets past these
 
@@ -93,7 +93,7 @@ class CodeAssist:
     ) -> JSON:
         """The envelope around `request`, with ids that stay the same over its tries."""
         if method == "countTokens":
-            return {"request": {"model": f"models/{model}", "contents": request["contents"]}}
+            return {"request": {"model": model_resource(model), "contents": request["contents"]}}
         return {
             "model": model, "project": self._project(post), "user_prompt_id": os.urandom(7).hex(),
             "request": {**request, "session_id": session_id},
