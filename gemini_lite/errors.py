@@ -23,8 +23,9 @@ class GeminiError(Exception):
     ``code`` HTTP status, ``status`` its name in Google's words (``"RESOURCE_EXHAUSTED"``), ``reason`` the cause as a
     word (``"API_KEY_INVALID"``, ``"READ_TIMEOUT"``, ``"SAFETY"``), ``details`` Google's own list of dicts,
     ``retryable`` whether the same call may succeed later, ``retry_after`` seconds to wait when somebody said so,
-    ``quota`` the limit that was reached, where Google says which (a `Quota`), ``request_id`` as the server named it, ``response`` the answer or the part of it that arrived, ``turns`` the
-    contents that were not added to the history (``send_message(error.turns)`` goes on from there).
+    ``quota`` the limit that was reached, where Google says which (a `Quota`), ``request_id`` as the server named it,
+    ``response`` the answer or the part of it that arrived, ``turns`` the contents that were not added to the history
+    (``send_message(error.turns)`` goes on from there).
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from .secret import Secret, hides_frames
 
 HOW_TO_SIGN_IN = "run `gemini` and sign in with Google"
 
-_READS, _READ_PAUSE = 5, 0.05  # how often a file that is not whole is read, and the seconds between
+_MOST_READS, _READ_PAUSE = 5, 0.05  # how often a file that is not whole is read, and the seconds between
 _LOCK_SECONDS = 1.0  # the longest wait for another process that writes the file, which takes it a millisecond
 
 
@@ -52,11 +52,11 @@ class SignInFile:
 
     def read(self, deadline: Deadline = NEVER) -> SignIn:
         """What the file holds once it is whole: Gemini CLI writes in place, and may be in the middle of it."""
-        for _ in range(_READS):
+        for _ in range(_MOST_READS):
             try:
                 sign_in = _load(self.path)
             except FileNotFoundError:
-                raise CredentialsError(self._missing()) from None
+                raise CredentialsError(self._missing_message()) from None
             except OSError as error:
                 raise CredentialsError(
                     f"{self.path} cannot be read ({error.strerror}): make it a file that this user may read.") from None
@@ -80,7 +80,7 @@ class SignInFile:
                 with files_on_disk.replacing(target, 0o600) as file:
                     _dump_merged(saved, renewed, file)
 
-    def _missing(self) -> str:
+    def _missing_message(self) -> str:
         message = f"There is no sign-in at {self.path}: {HOW_TO_SIGN_IN}, or use an API key ({KEYS_PAGE})."
         encrypted = os.environ.get("GEMINI_FORCE_ENCRYPTED_FILE_STORAGE") == "true"
         if encrypted or (self.path.parent / "gemini-credentials.json").exists():

@@ -5,14 +5,12 @@ import importlib
 import sys
 import time
 from types import TracebackType
-from typing import Any, Callable, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple, Type
+from typing import Callable, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple, Type
 
 from ..json_data import JSON
 from ..media import Blob
-from .pages import MimeBundle, Output, Page, answer_page
+from .pages import MimeBundle, Output, Page
 from .pieces import Piece, closing_pieces, part_pieces, tool_result_pieces
-
-__all__ = ["LiveDisplay", "Page", "in_notebook", "publish", "show", "whole"]
 
 
 def in_notebook() -> bool:
@@ -145,28 +143,3 @@ def _continues(piece: Piece, last: Piece) -> bool:
 
 
 # Until response and stream hand over plain dicts.
-
-def _sources(response: Any) -> List[Tuple[str, str]]:
-    return [(citation.title, citation.uri) for citation in response.citations]
-
-
-def whole(response: Any, tool_names: Mapping[str, str]) -> Page:
-    """The page of an answer."""
-    return answer_page(response.parts, tool_names, finish_reason=response.finish_reason,
-                       block_reason=response.block_reason, sources=_sources(response))
-
-
-def show(stream: Any, begun: Any, tool_names: Mapping[str, str]) -> None:
-    """Show what has `begun` of an answer, and the rest of its stream as it comes."""
-    with stream, LiveDisplay(tool_names) as live:
-        for response in begun.rounds:
-            live.add_parts(response.parts)
-        for chunk in stream:
-            # After these the tools run, or nothing comes: no time to hold text back.
-            if chunk.tool_results is not None:
-                live.add_tool_results([(result.name, result.response) for result in chunk.tool_results])
-            else:
-                live.add_parts(chunk.parts, now=chunk.finish_reason is not None)
-        answer = stream.response
-        live.add_closing(answer.parts, finish_reason=answer.finish_reason, block_reason=answer.block_reason,
-                         sources=_sources(answer))

@@ -14,6 +14,7 @@ from ..fold import Fold
 from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts
 from ..response import GenerateContentResponse, StreamChunk
 from ..schema import to_json
+from .parts import CALL_PLACE
 
 _FINISH_REASONS = {  # all others are "stop" or "tool_calls"
     "MAX_TOKENS": "length", "SAFETY": "content_filter", "RECITATION": "content_filter", "BLOCKLIST": "content_filter",
@@ -79,7 +80,7 @@ def to_openai(response: GenerateContentResponse, model: str = "") -> AttributeDi
 
     Thoughts are ``message.reasoning_content``. A call's signature is in its ``extra_content.google.thought_signature``,
     a text's in the message's. ``extra_content.google.parts`` of a message has the parts that ``content`` has no room
-    for, such as pictures. IncompleteError if the model asked for a call that cannot be run.
+    for, such as pictures, and marks the places of the calls among them with ``{"functionCall": {}}``. IncompleteError if the model asked for a call that cannot be run.
     """
     choices = [{
         "index": index,
@@ -163,7 +164,7 @@ def _to_message(candidate: GenerateContentResponse) -> JSON:
 
 def _to_delta(candidate: GenerateContentResponse, first_call: int = 0) -> JSON:
     """Text, thoughts and calls, without those that are empty; the calls are numbered from `first_call`."""
-    parts = [part for part in candidate.parts if dict_or_empty(part.get("functionCall"))]
+    parts = _open_calls(candidate.parts)
     calls = [_to_tool_call(index, call, part)
              for index, (call, part) in enumerate(zip(candidate.function_calls, parts), first_call)]
     delta = {"content": candidate.text, "reasoning_content": candidate.thinking, "tool_calls": calls}
@@ -178,12 +179,35 @@ def _to_tool_call(index: int, call: FunctionCall, part: JSON) -> JSON:
             "function": {"name": call.name, "arguments": json.dumps(call.args, ensure_ascii=False)}, **extra}
 
 
+def _open_calls(parts: List[JSON]) -> List[JSON]:
+    """The parts with calls whose results are not in the same turn, as those of tools that Google runs are."""
+    responses = [dict_or_empty(part.get("functionResponse")) for part in parts]
+    answered = [(response.get("name"), response.get("id")) for response in responses if response]
+    found = []
+    for part in parts:
+        call = dict_or_empty(part.get("functionCall"))
+        if (call.get("name"), call.get("id")) in answered:
+            answered.remove((call.get("name"), call.get("id")))
+        elif call:
+            found.append(part)
+    return found
+
+
+def _with_call_places(parts: List[JSON]) -> List[JSON]:
+    """`parts` with a mark in the place of each call of the message, or without the calls if they come last anyway."""
+    calls = _open_calls(parts)
+    others = [part for part in parts if not any(part is call for call in calls)]
+    if parts[:len(others)] == others:
+        return others
+    return [CALL_PLACE if any(part is call for call in calls) else part for part in parts]
+
+
 def _extra_content(candidate: GenerateContentResponse) -> JSON:
     """A message's ``extra_content``: the signature of its text, and the parts that ``content`` has no room for.
 
     Unsigned texts at the beginning are not among these parts. Empty if there is neither.
     """
-    parts = [part for part in sendable(candidate.parts) if not part.get("functionCall")]
+    parts = _with_call_places(sendable(candidate.parts))
     while parts and parts[0].keys() == {"text"}:
         del parts[0]
     if not parts:
