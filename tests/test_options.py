@@ -47,10 +47,11 @@ def test_an_option_is_kept_as_given(name, value):
     assert getattr(GeminiOptions().replace(**{name: value}), name) == value
 
 
-WORDS = {"tool_choice": "'auto', ", "max_tool_rounds": "a whole number",
-         "system_prompt": "a string, or a list of", "speech_config": "the name of a voice", **{
-    name: words for names, words in [(STRINGS, "a string"), (NUMBERS, "a number"), (WHOLE, "a whole number"),
-                                     (LISTS, "a list"), (DICTS, "a dict"), (FLAGS, "True or False")] for name in names}}
+WORDS = {name: words for names, words in [
+    (STRINGS, "a string"), (NUMBERS, "a number"), (WHOLE, "a whole number"), (LISTS, "a list"), (DICTS, "a dict"),
+    (FLAGS, "True or False")] for name in names}
+WORDS.update({"tool_choice": "'auto', ", "max_tool_rounds": "a whole number",
+              "system_prompt": "a string, or a list of", "speech_config": "the name of a voice"})
 
 
 @pytest.mark.parametrize("name, value", BAD)
@@ -154,8 +155,8 @@ DECLARATION = {"name": "look_up"}
 
 @pytest.mark.parametrize("tools, choice, kept, kept_choice", [
     ([search], "any", None, None), ([search], "search", None, None), ([search], None, None, None),
-    ([search, DECLARATION], "any", [DECLARATION], "any"), ([search, DECLARATION], ["look_up"], [DECLARATION],
-                                                          ["look_up"]),
+    ([search, DECLARATION], "any", [DECLARATION], "any"),
+    ([search, DECLARATION], ["look_up"], [DECLARATION], ["look_up"]),
     ([search, DECLARATION], ["look_up", "search"], [DECLARATION], None),
     ([{"googleSearch": {}}, Tool("search", function=search)], "auto", [{"googleSearch": {}}], None),
 ])
@@ -233,8 +234,7 @@ def test_an_option_is_sent_by_the_name_that_the_api_gives_it(fields, request_fie
     ("Be brief.", [{"text": "Be brief."}]),
     (["Be brief.", "Be kind."], [{"text": "Be brief."}, {"text": "Be kind."}]),
     (("Be brief.", {"text": "b"}), [{"text": "Be brief."}, {"text": "b"}]),
-    ([{"inlineData": {"mimeType": "image/png", "data": "aa"}}], [{"inlineData": {"mimeType": "image/png",
-                                                                               "data": "aa"}}]),
+    ([{"inlineData": {"mimeType": "image/png"}}], [{"inlineData": {"mimeType": "image/png"}}]),
 ])
 def test_a_system_prompt_has_a_part_for_each_item(prompt, parts):
     request = build_request([], GeminiOptions(system_prompt=prompt))

@@ -27,7 +27,8 @@ KEY = "AIzaSyHunter2"
     ("stop", "stop_sequences="), ("temprature", "did you mean 'temperature'"), ("deadlin", "did you mean 'deadline'"),
     ("retry", "did you mean 'retries'"), ("stream", "client.stream(prompt)"), ("base_url", "DeveloperAPI("),
 ])
-@pytest.mark.parametrize("method", ["generate", "stream", "send_message", "send_message_stream", "count_tokens", "chat"])
+@pytest.mark.parametrize("method", [
+    "generate", "stream", "send_message", "send_message_stream", "count_tokens", "chat"])
 def test_an_unknown_keyword_is_refused_with_what_to_write(
         fake: FakeGemini, client: Client, method: str, name: str, advice: str) -> None:
     with pytest.raises(TypeError) as caught:

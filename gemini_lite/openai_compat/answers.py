@@ -80,7 +80,8 @@ def to_openai(response: GenerateContentResponse, model: str = "") -> AttributeDi
 
     Thoughts are ``message.reasoning_content``. A call's signature is in its ``extra_content.google.thought_signature``,
     a text's in the message's. ``extra_content.google.parts`` of a message has the parts that ``content`` has no room
-    for, such as pictures, and marks the places of the calls among them with ``{"functionCall": {}}``. IncompleteError if the model asked for a call that cannot be run.
+    for, such as pictures, and ``{"functionCall": {}}`` in the places of calls among them. IncompleteError if the model
+    asked for a call that cannot be run.
     """
     choices = [{
         "index": index,

@@ -137,7 +137,7 @@ class _ContentsBuilder:
     def _find_call(self, message: JSON, where: str) -> _Call:
         """The unanswered call that a result message is for: by the call's id, or without one by the function's name.
 
-        If the id is "" and there is no name, the first call of such an id: Google's OpenAI-compatible URL gives no other.
+        If the id is "" and there is no name, the first call with that id: Google's OpenAI-compatible URL has no other.
         """
         call_id, name = message.get("tool_call_id"), message.get("name")
         key, wanted = ("id", call_id) if call_id else ("name", name)

@@ -15,8 +15,7 @@ from gemini_lite.testing import FakeGemini
     ("gemini-x", "gemini-x", "models/gemini-x"), ("models/gemini-x", "gemini-x", "models/gemini-x"),
     (" models/padded\n", "padded", "models/padded"), ("tunedModels/mine", "tunedModels/mine", "tunedModels/mine"),
     ("models/openai/gpt-4", "models/openai/gpt-4", "models/openai/gpt-4"),
-    ("openai/gpt-4", "openai/gpt-4", "openai/gpt-4"), ("gemini-2.5-pro@001", "gemini-2.5-pro@001",
-                                                     "models/gemini-2.5-pro@001"),
+    ("openai/gpt-4", "openai/gpt-4", "openai/gpt-4"), ("gemini-x@001", "gemini-x@001", "models/gemini-x@001"),
     ("models/models/x", "models/models/x", "models/models/x"), ("Modell ü", "Modell ü", "models/Modell ü"),
 ])
 def test_a_model_is_taken_as_it_is_listed(given: str, name: str, resource: str) -> None:

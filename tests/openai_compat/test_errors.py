@@ -6,8 +6,8 @@ from typing import Any, List
 import pytest
 
 from gemini_lite import (
-    APIError, AuthenticationError, BadRequestError, CredentialsError, GeminiClient, GeminiError, NotFoundError, OverloadedError,
-    PermissionDeniedError, QuotaExhaustedError, RateLimitError, ServerError, TransportTimeout,
+    APIError, AuthenticationError, BadRequestError, CredentialsError, GeminiClient, GeminiError, NotFoundError,
+    OverloadedError, PermissionDeniedError, QuotaExhaustedError, RateLimitError, ServerError, TransportTimeout,
 )
 from gemini_lite.openai_compat import OpenAIChat, to_openai_error
 from gemini_lite.testing import FakeGemini
@@ -17,7 +17,7 @@ from openai_compat.builders import HI
 @pytest.mark.parametrize("error, status, kind, code, retryable", [
     (AuthenticationError("m", code=401), 401, "authentication_error", "invalid_api_key", False),
     (CredentialsError("m"), 401, "authentication_error", "invalid_api_key", False),
-    (AuthenticationError("m", code=400, reason="API_KEY_INVALID"), 401, "authentication_error", "invalid_api_key", False),
+    (AuthenticationError("m", code=400, reason="WHY"), 401, "authentication_error", "invalid_api_key", False),
     (APIError("m", code=302), 502, "server_error", None, False), (KeyError("m"), 500, "server_error", None, False),
     (PermissionDeniedError("m", code=403), 403, "permission_error", "permission_denied", False),
     (NotFoundError("m", code=404), 404, "invalid_request_error", "model_not_found", False),
