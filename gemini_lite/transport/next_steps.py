@@ -52,7 +52,7 @@ _NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row who
     (403, "", "Check that this key or account may use the model and the project."),
     (404, "models/", "Check the model's name: client.models() lists those that a key can use, and a licence may have "
                      "fewer."),
-    (404, "", "Check the name of what was asked for, and the base URL: nothing is at that address for this caller."),
+    (404, "", "Check the name of what was asked for (a licence may have fewer models than a key), and the base URL."),
     (400, "exceeds the maximum number of tokens", "Send less: client.count_tokens(prompt) tells the size beforehand."),
     (413, "", "Send less, or upload large media with the Files API and refer to it by URI."),
     (400, "payload size exceeds", "Send less, or upload large media with the Files API and refer to it by URI."),
