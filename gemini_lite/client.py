@@ -15,7 +15,9 @@ from .chat import Chat, new_session_id
 from .contents import Prompt
 from .errors import ParseError
 from .json_data import JSON
-from .options import GeminiOptions, options_for_one_request, reject_unknown
+from .options import (
+    ChatOverrides, GeminiOptions, OptionFields, QueryOverrides, list_options, options_for_one_request, reject_unknown,
+)
 from .other_clients import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
 from .response import GenerateContentResponse
 from .route import Route, new_fold
@@ -26,7 +28,7 @@ from .transport.transport import Limits, Transport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .options import ChatOverrides, OptionFields, Overrides, QueryOverrides
+    from .options import Overrides
 
 CredentialsPath = Union[str, "os.PathLike[str]", None]
 S = TypeVar("S")  # what ``response_schema`` names
@@ -199,3 +201,10 @@ def query(
         raise TypeError(wrong)
     with GeminiClient(GeminiOptions(model=model), credentials_path, api_key=api_key, backend=backend) as client:
         return client.send_message(prompt, **overrides)
+
+
+list_options(OptionFields, GeminiClient)
+list_options(ChatOverrides, GeminiClient.generate, GeminiClient.stream, GeminiClient.chat, GeminiClient.count_tokens,
+             Chat.send_message, Chat.send_message_stream, Chat.send_tool_result, Chat.send_tool_result_stream,
+             Chat.send_tool_results, Chat.send_tool_results_stream)
+list_options(QueryOverrides, query)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import textwrap
 from typing import (
     TYPE_CHECKING, Any, Callable, Dict, Mapping, NoReturn, Optional, Sequence, Tuple, TypedDict, TypeVar, Union,
 )
@@ -133,16 +134,16 @@ class FixedOptions:
 
     options: GeminiOptions
 
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _KNOWN or name == "options" and "options" in self.__dict__:
-            name = "temperature" if name == "options" else name
-            raise AttributeError(
-                f"the options of a {type(self).__name__} are fixed when it is made: write {name}=... in the call, as "
-                f"in send_message(prompt, {name}=...), or make another with client.chat(history, {name}=...) or "
-                f"GeminiClient({name}=...)")
-        object.__setattr__(self, name, value)
-
     if not TYPE_CHECKING:  # a type checker would take any name for known
+        def __setattr__(self, name: str, value: object) -> None:
+            if name in _KNOWN or name == "options" and "options" in self.__dict__:
+                name = "temperature" if name == "options" else name
+                raise AttributeError(
+                    f"the options of a {type(self).__name__} are fixed when it is made: write {name}=... in the call, "
+                    f"as in send_message(prompt, {name}=...), or make another with client.chat(history, {name}=...) "
+                    f"or GeminiClient({name}=...)")
+            object.__setattr__(self, name, value)
+
         def __getattr__(self, name: str) -> NoReturn:
             if name in _KNOWN:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: write "
@@ -300,9 +301,12 @@ def options_for_one_request(options: GeminiOptions, overrides: Mapping[str, obje
     return reduced
 
 
-def list_options(method: F, typed: type) -> F:
-    """Add to the docstring of `method` the names that it takes as keywords: the keys of the TypedDict `typed`."""
-    if method.__doc__:
-        names = ", ".join([f"``{name}``" for name in typed.__annotations__])
-        method.__doc__ = f"{method.__doc__.rstrip()}\n\n        Keywords: {names}.\n        "
-    return method
+def list_options(typed: type, *documented: object) -> None:
+    """Add to each docstring the names of the keywords that are taken: the keys of the TypedDict `typed`."""
+    names = ", ".join([f"``{name}``" for name in sorted(typed.__annotations__)])
+    for item in documented:
+        text = item.__doc__ or ""  # none with python -OO
+        indent = text[len(text.rstrip(" ")):] if "\n" in text else "    "
+        if text:
+            listed = textwrap.fill(f"Keywords: {names}.", 112, initial_indent=indent, subsequent_indent=indent)
+            item.__doc__ = f"{text.rstrip()}\n\n{listed}\n{indent}"

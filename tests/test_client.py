@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import json
 import logging
 import pickle
@@ -20,6 +21,7 @@ from gemini_lite import (
     BlockedError, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, GeminiOptions, GenerateContentResponse,
     IncompleteError, NotFoundError, ParseError, Stream, StreamChunk, TransportTimeout, query,
 )
+from gemini_lite.options import ChatOverrides, OptionFields, QueryOverrides
 from gemini_lite.testing import Error, FakeGemini, Raw, Request
 
 Client = Callable[..., GeminiClient]
@@ -483,3 +485,18 @@ def test_options_are_not_shared_with_what_was_handed_in(fake: FakeGemini, client
 def test_the_package_logs_through_its_own_logger_and_is_quiet_by_default() -> None:
     assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("gemini_lite").handlers)
     assert logging.getLogger("gemini_lite").level == logging.NOTSET and gemini_lite.__version__
+
+
+@pytest.mark.parametrize("documented, names", [
+    (GeminiClient, OptionFields), (query, QueryOverrides), *((getattr(GeminiClient, name), ChatOverrides) for name in (
+        "generate", "stream", "chat", "count_tokens", "send_message", "send_message_stream", "send_tool_result",
+        "send_tool_results", "send_tool_result_stream", "send_tool_results_stream"))])
+def test_help_lists_the_keywords_of_every_call_that_takes_some(documented: Any, names: Any) -> None:
+    last = (inspect.getdoc(documented) or "").split("\n\n")[-1]
+    assert " ".join(last.split()) == f"Keywords: {', '.join('``%s``' % name for name in sorted(names.__annotations__))}."
+
+
+def test_every_method_that_takes_overrides_is_in_that_list() -> None:
+    taking = {name for name, method in inspect.getmembers(GeminiClient, inspect.isfunction) if not name.startswith("_")
+              and any(one.kind is one.VAR_KEYWORD for one in inspect.signature(method).parameters.values())}
+    assert {name for name in taking if "Keywords:" not in (getattr(GeminiClient, name).__doc__ or "")} == set()
