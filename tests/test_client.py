@@ -493,7 +493,8 @@ def test_the_package_logs_through_its_own_logger_and_is_quiet_by_default() -> No
         "send_tool_results", "send_tool_result_stream", "send_tool_results_stream"))])
 def test_help_lists_the_keywords_of_every_call_that_takes_some(documented: Any, names: Any) -> None:
     last = (inspect.getdoc(documented) or "").split("\n\n")[-1]
-    assert " ".join(last.split()) == f"Keywords: {', '.join('``%s``' % name for name in sorted(names.__annotations__))}."
+    words = ", ".join(f"``{name}``" for name in sorted(names.__annotations__))
+    assert " ".join(last.split()) == f"Keywords: {words}."
 
 
 def test_every_method_that_takes_overrides_is_in_that_list() -> None:
