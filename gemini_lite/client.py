@@ -133,8 +133,8 @@ class GeminiClient(Chat):
         """The models this caller can use, as the API describes them: ``name``, ``inputTokenLimit`` and so on."""
         return self.backend.models(self._route.post(self._limits.start()))
 
-    def quota(self) -> Sequence[Any]:
-        """What is left of the quota, model by model; Code Assist only."""
+    def quota(self) -> List[JSON]:
+        """What is left of the quota, as the API describes it: ``modelId``, ``remainingFraction``; Code Assist only."""
         return self.backend.quota(self._route.post(self._limits.start()))
 
     def close(self) -> None:

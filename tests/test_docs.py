@@ -2,7 +2,7 @@
 
 A page may hold comments for the test: ``.. invisible-code-block: python`` (code that the reader need not see),
 ``.. runs-with: NAME=value`` (an environment variable; ``{url}`` and ``{code_assist_url}`` are the server's),
-``.. needs: package`` (the page is skipped where that package is not installed) and ``.. runs-offline:`` (nothing is sent).
+``.. needs: package`` (the page is skipped where it is not installed) and ``.. runs-offline:`` (nothing is sent).
 Blocks that are not for running, such as those of another client, are ``.. code-block:: py``.
 """
 from __future__ import annotations
@@ -85,10 +85,10 @@ def test_there_is_a_page_for_who_comes_from_another_client(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", [
-    ".. code-block:: python\n\n    a = 1\n    if a:\n        b = 2\n\n    c = 3\n\nText.\n\n.. code-block:: py\n\n    nonsense(\n",
+    ".. code-block:: python\n\n    a = 1\n    if a:\n        b = 2\n\n    c = 3\n\nText.\n\n.. code-block:: py\n\n    no(\n",
     "* - .. code-block:: py\n\n        theirs(\n\n  - .. code-block:: python\n\n        a = 1\n        if a:\n"
     "            b = 2\n        c = 3\n\n* - next\n",
-    ".. invisible-code-block: python\n\n  a = 1\n  b = 2\n\n.. code-block:: python\n    :emphasize-lines: 1\n\n    c = 3\n",
+    ".. invisible-code-block: python\n\n  a = 1\n  b = 2\n\n.. code-block:: python\n    :name: x\n\n    c = 3\n",
 ])
 def test_the_blocks_of_a_page_are_one_script_with_the_lines_of_the_page(page: str) -> None:
     names: Dict[str, object] = {}

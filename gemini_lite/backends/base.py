@@ -61,8 +61,8 @@ class Backend(Protocol):
     def models(self, post: Post) -> List[JSON]:
         """The models, as the API describes them; ValueError where there is no such list."""
 
-    def quota(self, post: Post) -> Sequence[object]:
-        """What is left of the quota; ValueError where that cannot be asked."""
+    def quota(self, post: Post) -> List[JSON]:
+        """What is left of the quota, as the API describes it; ValueError where that cannot be asked."""
 
 
 def check_model(model: str) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import List, Mapping, Optional, Sequence, Tuple, Union
+from typing import List, Mapping, Optional, Tuple, Union
 from urllib.parse import quote
 
 from .. import errors
@@ -80,7 +80,7 @@ class DeveloperAPI:
                 return found
             seen.append(token)
 
-    def quota(self, post: Post) -> Sequence[object]:
+    def quota(self, post: Post) -> List[JSON]:
         """This API has no such call."""
         raise ValueError("the Gemini Developer API tells no quota; see https://aistudio.google.com for your limits. "
                          "Only Code Assist has this call")
