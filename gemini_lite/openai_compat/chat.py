@@ -10,7 +10,8 @@ from ..json_data import JSON
 from ..stream import Stream
 from ..tools import Toolbox
 from .agent import AgentResult, OnEvent, to_agent_result, warn_if_without_tools
-from .answers import AttributeDict, chunks_to_openai, to_openai
+from .answers import chunks_to_openai, to_openai
+from .attribute_dict import AttributeDict
 from .messages import to_contents
 from .parameters import OptionFields, allowed_declarations, search_tools, to_declarations, to_overrides
 
