@@ -25,7 +25,8 @@ class GeminiOptions:
 
     ``model`` is a name as it is listed, with ``models/`` or without. ``system_prompt`` is a string, or a list of
     strings and part dicts, each a part of its own. ``thinking_budget`` is in tokens (0 off, -1 the model decides),
-    ``thinking_level`` a word (``"low"``, ``"high"``); give one of the two. ``response_schema`` is a JSON Schema dict, a
+    ``thinking_level`` a word (``"low"``, ``"high"``); give one of the two, and ``include_thoughts=True`` to read the
+    thoughts, for neither asks for them. ``response_schema`` is a JSON Schema dict, a
     dataclass, TypedDict, Enum, ``List`` of these or a pydantic model; the answer is then ``response.parsed``.
     ``tools`` are Python functions, `Tool`s, declaration dicts and the API's own tools (``{"googleSearch": {}}``).
     ``tool_choice`` is "auto", "any", "none", a name or a list of names; "any" and names hold for the first request of
@@ -126,7 +127,7 @@ class GeminiOptions:
 
     def without_forced_calls(self) -> GeminiOptions:
         """These options for the request that brings results: a model that must call again would never answer."""
-        return self if self.tool_choice in (None, "auto", "none") else self.replace(tool_choice=None)
+        return self if self.tool_choice in (None, "auto", "none", "validated") else self.replace(tool_choice=None)
 
 
 class FixedOptions:
