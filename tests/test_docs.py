@@ -85,7 +85,7 @@ def test_there_is_a_page_for_who_comes_from_another_client(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", [
-    ".. code-block:: python\n\n    a = 1\n    if a:\n        b = 2\n\n    c = 3\n\nText\n\n.. code-block:: py\n\n    n(\n",
+    ".. code-block:: python\n\n   a = 1\n   if a:\n      b = 2\n\n   c = 3\n\nText\n\n.. code-block:: py\n\n    n(\n",
     "* - .. code-block:: py\n\n        theirs(\n\n  - .. code-block:: python\n\n        a = 1\n        if a:\n"
     "            b = 2\n        c = 3\n\n* - next\n",
     ".. invisible-code-block: python\n\n  a = 1\n  b = 2\n\n.. code-block:: python\n    :name: x\n\n    c = 3\n",

@@ -184,7 +184,8 @@ def test_the_short_and_the_long_form_of_a_tool_choice_exclude_each_other():
 
 
 @pytest.mark.parametrize("choice, next_choice", [
-    (None, None), ("auto", "auto"), ("none", "none"), ("validated", "validated"), ("any", None), ("f", None), (["f"], None),
+    (None, None), ("auto", "auto"), ("none", "none"), ("validated", "validated"), ("any", None), ("f", None),
+    (["f"], None),
 ])
 def test_a_choice_that_forces_a_call_holds_for_the_first_request_alone(choice, next_choice):
     options = GeminiOptions(tool_choice=choice, temperature=0)
