@@ -453,6 +453,7 @@ def test_a_backend_with_its_key_is_never_pickled(protocol: int) -> None:
             pickle.dumps(thing, protocol)
 
 
+@pytest.mark.foreign_fields
 def test_options_responses_histories_and_errors_are_pickled(fake: FakeGemini, client: Client) -> None:
     options = GeminiOptions(model="m", temperature=0, extra={"a": {"b": [1]}})
     gemini = client(fake, options)
@@ -472,6 +473,7 @@ def test_options_responses_histories_and_errors_are_pickled(fake: FakeGemini, cl
     assert vars(error) == vars(caught.value) and error.retry_after == 99
 
 
+@pytest.mark.foreign_fields
 def test_options_are_not_shared_with_what_was_handed_in(fake: FakeGemini, client: Client) -> None:
     extra: Dict[str, Any] = {"generationConfig": {"x": 1}}
     prompt = {"text": "Hi"}
