@@ -111,7 +111,7 @@ class GeminiClient(Chat):
         session_id = options.session_id or new_session_id()
         events = self._route.stream(contents.from_prompt(prompt), options, session_id, settings)
         fold = new_fold(options)
-        return Stream(chunks(events, fold), fold, events)
+        return Stream(chunks(events, fold, settings), fold, events, settings.running)
 
     @with_hints(**CHAT_ATTRIBUTES)
     def chat(self, history: Optional[Sequence[JSON]] = None, **overrides: Unpack[ChatOverrides]) -> Chat:
@@ -138,7 +138,10 @@ class GeminiClient(Chat):
         return self.backend.quota(self._route.post(self._limits.start()))
 
     def close(self) -> None:
-        """Close the connections (not those of a session you gave); a later call opens new ones."""
+        """End the calls that other threads are making, and close the connections (not those of a session you gave).
+
+        The threads get a TransportError with the reason CLOSED; a later call opens new connections.
+        """
         self._transport.close()
 
     def __enter__(self) -> GeminiClient:

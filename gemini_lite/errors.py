@@ -25,8 +25,11 @@ class GeminiError(Exception):
     ``retryable`` whether the same call may succeed later, ``retry_after`` seconds to wait when somebody said so,
     ``quota`` the limit that was reached, where Google says which (a `Quota`), ``request_id`` as the server named it,
     ``response`` the answer or the part of it that arrived, ``turns`` the contents that were not added to the history
-    (``send_message(error.turns)`` goes on from there).
+    (``send_message(error.turns)`` goes on from there), ``tries`` how many requests were made for the call, those that
+    never arrived too.
     """
+
+    tries = 0
 
     def __init__(
         self,

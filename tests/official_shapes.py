@@ -1,8 +1,8 @@
 """The judge of the requests that our suites send: the fields that Google publishes, and no others.
 
-Every body that reaches a `FakeGemini` is checked when its test is over: Developer API against the protocol buffers, Vertex
-AI and Code Assist against the discovery document, as `gemini_lite.testing.fields` has them. A test that sends a field of
-its own on purpose is marked ``foreign_fields``.
+Every body that reaches a `FakeGemini` is checked when its test is over: Developer API against the protocol buffers,
+Vertex AI and Code Assist against the discovery document, as `gemini_lite.testing.fields` has them. A test that sends a
+field of its own on purpose is marked ``foreign_fields``.
 """
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def odd_fields(sent: Any) -> List[str]:
     message, api = _message(sent.path)
     if unknown_fields is None or message is None or not isinstance(sent.body, dict):
         return []
-    if message == "CodeAssistRequest" and "request" not in sent.body:  # a suite has taken the request out of its envelope
+    if message == "CodeAssistRequest" and "request" not in sent.body:  # a suite opened the envelope
         opened = {name: value for name, value in sent.body.items() if name != "model"}
         return unknown_fields(opened, "CodeAssistContentRequest", api)
     return unknown_fields(sent.body, message, api)
