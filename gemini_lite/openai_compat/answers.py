@@ -5,7 +5,7 @@ import copy
 import json
 import os
 import time
-from typing import Iterable, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..contents import sendable
 from ..errors import BlockedError, IncompleteError
@@ -137,7 +137,7 @@ def _to_tool_call(index: int, part: JSON, names: Mapping[str, str]) -> JSON:
             **extra}
 
 
-def _open_calls(parts: List[JSON]) -> List[JSON]:
+def _open_calls(parts: Sequence[JSON]) -> List[JSON]:
     """The parts with calls whose results are not in the same turn, as those of tools that Google runs are."""
     responses = [dict_or_empty(part.get("functionResponse")) for part in parts]
     answered = [(response.get("name"), response.get("id")) for response in responses if response]
