@@ -1,6 +1,7 @@
 """`GeminiClient` and `query`: a backend, a route and a conversation joined."""
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Type, TypeVar, Union, cast, overload
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .options import Overrides
+
+log = logging.getLogger("gemini_lite")
 
 CredentialsPath = Union[str, "os.PathLike[str]", None]
 S = TypeVar("S")  # what ``response_schema`` names
@@ -70,7 +73,7 @@ class GeminiClient(Chat):
 
     @property
     def backend(self) -> Backend:
-        """The backend that was given or chosen: a `DeveloperAPI`, a `CodeAssist` or one of your own."""
+        """The backend that was given or chosen: a `DeveloperAPI`, a `VertexAI`, a `CodeAssist` or one of your own."""
         return self._route.backend
 
     @overload
@@ -174,7 +177,23 @@ def _choose_backend(
         return backend
     if credentials_path is not None or api_key is None and os.environ.get("GOOGLE_GENAI_USE_GCA") == "true":
         return CodeAssist(credentials_path)
+    if _environment_chooses_vertex():
+        from .backends.vertex import VertexAI  # here, because importing it takes time
+        return VertexAI(api_key=api_key)
     return DeveloperAPI(api_key)
+
+
+def _environment_chooses_vertex() -> bool:
+    """Whether the environment asks for Vertex AI, in either of its names, as Google's own client reads them."""
+    new, old = os.environ.get("GOOGLE_GENAI_USE_ENTERPRISE"), os.environ.get("GOOGLE_GENAI_USE_VERTEXAI")
+    if new is not None and old is not None and _is_true(new) != _is_true(old):
+        log.warning("GOOGLE_GENAI_USE_ENTERPRISE and GOOGLE_GENAI_USE_VERTEXAI are both set and differ: "
+                    "GOOGLE_GENAI_USE_ENTERPRISE is used")
+    return _is_true(old if new is None else new)
+
+
+def _is_true(value: Optional[str]) -> bool:
+    return value is not None and value.strip().lower() in ("true", "1")
 
 
 @overload

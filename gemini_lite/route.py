@@ -62,13 +62,19 @@ class Route:
         return self._transport.request(self.backend.endpoints, Call(path, headers, body, method=method,
                                                                     settings=settings, creates=creates))
 
+    def sign_in(self, settings: CallSettings) -> None:
+        """Have the credentials found and kept ready, before there is anything to send."""
+        self._transport.sign_in(settings)
+
     def post(self, settings: CallSettings, model: str = "") -> BackendPost:
         """The function that a backend is handed for calls of its own."""
         return BackendPost(self, model, settings)
 
     def model(self, options: GeminiOptions) -> str:
         """The model that `options` name, or the default; ValueError for a name that would leave the API's path."""
-        return check_model(options.model or self._default_model)
+        model = options.model or self._default_model
+        own_check = getattr(self.backend, "check_model", None)  # "models/x" is something else on Vertex AI
+        return check_model(model) if own_check is None else str(own_check(model.strip()))
 
     def _call(
         self, method: str, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings,
@@ -90,6 +96,10 @@ class BackendPost:
     def deadline(self) -> Deadline:
         """The moment by which all of them must be done."""
         return self._settings.deadline
+
+    def sign_in(self) -> None:
+        """Have the credentials found, for a backend that asks them for its project or host."""
+        self._route.sign_in(self._settings)
 
     def __call__(self, path: str, body: Optional[JSON]) -> JSON:
         """The JSON object that answers `body`; without a body the call is a GET."""

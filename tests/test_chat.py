@@ -416,7 +416,8 @@ def test_a_deadline_bounds_the_reading_of_what_follows_a_finish_reason(client: C
     def answer(request: Request) -> Any:
         raw = rest_of(request)
         pieces = list(raw.pieces)
-        raw.pieces = (piece if piece else b"" for piece in [*pieces, None] if piece or not over.wait(SOON))  # type: ignore[assignment]
+        raw.pieces = (  # type: ignore[assignment]
+            piece if piece else b"" for piece in [*pieces, None] if piece or not over.wait(SOON))
         return raw
 
     with FakeGemini(answer) as fake:

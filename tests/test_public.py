@@ -20,7 +20,7 @@ NAMES = [
     "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
     "IncompleteError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
     "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
-    "TransportTimeout", "query",
+    "TransportTimeout", "VertexAI", "query",
 ]
 ERRORS = {
     "GeminiError": "Exception", "CredentialsError": "GeminiError", "ConversationBusyError": "GeminiError",
@@ -53,6 +53,8 @@ SIGNATURES = {
     "Chat.clear_history": "(self)",
     "Stream.close": "(self)",
     "DeveloperAPI": "(api_key=None, *, base_url=None, api_version='v1beta')",
+    "VertexAI": "(project=None, location=None, credentials=None, *, api_key=None, base_url=None, "
+                "api_version='v1beta1')",
     "query": "(prompt, model=None, credentials_path=None, *, api_key=None, backend=None, **overrides)",
     "GeminiOptions": "(model=None, system_prompt=None, temperature=None, top_p=None, top_k=None, "
                      "max_output_tokens=None, stop_sequences=None, seed=None, candidate_count=None, "

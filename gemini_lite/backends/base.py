@@ -22,6 +22,9 @@ class Post(Protocol):
     def deadline(self) -> Deadline:
         """The moment by which all of them must be done."""
 
+    def sign_in(self) -> None:
+        """Have the credentials found, for a backend that asks them for its project or host."""
+
     def __call__(self, path: str, body: Optional[JSON]) -> JSON:
         """The JSON object that answers `body`; without a body the call is a GET."""
 
@@ -66,14 +69,19 @@ class Backend(Protocol):
 
 
 def check_model(model: str) -> str:
-    """The name of a model as backends take it; ValueError for one that would lead to another path, or leave the API's.
+    """The name of a model as backends take it; ValueError for one that `check_path` refuses.
 
     The prefix ``models/`` goes from a name of one word, and stays before one with a slash, such as
     ``models/openai/gpt-4`` of a gateway.
     """
     name = model.strip()
     last = name[len("models/"):] if name.startswith("models/") else name
-    name = name if "/" in last else last
+    return check_path(name if "/" in last else last)
+
+
+def check_path(model: str) -> str:
+    """`model`, stripped; ValueError for a name that would lead to another path, or leave the API's."""
+    name = model.strip()
     bad = next((mark for mark in ("..", "?", "#", "&", "\\") if mark in name), "")
     if not name.isprintable():
         bad = "a control character"
