@@ -43,7 +43,8 @@ def official_shapes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(FakeGemini, "start", recorded)
     yield
-    if request.node.get_closest_marker("foreign_fields") is None:
+    own_requests = request.path.parent.name != "testing"  # the stand-in's tests write theirs by hand, wrong ones too
+    if own_requests and request.node.get_closest_marker("foreign_fields") is None:
         odd = [(sent.path, name) for server in servers for sent in server.requests for name in odd_fields(sent)]
         assert odd == [], "fields that Google does not publish"
 
