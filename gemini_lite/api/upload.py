@@ -25,6 +25,7 @@ log = logging.getLogger("gemini_lite")
 Report = Callable[[int, int], object]
 FindFile = Callable[[UploadState], Optional[JSON]]
 
+
 class _SessionFilter(logging.Filter):
     """Takes the ids of upload sessions out of what urllib3 logs: who has one can write."""
 
@@ -37,7 +38,7 @@ class _SessionFilter(logging.Filter):
 
 logging.getLogger("urllib3.connectionpool").addFilter(_SessionFilter())
 
-_ASKED_AFTER = frozenset((408, 429))  # and all from 500 on: the server may have the bytes
+_ASKED_AFTER = frozenset((408, 429, 499))  # and all from 500 on: the server may have the bytes
 
 
 @hides_frames
