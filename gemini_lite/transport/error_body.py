@@ -162,7 +162,9 @@ class _ErrorReader:
     def next_step(self, terminal: bool) -> str:
         """One sentence, with its leading space, that says what the reader can do; empty if the server said it all."""
         everything = f"{self.reason} {self.status} {self.message}"
-        for code, words, step in _NEXT_STEPS:
+        for code, words, step in _TOO_LARGE = ("Send less, or upload large media with the Files API and give the file in its place: "
+              "client.generate([client.files.upload(path), ...])")
+_NEXT_STEPS:
             if code in (None, self.code) and words in everything:
                 return f" {step.replace('{link}', self.link())}"
         if 300 <= self.code < 400:
@@ -192,16 +194,17 @@ _NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row who
                               "another key or project, its name is wrong, or the project's billing has a problem. "
                               "client.files.list() shows what this key can use."),
     (400, "not in an ACTIVE state", "Wait for it first: file = client.files.wait(file)"),
-    (400, "Cached content is too small", "The first number is what the cache would have, the second the least that this "
-                                         "model takes: cache more, use a model that takes less, or send it uncached."),
+    (400, "Cached content is too small", "The first number is what the cache would have, the second the least that "
+                                         "this model takes: cache more, use a model that takes less, or send it "
+                                         "uncached."),
     (403, "CachedContent not found", "The cache expired or was deleted, belongs to another key or project, or its name "
                                      "is wrong: client.caches.list() shows those there are."),
     (400, "at most 100 requests", "Give client.embed the whole list: it splits it."),
     (401, "", "Check the API key or sign in again."),
     (403, "", "Check that this key or account may use the model and the project."),
     (404, "", "Check the model's name: client.models() lists those that a key can use, and a licence may have fewer."),
-    (413, "", "Send less, or upload large media with the Files API and refer to it by URI."),
-    (400, "payload size exceeds", "Send less, or upload large media with the Files API and refer to it by URI."),
+    (413, "", _TOO_LARGE),
+    (400, "payload size exceeds", _TOO_LARGE),
     (None, "MODEL_CAPACITY", "The model has no room now: try again later, or use another model."),
     (503, "", "Try again later, or use another model."),
 )
