@@ -162,9 +162,7 @@ class _ErrorReader:
     def next_step(self, terminal: bool) -> str:
         """One sentence, with its leading space, that says what the reader can do; empty if the server said it all."""
         everything = f"{self.reason} {self.status} {self.message}"
-        for code, words, step in _TOO_LARGE = ("Send less, or upload large media with the Files API and give the file in its place: "
-              "client.generate([client.files.upload(path), ...])")
-_NEXT_STEPS:
+        for code, words, step in _NEXT_STEPS:
             if code in (None, self.code) and words in everything:
                 return f" {step.replace('{link}', self.link())}"
         if 300 <= self.code < 400:
@@ -175,6 +173,8 @@ _NEXT_STEPS:
 
 
 _USE_A_KEY = f"an API key works for everybody: {KEYS_PAGE}"
+_TOO_LARGE = ("Send less, or upload large media with the Files API and give the file in its place: "
+              "client.generate([client.files.upload(path), ...])")
 _NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row whose code and words fit; {link} if given
     (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED",
      "If you sent an API key: Google refuses old unrestricted keys with this misleading text. No OAuth token is "
