@@ -19,7 +19,7 @@ from .options import GeminiOptions
 from .response import GenerateContentResponse, StreamChunk
 from .stream import Stream
 from .tools import Tool
-from .version import __version__ as __version__
+from .version import __version__  # noqa: F401  (re-exported; not among the public names)
 
 if TYPE_CHECKING:
     from .api.caches import Cache

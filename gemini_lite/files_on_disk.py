@@ -10,8 +10,10 @@ from typing import BinaryIO, Callable, Iterator, Union
 
 StrPath = Union[str, "os.PathLike[str]"]
 
-_POLL = 0.01  # seconds between two tries to get a lock
-_NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, getattr(errno, "ENOTSUP", errno.ENOSYS))
+_POLL_SECONDS = 0.01  # between two tries to get a lock
+_LOCKS_UNSUPPORTED = (  # the error numbers of a file system that has no locks
+    errno.ENOLCK, errno.ENOSYS, getattr(errno, "ENOTSUP", errno.ENOSYS),
+)
 
 
 def write(path: StrPath, data: bytes, mode: int = 0o666) -> None:
@@ -71,7 +73,7 @@ def _open_locked(path: StrPath, until: float, pause: Callable[[float], None]) ->
         left = until - time.monotonic()
         if left <= 0:
             raise TimeoutError(errno.ETIMEDOUT, "another process did not release the lock in time", os.fspath(path))
-        pause(min(_POLL, left))
+        pause(min(_POLL_SECONDS, left))
 
 
 def _is_at(file: BinaryIO, path: StrPath) -> bool:
@@ -105,7 +107,7 @@ else:
         except BlockingIOError:
             return False
         except OSError as error:
-            if error.errno not in _NO_LOCKS_HERE:
+            if error.errno not in _LOCKS_UNSUPPORTED:
                 raise
         return True
 

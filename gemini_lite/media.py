@@ -16,7 +16,7 @@ from .json_data import JSON
 
 Data = Union[bytes, bytearray, memoryview]
 
-_SIGNATURES = (  # offset, bytes, MIME type; of the types that Gemini takes
+_FILE_SIGNATURES = (  # offset, bytes, MIME type; of the types that Gemini takes
     (0, b"\x89PNG\r\n\x1a\n", "image/png"), (0, b"\xff\xd8\xff", "image/jpeg"), (0, b"GIF8", "image/gif"),
     (8, b"WEBP", "image/webp"), (4, b"ftyphei", "image/heic"), (4, b"ftypmif1", "image/heif"), (0, b"BM", "image/bmp"),
     (0, b"%PDF-", "application/pdf"),
@@ -148,7 +148,7 @@ def _wav_file(pcm: bytes, rate: int, channels: int) -> bytes:
 
 def _mime_type_of(first_bytes: bytes) -> Optional[str]:
     """The MIME type of a file that begins with these bytes, 16 of them being enough; None for an unknown one."""
-    for offset, signature, mime_type in _SIGNATURES:
+    for offset, signature, mime_type in _FILE_SIGNATURES:
         if first_bytes[offset:offset + len(signature)] == signature:
             return mime_type
     return None

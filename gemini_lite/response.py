@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, Generic, List, Mapping, NamedTuple, Optional, Sequence, Tuple, cast
+from typing import TYPE_CHECKING, Any, Generic, List, Mapping, NamedTuple, Optional, Sequence, Tuple, cast
 
 from . import media, schema
 from .calls import FunctionCall, FunctionResult
@@ -12,7 +12,7 @@ from .json_data import JSON, dict_or_empty, has_text, int_or_none, list_of_dicts
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    from .display.notebook import Page
+    from .display.pages import MimeBundle, Page
     T = TypeVar("T", default=Any)  # what `GenerateContentResponse.parsed` is
 else:
     from typing import TypeVar
@@ -200,7 +200,7 @@ class GenerateContentResponse(Generic[T]):
     def _repr_markdown_(self) -> str:
         return self._page().markdown
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> MimeBundle:
         return self._page().bundle
 
     def _ipython_display_(self) -> None:
@@ -212,8 +212,9 @@ class GenerateContentResponse(Generic[T]):
         notebook.publish(outputs)
 
     def _page(self) -> Page:
-        from .display import notebook
-        return notebook.whole(self, self._format.tool_names)
+        from .display.pages import answer_page
+        return answer_page(self.parts, self._format.tool_names, finish_reason=self.finish_reason,
+                           block_reason=self.block_reason, sources=[(one.title, one.uri) for one in self.citations])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.data!r})"

@@ -87,8 +87,18 @@ class Stream(Generic[T]):
 
         The answer is `response` afterwards. What arrived stays on show when the cell is interrupted or the call fails.
         """
-        from .display import notebook
-        notebook.show(self, self._fold.response(), self._fold.answer_format.tool_names)
+        from .display.notebook import LiveDisplay
+        with self, LiveDisplay(self._fold.answer_format.tool_names) as live:
+            for response in self._fold.response().rounds:
+                live.add_parts(response.parts)
+            for chunk in self:
+                if chunk.tool_results is not None:
+                    live.add_tool_results([(result.name, result.response) for result in chunk.tool_results])
+                else:  # after a finish reason tools run, or nothing comes: no time to hold text back
+                    live.add_parts(chunk.parts, now=chunk.finish_reason is not None)
+            answer = self.response
+            live.add_closing(answer.parts, finish_reason=answer.finish_reason, block_reason=answer.block_reason,
+                             sources=[(one.title, one.uri) for one in answer.citations])
 
     def close(self) -> None:
         """End the answer here and close its connection; what was read stays as it is."""

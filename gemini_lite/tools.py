@@ -6,7 +6,7 @@ import itertools
 import logging
 import re
 import threading
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from .calls import FunctionCall
 from .errors import ParseError
@@ -61,9 +61,9 @@ class Tool:
             declaration["parametersJsonSchema"] = to_json(self.parameters)
         return declaration
 
-    def arguments(self, args: Mapping[str, object]) -> Dict[str, Any]:
+    def arguments(self, args: Mapping[str, object]) -> JSON:
         """The model's `args` as the function takes them; ParseError says to the model what is wrong with them."""
-        values: Dict[str, Any] = to_json(args)  # a copy: the function may change what it gets
+        values: JSON = to_json(args)  # a copy: the function may change what it gets
         if self.function is None:
             return values
         if self._reads_type_hints:
@@ -79,7 +79,7 @@ class Tool:
         return f"Tool({self.name!r})"
 
 
-ToolLike = Union[Callable[..., object], Tool, Mapping[str, Any]]  # what the option ``tools`` may hold
+ToolLike = Union[Callable[..., object], Tool, Mapping[str, object]]  # what the option ``tools`` may hold
 
 
 def run(tool: Tool, call: FunctionCall) -> JSON:

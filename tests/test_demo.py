@@ -135,7 +135,8 @@ def test_the_command_s_exit_code_is_passed_on() -> None:
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("sent, code", [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 5)])
 def test_a_signal_ends_the_command_and_then_the_stand_in(sent: signal.Signals, code: int) -> None:
-    wait = ("import time\ntry:\n    print('there', flush=True)\n    time.sleep(60)\n"
+    # Short sleeps: a signal that comes just before one is seen only after it.
+    wait = ("import time\ntry:\n    print('there', flush=True)\n    while True:\n        time.sleep(0.05)\n"
             "except KeyboardInterrupt:\n    raise SystemExit(5)\n")
     env = {**os.environ, "PYTHONPATH": str(Path(gemini_lite.__file__).parent.parent)}
     command = [sys.executable, "-m", "gemini_lite.demo", sys.executable, "-c", wait]

@@ -102,3 +102,13 @@ def test_only_retry_sleeps():
     assert [room for room, tree in TREES.items() if "sleep" in {
         getattr(node, "id", getattr(node, "attr", getattr(node, "name", ""))) for node in ast.walk(tree)
     }] == ["transport.retry"]
+
+
+def test_the_architecture_page_lists_every_room():
+    page = PACKAGE.parent / "docs" / "architecture.rst"
+    if not page.exists():
+        pytest.skip("there is no documentation beside the installed tests")
+    table = page.read_text("utf-8").split(".. rooms: begin")[1].split(".. rooms: end")[0]
+    listed = {line.split("``")[1] for line in table.splitlines() if line.startswith("``")}
+    assert {room.split(".")[0] for room in TREES if room} <= listed
+    assert listed - {room.split(".")[0] for room in TREES} <= set(), "listed, but not there"

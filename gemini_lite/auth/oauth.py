@@ -21,14 +21,10 @@ import urllib3.exceptions
 from ..errors import CredentialsError, GeminiError
 from ..transport.deadline import Deadline, Timeout
 from ..transport.timed_lock import TimedLock
-from .api_key import APIKey
 from .oauth_client import OAuthClient, find_installed_client
 from .secret import Secret, as_secret, check_secret
 from .sign_in import HOW_TO_SIGN_IN, SignIn, SignInFile, default_path
 from .token_endpoint import refresh
-
-__all__ = ["APIKey", "OAuthCredentials", "Secret", "hidden"]  # until client and backends import from their own rooms
-hidden = as_secret
 
 log = logging.getLogger("gemini_lite")
 
@@ -72,14 +68,14 @@ class OAuthCredentials(requests.auth.AuthBase):
         self.client_secret = client_secret
         self.token_uri = token_uri
         self._current = _AccessToken(Secret(""), 0)
-        self._thread = _ThreadToken()
+        self._per_thread = _ThreadToken()
         self._lock = TimedLock()
         self._warned = False
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._thread.token is None:
+        if self._per_thread.token is None:
             raise CredentialsError("no token yet: call ready(session, timeout) in this thread before the request")
-        request.headers["Authorization"] = f"Bearer {self._thread.token.value}"
+        request.headers["Authorization"] = f"Bearer {self._per_thread.token.value}"
         return request
 
     def __repr__(self) -> str:
@@ -92,24 +88,24 @@ class OAuthCredentials(requests.auth.AuthBase):
 
     def ready(self, session: requests.Session, timeout: Timeout) -> None:
         """Give this thread a token that lasts, without I/O if there is one; the network's errors come as they are."""
-        self._thread.token = self._valid_token(None, session, timeout)
+        self._per_thread.token = self._valid_token(None, session, timeout)
 
     def renew(self, session: requests.Session, timeout: Timeout) -> bool:
         """Whether there is another token now than that of this thread, which was refused."""
-        refused = self._thread.token
-        self._thread.token = self._valid_token(refused, session, timeout)
-        return self._thread.token != refused
+        refused = self._per_thread.token
+        self._per_thread.token = self._valid_token(refused, session, timeout)
+        return self._per_thread.token != refused
 
     def _valid_token(self, refused: Optional[Secret], session: requests.Session, timeout: Timeout) -> Secret:
         """The token function's; or one that lasts and is not `refused`: the current one, the file's, or a new one."""
         if self._get_token is not None:
             return self._get_token()
         token = self._current
-        if not token.serves(refused):
+        if not token.is_usable(refused):
             deadline = Deadline.after(max(timeout))
             with self._lock.within(deadline.left, "renewal of the token"):
                 token = self._current  # by now perhaps another thread's
-                if not token.serves(refused):
+                if not token.is_usable(refused):
                     token = self._current = self._read_or_refresh(refused, session, timeout, deadline)
         return token.secret
 
@@ -118,7 +114,7 @@ class OAuthCredentials(requests.auth.AuthBase):
     ) -> _AccessToken:
         saved = self._file.read(deadline)
         token = _AccessToken.of(saved)
-        if token.serves(refused):
+        if token.is_usable(refused):
             return token
         if saved.refresh_token is None:
             raise CredentialsError(f"The sign-in in {self.path} is no longer valid, and holds no refresh_token to "
@@ -196,6 +192,6 @@ class _AccessToken(NamedTuple):
         return cls(check_secret(sign_in.access_token, "access token", HOW_TO_SIGN_IN),
                    math.inf if sign_in.expires is None else sign_in.expires)
 
-    def serves(self, refused: Optional[Secret]) -> bool:
+    def is_usable(self, refused: Optional[Secret]) -> bool:
         """Whether it lasts and is not the token that was refused."""
         return time.time() + RENEW_BEFORE < self.expires and self.secret != refused

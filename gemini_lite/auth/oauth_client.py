@@ -30,7 +30,7 @@ _SOURCE_FILES = (  # in a node_modules folder
     "@google/gemini-cli/bundle/*.js",  # since 0.38 at the latest: some seventy bundles
     "@google/gemini-cli-core/bundle/*.js",
 )
-_ID_AND_SECRET = re.compile(
+_ID_AND_SECRET_PATTERN = re.compile(
     rb"""\bOAUTH_CLIENT_ID\w*\s*=\s*["']([\w-]+\.apps\.googleusercontent\.com)["']"""
     rb""".{0,2000}?\bOAUTH_CLIENT_SECRET\w*\s*=\s*["']([\w-]+)["']""", re.DOTALL)
 
@@ -67,7 +67,7 @@ def _node_modules_folders() -> Iterator[Path]:
 def _read_client(path: Path) -> Optional[OAuthClient]:
     """The client that a source file of Gemini CLI names, if it does and can be read."""
     try:
-        match = _ID_AND_SECRET.search(path.read_bytes())
+        match = _ID_AND_SECRET_PATTERN.search(path.read_bytes())
     except OSError:
         return None
     return OAuthClient(match.group(1).decode("ascii"), Secret(match.group(2).decode("ascii"))) if match else None

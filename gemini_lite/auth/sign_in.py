@@ -11,14 +11,12 @@ from ..errors import KEYS_PAGE, CredentialsError
 from ..json_data import JSON, str_or_none
 from ..transport.deadline import NEVER, Deadline
 from ..transport.retry import pause
-from .oauth_client import OAuthClient, find_installed_client
+from .oauth_client import OAuthClient
 from .secret import Secret, hides_frames
-
-oauth_client, _USUAL = find_installed_client, ()  # until cli/doctor.py and its test take them from oauth_client
 
 HOW_TO_SIGN_IN = "run `gemini` and sign in with Google"
 
-_READS, _READ_PAUSE = 5, 0.05  # how often a file that is not whole is read, and the seconds between
+_MOST_READS, _READ_PAUSE = 5, 0.05  # how often a file that is not whole is read, and the seconds between
 _LOCK_SECONDS = 1.0  # the longest wait for another process that writes the file, which takes it a millisecond
 
 
@@ -45,12 +43,6 @@ class SignIn(NamedTuple):
             Secret(json.dumps(data)),
         )
 
-    def get(self, name: str) -> object:
-        """A field by its name in the file; until cli/doctor.py reads the attributes."""
-        fields = {"expiry_date": self.expires and self.expires * 1000, "refresh_token": self.refresh_token,
-                  "client_id": self.client}
-        return fields[name]
-
 
 class SignInFile:
     """The file with the sign-in."""
@@ -60,11 +52,11 @@ class SignInFile:
 
     def read(self, deadline: Deadline = NEVER) -> SignIn:
         """What the file holds once it is whole: Gemini CLI writes in place, and may be in the middle of it."""
-        for _ in range(_READS):
+        for _ in range(_MOST_READS):
             try:
                 sign_in = _load(self.path)
             except FileNotFoundError:
-                raise CredentialsError(self._missing()) from None
+                raise CredentialsError(self._missing_message()) from None
             except OSError as error:
                 raise CredentialsError(
                     f"{self.path} cannot be read ({error.strerror}): make it a file that this user may read.") from None
@@ -88,7 +80,7 @@ class SignInFile:
                 with files_on_disk.replacing(target, 0o600) as file:
                     _dump_merged(saved, renewed, file)
 
-    def _missing(self) -> str:
+    def _missing_message(self) -> str:
         message = f"There is no sign-in at {self.path}: {HOW_TO_SIGN_IN}, or use an API key ({KEYS_PAGE})."
         encrypted = os.environ.get("GEMINI_FORCE_ENCRYPTED_FILE_STORAGE") == "true"
         if encrypted or (self.path.parent / "gemini-credentials.json").exists():

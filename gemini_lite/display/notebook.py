@@ -5,14 +5,12 @@ import importlib
 import sys
 import time
 from types import TracebackType
-from typing import Any, Callable, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple, Type
+from typing import Callable, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple, Type
 
 from ..json_data import JSON
 from ..media import Blob
-from .pages import MimeBundle, Output, Page, answer_page
+from .pages import MimeBundle, Output, Page
 from .pieces import Piece, closing_pieces, part_pieces, tool_result_pieces
-
-__all__ = ["LiveDisplay", "Page", "in_notebook", "publish", "show", "whole"]
 
 
 def in_notebook() -> bool:
@@ -39,8 +37,8 @@ def _ipython_display() -> Callable[..., _DisplayHandle]:
     return display
 
 
-class _Target(Protocol):
-    """Where pieces are shown."""
+class _Writer(Protocol):
+    """Shows pieces in one place: under a cell, or in a terminal."""
 
     def add(self, pieces: Iterable[Piece], now: bool) -> None:
         """Show more pieces, at once if `now`."""
@@ -57,22 +55,22 @@ class LiveDisplay:
 
     def __init__(self, tool_names: Mapping[str, str]) -> None:
         self._tool_names = tool_names
-        self._target: _Target = _CellTarget() if in_notebook() else _TerminalTarget()
+        self._writer: _Writer = _CellWriter() if in_notebook() else _TerminalWriter()
 
     def add_parts(self, parts: Sequence[JSON], now: bool = False) -> None:
         """Show part dicts; `now` if nothing may come for a while, so that no text is held back."""
-        self._target.add(part_pieces(parts, self._tool_names), now)
+        self._writer.add(part_pieces(parts, self._tool_names), now)
 
     def add_tool_results(self, results: Iterable[Tuple[str, JSON]]) -> None:
         """Show the results of tools: their names and ``response`` objects."""
-        self._target.add(tool_result_pieces(results), True)
+        self._writer.add(tool_result_pieces(results), True)
 
     def add_closing(
         self, parts: Sequence[JSON], *, finish_reason: Optional[str] = None, block_reason: Optional[str] = None,
         sources: Iterable[Tuple[str, str]] = (),
     ) -> None:
         """Show what stands under the whole answer that has these `parts`; `sources` are pairs of title and URI."""
-        self._target.add(closing_pieces(parts, finish_reason, block_reason, sources), False)
+        self._writer.add(closing_pieces(parts, finish_reason, block_reason, sources), False)
 
     def __enter__(self) -> "LiveDisplay":
         return self
@@ -80,10 +78,10 @@ class LiveDisplay:
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType],
     ) -> None:
-        self._target.end()
+        self._writer.end()
 
 
-class _CellTarget:
+class _CellWriter:
     """The outputs under a notebook's cell; the last of them is replaced as it grows, the others stay."""
 
     def __init__(self) -> None:
@@ -120,7 +118,7 @@ def _may_grow(output: Output) -> bool:
     return isinstance(output, Blob) and output.raw
 
 
-class _TerminalTarget:
+class _TerminalWriter:
     """Plain text on standard output, each piece once."""
 
     def __init__(self) -> None:
@@ -145,28 +143,3 @@ def _continues(piece: Piece, last: Piece) -> bool:
 
 
 # Until response and stream hand over plain dicts.
-
-def _sources(response: Any) -> List[Tuple[str, str]]:
-    return [(citation.title, citation.uri) for citation in response.citations]
-
-
-def whole(response: Any, tool_names: Mapping[str, str]) -> Page:
-    """The page of an answer."""
-    return answer_page(response.parts, tool_names, finish_reason=response.finish_reason,
-                       block_reason=response.block_reason, sources=_sources(response))
-
-
-def show(stream: Any, begun: Any, tool_names: Mapping[str, str]) -> None:
-    """Show what has `begun` of an answer, and the rest of its stream as it comes."""
-    with stream, LiveDisplay(tool_names) as live:
-        for response in begun.rounds:
-            live.add_parts(response.parts)
-        for chunk in stream:
-            # After these the tools run, or nothing comes: no time to hold text back.
-            if chunk.tool_results is not None:
-                live.add_tool_results([(result.name, result.response) for result in chunk.tool_results])
-            else:
-                live.add_parts(chunk.parts, now=chunk.finish_reason is not None)
-        answer = stream.response
-        live.add_closing(answer.parts, finish_reason=answer.finish_reason, block_reason=answer.block_reason,
-                         sources=_sources(answer))

@@ -15,22 +15,22 @@ class MarkdownOutput:
     """One output of Markdown, to which pieces may be added."""
 
     def __init__(self) -> None:
-        self._runs: List[Tuple[str, List[str]]] = []  # a kind, and neighbouring texts of that kind
+        self._text_runs: List[Tuple[str, List[str]]] = []  # a kind, and neighbouring texts of that kind
 
     def add(self, piece: TextPiece) -> None:
         """Add a piece; it is joined to the last one if it continues that."""
-        if not piece.continues(self._runs[-1][0] if self._runs else None):
-            self._runs.append((piece.kind, []))
-        self._runs[-1][1].append(piece.text)
+        if not piece.continues(self._text_runs[-1][0] if self._text_runs else None):
+            self._text_runs.append((piece.kind, []))
+        self._text_runs[-1][1].append(piece.text)
 
     @property
     def markdown(self) -> str:
         """The output as Markdown without active HTML, thoughts as quotations."""
-        runs = [(kind, markdown.html_as_text("".join(texts))) for kind, texts in self._runs]
+        runs = [(kind, markdown.html_as_text("".join(texts))) for kind, texts in self._text_runs]
         return "\n\n".join([markdown.block_quote(text) if kind == THOUGHT else text for kind, text in runs])
 
     def __str__(self) -> str:
-        return "\n\n".join(["".join(texts) for _, texts in self._runs])
+        return "\n\n".join(["".join(texts) for _, texts in self._text_runs])
 
     def _repr_mimebundle_(self) -> MimeBundle:
         return {"text/markdown": self.markdown, "text/plain": str(self)}

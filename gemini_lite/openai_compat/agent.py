@@ -8,7 +8,7 @@ import uuid
 from typing import Callable, Dict, Iterable, List, Optional, TypedDict
 
 from ..json_data import JSON
-from .answers import Record
+from .answers import AttributeDict
 
 Event = Dict[str, str]
 OnEvent = Callable[[Event], object]
@@ -21,11 +21,11 @@ class AgentResult(TypedDict):
 
     textResponse: Optional[str]
     functionCalls: List[JSON]
-    usage: Optional[Record]
+    usage: Optional[AttributeDict]
     finishReason: Optional[str]
 
 
-def to_agent_result(chunks: Iterable[Record], on_event: Optional[OnEvent] = None) -> AgentResult:
+def to_agent_result(chunks: Iterable[AttributeDict], on_event: Optional[OnEvent] = None) -> AgentResult:
     """The result of an answer: `chunks` are its ``chat.completion.chunk``s, or the one whole ``chat.completion``.
 
     `on_event` gets the events as the chunks arrive.
@@ -59,13 +59,13 @@ def _ignore_event(event: Event) -> None:
     pass
 
 
-def _call_event(call: Record, answer_id: str, number: int) -> Event:
+def _call_event(call: AttributeDict, answer_id: str, number: int) -> Event:
     """The event for an answer's call `number`, counted from 0; AnythingLLM numbers all but the first."""
     suffix = f":{number}" if number else ""
     return {"type": "toolCallInvocation", "uuid": f"{answer_id}:tool_call_invocation{suffix}",
             "content": f"Assembling Tool Call: {call.function.name}({call.function.arguments})"}
 
 
-def _to_function_call(call: Record) -> JSON:
+def _to_function_call(call: AttributeDict) -> JSON:
     extra = {"extra_content": call["extra_content"]} if "extra_content" in call else {}
     return {"id": call.id, "name": call.function.name, "arguments": json.loads(call.function.arguments), **extra}

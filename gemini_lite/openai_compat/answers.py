@@ -7,13 +7,13 @@ import os
 import time
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
+from ..calls import FunctionCall
 from ..contents import sendable
 from ..errors import BlockedError, IncompleteError
+from ..fold import Fold
 from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts
 from ..response import GenerateContentResponse, StreamChunk
 from ..schema import to_json
-from ..fold import Fold
-from ..calls import FunctionCall
 
 _FINISH_REASONS = {  # all others are "stop" or "tool_calls"
     "MAX_TOKENS": "length", "SAFETY": "content_filter", "RECITATION": "content_filter", "BLOCKLIST": "content_filter",
@@ -27,7 +27,7 @@ _OPTIONAL_FIELDS = frozenset((  # attributes of the openai package's objects tha
 ))
 
 
-class Record(Dict[str, Any]):
+class AttributeDict(Dict[str, Any]):
     """A dict whose entries are attributes too, for code that was written for the ``openai`` package."""
 
     def __getattr__(self, name: str) -> Any:
@@ -63,18 +63,18 @@ def _value_without_none(value: object) -> object:
     return _without_none(value) if isinstance(value, dict) else value
 
 
-def _to_record(data: JSON) -> Record:
-    """A `Record` of `data`, in which all dicts are Records too."""
-    return Record((name, _value_to_record(value)) for name, value in data.items())
+def _to_attribute_dict(data: JSON) -> AttributeDict:
+    """`data` as an `AttributeDict`, and so every dict in it."""
+    return AttributeDict((name, _to_attribute_value(value)) for name, value in data.items())
 
 
-def _value_to_record(value: object) -> object:
+def _to_attribute_value(value: object) -> object:
     if isinstance(value, list):
-        return [_value_to_record(item) for item in value]
-    return _to_record(value) if isinstance(value, dict) else value
+        return [_to_attribute_value(item) for item in value]
+    return _to_attribute_dict(value) if isinstance(value, dict) else value
 
 
-def to_openai(response: GenerateContentResponse, model: str = "") -> Record:
+def to_openai(response: GenerateContentResponse, model: str = "") -> AttributeDict:
     """The ``chat.completion`` for `response`; `model` is its ``model`` if the response does not name one.
 
     Thoughts are ``message.reasoning_content``. A call's signature is in its ``extra_content.google.thought_signature``,
@@ -88,10 +88,12 @@ def to_openai(response: GenerateContentResponse, model: str = "") -> Record:
         "finish_reason": _to_finish_reason(candidate),
     } for index, candidate in _split_candidates(response)]
     common = _common_fields(response, "chat.completion", model)
-    return _to_record({**common, "choices": choices, "usage": _to_usage(response)})
+    return _to_attribute_dict({**common, "choices": choices, "usage": _to_usage(response)})
 
 
-def chunks_to_openai(chunks: Iterable[StreamChunk], model: str = "", include_usage: bool = False) -> Iterator[Record]:
+def chunks_to_openai(
+    chunks: Iterable[StreamChunk], model: str = "", include_usage: bool = False,
+) -> Iterator[AttributeDict]:
     """Yield a ``chat.completion.chunk`` for each chunk of a stream.
 
     Errors of `chunks` are raised, except for `BlockedError`, which is a ``finish_reason``. A call comes whole, in one
@@ -120,7 +122,7 @@ def chunks_to_openai(chunks: Iterable[StreamChunk], model: str = "", include_usa
             yield _make_chunk(common, index, _extra_content(candidate), None, _to_finish_reason(candidate))
     usage = _to_usage(response)
     if include_usage and usage:
-        yield _to_record({**common, "choices": [], "usage": usage})
+        yield _to_attribute_dict({**common, "choices": [], "usage": usage})
 
 
 def _split_candidates(response: GenerateContentResponse) -> List[Tuple[int, GenerateContentResponse]]:
@@ -146,9 +148,9 @@ def _common_fields(
 
 def _make_chunk(
     common: JSON, index: int, delta: JSON, logprobs: Optional[JSON], finish_reason: Optional[str] = None,
-) -> Record:
+) -> AttributeDict:
     choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
-    return _to_record({**common, "choices": [choice]})
+    return _to_attribute_dict({**common, "choices": [choice]})
 
 
 def _to_message(candidate: GenerateContentResponse) -> JSON:

@@ -11,7 +11,7 @@ from ..json_data import JSON
 from ..stream import Stream
 from ..tools import Toolbox
 from .agent import AgentResult, OnEvent, to_agent_result, warn_if_without_tools
-from .answers import Record, chunks_to_openai, to_openai
+from .answers import AttributeDict, chunks_to_openai, to_openai
 from .messages import to_contents
 from .parameters import OptionFields, to_declarations, to_overrides
 
@@ -42,7 +42,7 @@ class OpenAIChat:
     def create(
         self, *, messages: Sequence[object], model: Optional[str] = None, tools: Optional[Iterable[object]] = None,
         stream: Literal[False] = False, stream_options: Optional[Mapping[str, object]] = None, **parameters: object,
-    ) -> Record: ...
+    ) -> AttributeDict: ...
 
     @overload
     def create(
@@ -54,12 +54,12 @@ class OpenAIChat:
     def create(
         self, *, messages: Sequence[object], model: Optional[str] = None, tools: Optional[Iterable[object]] = None,
         stream: bool, stream_options: Optional[Mapping[str, object]] = None, **parameters: object,
-    ) -> Union[Record, "ChatStream"]: ...
+    ) -> Union[AttributeDict, "ChatStream"]: ...
 
     def create(
         self, *, messages: Sequence[object], model: Optional[str] = None, tools: Optional[Iterable[object]] = None,
         stream: bool = False, stream_options: Optional[Mapping[str, object]] = None, **parameters: object,
-    ) -> Union[Record, "ChatStream"]:
+    ) -> Union[AttributeDict, "ChatStream"]:
         """The answer to `messages` as a ``chat.completion``, or with ``stream=True`` a `ChatStream` of its chunks.
 
         `parameters` as for `from_openai`; without `model`, the client's. Errors are the `GeminiError`s of the client,
@@ -103,7 +103,7 @@ class OpenAIChat:
             overrides["extra"] = merged(self._client.options.extra or {}, overrides["extra"])
         return contents, overrides
 
-    def _generate(self, request: _Request, model: Optional[str]) -> Record:
+    def _generate(self, request: _Request, model: Optional[str]) -> AttributeDict:
         contents, overrides = request
         try:
             response = self._client.generate(contents, **overrides)
@@ -130,7 +130,7 @@ class ChatStream:
     def __iter__(self) -> "ChatStream":
         return self
 
-    def __next__(self) -> Record:
+    def __next__(self) -> AttributeDict:
         if self._error is not None:
             raise self._error
         try:

@@ -44,8 +44,8 @@ class _ContentsBuilder:
         self._contents: List[JSON] = []
         self._system_texts: List[str] = []
         self._calls: List[_Call] = []  # of the model's last turn
-        self._calls_place = ""  # the message that they came with
-        self._more_calls_may_join = False  # to the model's last turn: see _add_original_call
+        self._calls_where = ""  # the message that they came with
+        self._more_calls_may_join = False  # to the model's last turn: see _add_original_function_call
 
     def add(self, message: object, where: str) -> None:
         """Add the next message; `where` is its place in errors."""
@@ -90,7 +90,7 @@ class _ContentsBuilder:
         if message.get("function_call"):
             calls.append({"function": message["function_call"]})
         self._add_parts("model", _assistant_parts(message, where))
-        self._calls, self._calls_place = [], where
+        self._calls, self._calls_where = [], where
         for index, call in enumerate(calls):
             self._add_call(call, f"{where}.tool_calls[{index}]")
 
@@ -99,23 +99,23 @@ class _ContentsBuilder:
         fields = dict_or_empty(data)
         function = dict_or_empty(fields.get("function", data))
         call = _Call(read_string(function, where, "name"), fields.get("id"))
-        part = {"functionCall": {**self._wire_fields(call), "args": _parse_arguments(function.get("arguments"), where)}}
+        part = {"functionCall": {**self._name_and_id(call), "args": _parse_arguments(function.get("arguments"), where)}}
         signature = _signature(fields)
         self._add_parts("model", [{**part, "thoughtSignature": signature} if signature else part])
         self._calls.append(call)
 
     def _add_result(self, message: JSON, where: str) -> None:
         if message.get("originalFunctionCall"):
-            self._add_original_call(message["originalFunctionCall"], where)
+            self._add_original_function_call(message["originalFunctionCall"], where)
             call = self._calls[-1]
         else:
             call = self._find_call(message, where)
-        call.response = _to_response(read_text(message.get("content"), where))
+        call.response = _to_function_response(read_text(message.get("content"), where))
         if not self._unanswered_calls():
             self._contents.append({"role": "user", "parts": [
-                {"functionResponse": {**self._wire_fields(call), "response": call.response}} for call in self._calls]})
+                {"functionResponse": {**self._name_and_id(call), "response": call.response}} for call in self._calls]})
 
-    def _add_original_call(self, call: object, where: str) -> None:
+    def _add_original_function_call(self, call: object, where: str) -> None:
         """Add the call that AnythingLLM sends inside the message of its result.
 
         The calls of one answer come in one message each, and only the first of them has a signature: a call without a
@@ -125,7 +125,7 @@ class _ContentsBuilder:
         if self._more_calls_may_join and not _signature(call):
             self._contents.pop()  # the turn of results, which is added again with the result of this call
         else:
-            self._calls, self._calls_place = [], where
+            self._calls, self._calls_where = [], where
         self._add_call(call, f"{where}.originalFunctionCall")
         self._more_calls_may_join = True
 
@@ -147,10 +147,10 @@ class _ContentsBuilder:
         """ValueError if calls wait for results at `where`, where something else comes."""
         unanswered = self._unanswered_calls()
         if unanswered:
-            raise ValueError(f"{self._calls_place} calls functions whose results do not come before {where}; "
+            raise ValueError(f"{self._calls_where} calls functions whose results do not come before {where}; "
                              f"owed: {_describe_calls(unanswered)}")
 
-    def _wire_fields(self, call: _Call) -> Dict[str, str]:
+    def _name_and_id(self, call: _Call) -> Dict[str, str]:
         """The ``name`` on the wire, and the ``id`` if there is one and the model takes it."""
         name = self._toolbox.wire_name(call.name)
         name = Toolbox([{"name": name}]).wire_name(name)  # a tool that is no longer declared needs a legal name too
@@ -193,7 +193,7 @@ def _assistant_parts(message: JSON, where: str) -> List[JSON]:
 def _parse_arguments(arguments: object, where: str) -> JSON:
     """The arguments of a call, JSON text or a dict, as a dict."""
     try:
-        args = json.loads(arguments, parse_constant=_refuse_constant) if isinstance(arguments, str) else arguments
+        args = json.loads(arguments, parse_constant=_refuse_json_constant) if isinstance(arguments, str) else arguments
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} has arguments that are no JSON: {error}") from None
     if not isinstance(args, dict):
@@ -201,15 +201,15 @@ def _parse_arguments(arguments: object, where: str) -> JSON:
     return args
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _refuse_json_constant(name: str) -> NoReturn:
     """Called by json.loads for NaN and Infinity, which are not JSON."""
     raise ValueError(f"{name} is no JSON")
 
 
-def _to_response(text: str) -> JSON:
+def _to_function_response(text: str) -> JSON:
     """The result of a call as the object that the API takes: a JSON object as it is, anything else as ``result``."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_json_constant)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, (dict, list)) or '"$ref"' in text:  # the API would look for what a $ref refers to

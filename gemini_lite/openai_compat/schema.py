@@ -44,15 +44,17 @@ class _SchemaConverter:
         root = self._root
         if "$ref" in root:  # the API wants the root to have its type, not a reference to it
             root = {**self._resolve(root["$ref"]), **{key: value for key, value in root.items() if key != "$ref"}}
-        converted = self._convert_dict(root)
+        converted = self._convert_schema_dict(root)
         for name, definition in self._definitions.items():
             self._make_recursion_optional(name, definition)
         return {**converted, "$defs": self._definitions} if self._definitions else converted
 
     def _convert_schema(self, schema: object) -> object:
-        return self._convert_dict(schema) if isinstance(schema, dict) else schema  # True and False are schemas too
+        if not isinstance(schema, dict):  # True and False are schemas too
+            return schema
+        return self._convert_schema_dict(schema)
 
-    def _convert_dict(self, schema: JSON) -> JSON:
+    def _convert_schema_dict(self, schema: JSON) -> JSON:
         if isinstance(schema.get("items"), list):
             schema = _with_prefix_items(schema)
         converted = {key: self._convert_keyword(key, value) for key, value in schema.items()

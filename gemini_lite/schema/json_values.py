@@ -6,7 +6,7 @@ import datetime
 import enum
 from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
 
-from .places import item_place, member_place
+from .error_places import item_place, member_place
 
 
 def to_json(value: object, where: str = "the value") -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from ..errors import ParseError
 from ..json_data import JSON
-from .places import item_place, member_place
+from .error_places import item_place, member_place
 
 Reader = Callable[[object, str], Any]
 
@@ -70,7 +70,7 @@ def unchecked(schema: JSON, expected: str = "an object") -> Shape:
 
 def converted(schema: JSON, convert: Callable[[object], object]) -> Shape:
     """Values that `convert` makes, or refuses with TypeError or ValueError."""
-    return Shape(schema, lambda value, where: _convert(convert, value, where))
+    return Shape(schema, lambda value, where: _convert_or_refuse(convert, value, where))
 
 
 def scalar(cls: type) -> Shape:
@@ -98,7 +98,7 @@ def date_or_time(cls: type) -> Shape:
     def read(value: object, where: str) -> object:
         if not isinstance(value, str) or not re.fullmatch(kind.pattern, value, re.ASCII | re.IGNORECASE):
             raise _mismatch(value, where, expected)
-        return _convert(kind.parse, _to_fromisoformat(value), where)  # refuses the 31st of February
+        return _convert_or_refuse(kind.parse, _to_fromisoformat(value), where)  # refuses the 31st of February
 
     return Shape({"type": "string", "format": kind.format}, read, expected)
 
@@ -130,7 +130,8 @@ def array(item: Shape, make: Callable[[List[object]], object]) -> Shape:
     def read(value: object, where: str) -> object:
         if not isinstance(value, list):
             raise _mismatch(value, where, "an array")
-        return _convert(make, [item.read(one, item_place(where, index)) for index, one in enumerate(value)], where)
+        items = [item.read(one, item_place(where, index)) for index, one in enumerate(value)]
+        return _convert_or_refuse(make, items, where)
 
     return Shape({"type": "array", "items": item.schema}, read, "an array")
 
@@ -175,7 +176,7 @@ def record(properties: Sequence[Property], make: Callable[[Dict[str, object]], o
             if name not in value:
                 raise ParseError(f"{member_place(where, name)} is missing; it must be {shapes[name].expected}")
         values = {name: shapes[name].read(one, member_place(where, name)) for name, one in value.items()}
-        return _convert(make, values, where)
+        return _convert_or_refuse(make, values, where)
 
     schema: JSON = {"type": "object", "properties": {name: shape.schema for name, shape in shapes.items()}}
     if required:
@@ -233,7 +234,7 @@ def _mismatch(value: object, where: str, expected: str) -> ParseError:
     return ParseError(f"{where or 'the value'} must be {expected}, not {value!r:.80}")
 
 
-def _convert(convert: Callable[[Any], object], value: object, where: str) -> object:
+def _convert_or_refuse(convert: Callable[[Any], object], value: object, where: str) -> object:
     """`convert(value)`; ParseError if it refuses, as a ``__post_init__``, a set of lists or pydantic may do."""
     try:
         return convert(value)

@@ -33,12 +33,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def at_fake(fake: FakeGemini, monkeypatch: pytest.MonkeyPatch) -> FakeGemini:
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
-    return fake
-
-
 def environment() -> Dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(gemini_lite.__file__).parent.parent), "PYTHONIOENCODING": "utf-8"}
 

@@ -28,12 +28,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def at_fake(fake: FakeGemini, monkeypatch: pytest.MonkeyPatch) -> FakeGemini:
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
-    return fake
-
-
 @contextlib.contextmanager
 def chat_at_terminal() -> Iterator[Any]:
     env = {**os.environ, "PYTHONPATH": str(Path(gemini_lite.__file__).parent.parent), "PYTHONIOENCODING": "utf-8"}

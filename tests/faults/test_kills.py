@@ -13,7 +13,7 @@ import pytest
 
 import gemini_lite
 from gemini_lite.cli import saved
-from gemini_lite.cli.saved import Conversation, Saved
+from gemini_lite.cli.saved import ChatFile, ChatRecord
 from gemini_lite.testing import FakeGemini, Request
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
@@ -35,7 +35,7 @@ def killed_chats(fake: FakeGemini, rounds: int) -> int:
             for path in folder.glob("*"):
                 path.unlink()
             begun = [{"role": role, "parts": [{"text": role}]} for role in ("user", "model")]
-            Saved("x").write(Conversation(None, None, begun))
+            ChatFile("x").write(ChatRecord(None, None, begun))
             known = len(begun)
         with subprocess.Popen([sys.executable, "-m", "gemini_lite", "chat", "--continue", "x"], env=env,
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
@@ -53,7 +53,7 @@ def killed_chats(fake: FakeGemini, rounds: int) -> int:
             said = [line for line in child.stdout.read().splitlines(True) if line.startswith(b"answer")]
         assert child.returncode == -signal.SIGKILL
         caught += any(name.endswith(".part") for name in os.listdir(folder))
-        history = Saved("x").read().history  # or the error of a damaged file
+        history = ChatFile("x").read().history  # or the error of a damaged file
         assert known + 2 * (answers + len(said) - 1) <= len(history) <= known + 2 * (answers + len(said) + 1)
         assert all(turn["parts"][0]["text"].startswith("answer") for turn in history[3::2])
         assert saved.names() == ["x"]

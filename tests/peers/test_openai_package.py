@@ -252,7 +252,8 @@ def test_every_chunk_is_a_chat_completion_chunk(adapter: OpenAIChat, fake: FakeG
     assert chunks
     for chunk in chunks:
         assert set(unknown_fields(ChatCompletionChunk.model_validate(chunk, strict=True))) <= OUR_FIELDS
-        assert set(unknown_fields(ChatCompletionChunk.model_validate_json(json.dumps(chunk), strict=True))) <= OUR_FIELDS
+        parsed = ChatCompletionChunk.model_validate_json(json.dumps(chunk), strict=True)
+        assert set(unknown_fields(parsed)) <= OUR_FIELDS
 
 
 def test_what_an_attribute_reads_is_what_its_objects_have(adapter: OpenAIChat, fake: FakeGemini) -> None:
@@ -295,7 +296,8 @@ def test_its_own_accumulation_keeps_calls_apart_and_signatures(openai_client: An
 @pytest.mark.parametrize("code, name, retryable", [
     (400, "BadRequestError", False), (401, "AuthenticationError", False), (403, "PermissionDeniedError", False),
     (404, "NotFoundError", False), (429, "RateLimitError", True), (500, "InternalServerError", True)])
-def test_its_errors_are_made_of_ours(openai_client: Any, fake: FakeGemini, code: int, name: str, retryable: bool) -> None:
+def test_its_client_raises_its_own_error_class_for_each_status(
+        openai_client: Any, fake: FakeGemini, code: int, name: str, retryable: bool) -> None:
     fake.error(code, "because")
     with pytest.raises(getattr(openai, name), match="because") as caught:
         ask_hi(openai_client)
@@ -330,7 +332,7 @@ def refused_forms(schema: Any, root: Any) -> Iterator[str]:
 def test_every_schema_goes_out_in_a_form_that_gemini_takes(adapter: OpenAIChat, fake: FakeGemini, schema: Any) -> None:
     fake.reply("{}")
     ask_hi(adapter, tools=[{"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}],
-          response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
+           response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
     body = fake.requests[-1].body
     for sent in (body["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"],
                  body["generationConfig"]["responseJsonSchema"]):

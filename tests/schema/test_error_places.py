@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from gemini_lite.schema.places import item_place, member_place
+from gemini_lite.schema.error_places import item_place, member_place
 
 
 @pytest.mark.parametrize("place, expected", [
