@@ -9,7 +9,9 @@ from collections import deque
 from typing import Callable, Deque, Dict, Optional
 from urllib.parse import unquote, urlsplit
 
-from .server import JSON, Answer, Error, Request, _json_answer, _tokens
+from ..json_data import JSON
+from .server import Answer, Error, Request
+from .service_answers import camel_case, count_tokens, json_answer, time_text
 
 _PATH = re.compile(r"/[^/]+/(?:projects/[^/]+/locations/[^/]+/)?cachedContents(?:/([^/:]+))?")
 _DURATION = re.compile(r"(\d+(?:\.\d{1,9})?)s")
@@ -54,9 +56,9 @@ class CachesService:
             return self._losses.popleft() if self._losses else answer
 
     def _create(self, request: Request) -> Answer:
-        body: JSON = {_camel(name): value for name, value in request.body.items()} if isinstance(request.body, dict) \
-            else {}
-        tokens = _tokens([body.get("contents"), body.get("systemInstruction"), body.get("tools")])
+        given = request.body if isinstance(request.body, dict) else {}
+        body: JSON = {camel_case(name): value for name, value in given.items()}
+        tokens = count_tokens([body.get("contents"), body.get("systemInstruction"), body.get("tools")])
         if not body.get("model"):
             return Error(400, "* CreateCachedContentRequest.model: model is required")
         if tokens < self.minimum:
@@ -65,7 +67,7 @@ class CachesService:
         expiry = self._expiry(body)
         if expiry is None:
             return Error(400, "Invalid expiration")
-        name, now = f"cachedContents/fake{next(self._numbers)}", _time(self._now())
+        name, now = f"cachedContents/fake{next(self._numbers)}", time_text(self._now())
         self.caches[name] = {
             **body, "name": name, "createTime": now, "updateTime": now, "expireTime": expiry,
             "usageMetadata": {"totalTokenCount": tokens}}
@@ -77,31 +79,31 @@ class CachesService:
             return Error(403, "CachedContent not found (or permission denied)")
         if request.method == "DELETE":
             del self.caches[name]
-            return _json_answer({})
+            return json_answer({})
         if request.method == "PATCH":
             expiry = self._expiry(request.body if isinstance(request.body, dict) else {})
             if expiry is None:
                 return Error(400, "Invalid expiration")
-            cache.update(expireTime=expiry, updateTime=_time(self._now()))
+            cache.update(expireTime=expiry, updateTime=time_text(self._now()))
         return self._shown(name)
 
     def _list(self, request: Request) -> Answer:
         size, start = int(request.query.get("pageSize", "50")), int(request.query.get("pageToken", "0"))
         names = list(self.caches)
         page: JSON = {"cachedContents": [_without_contents(self.caches[name]) for name in names[start:start + size]]}
-        return _json_answer({**page, **({"nextPageToken": str(start + size)} if start + size < len(names) else {})})
+        return json_answer({**page, **({"nextPageToken": str(start + size)} if start + size < len(names) else {})})
 
     def _shown(self, name: str) -> Answer:
-        return _json_answer(_without_contents(self.caches[name]))
+        return json_answer(_without_contents(self.caches[name]))
 
     def _expiry(self, body: JSON) -> Optional[str]:
         if "expireTime" in body:
             return str(body["expireTime"]).replace("+00:00", "Z")
         seconds = _DURATION.fullmatch(str(body.get("ttl", "3600s")))
-        return _time(self._now() + datetime.timedelta(seconds=float(seconds.group(1)))) if seconds else None
+        return time_text(self._now() + datetime.timedelta(seconds=float(seconds.group(1)))) if seconds else None
 
     def _expire(self) -> None:
-        now = _time(self._now())
+        now = time_text(self._now())
         for name in [name for name, cache in self.caches.items() if cache["expireTime"] < now]:
             del self.caches[name]
 
@@ -124,11 +126,3 @@ class CachesService:
 def _without_contents(cache: JSON) -> JSON:
     return {name: value for name, value in cache.items()
             if name not in ("contents", "systemInstruction", "tools", "toolConfig", "ttl")}
-
-
-def _time(moment: datetime.datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _camel(name: str) -> str:
-    return re.sub("_([a-z])", lambda match: match.group(1).upper(), name)

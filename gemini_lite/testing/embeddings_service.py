@@ -9,7 +9,9 @@ import struct
 from typing import List, Optional
 from urllib.parse import unquote, urlsplit
 
-from .server import JSON, Answer, Error, Request, _json_answer, _tokens
+from ..json_data import JSON
+from .server import Answer, Error, Request
+from .service_answers import count_tokens, json_answer
 
 _PATH = re.compile(r"/.+/models/([^/:]+):(batchEmbedContents|embedContent)")
 
@@ -30,16 +32,16 @@ class EmbeddingsService:
             return None
         body: JSON = request.body if isinstance(request.body, dict) else {}
         if path.group(2) == "embedContent":
-            return _json_answer({"embedding": {"values": _vector_of(body)},
-                                 "usageMetadata": {"promptTokenCount": _tokens(body)}})
+            usage = {"promptTokenCount": count_tokens(body)}
+            return json_answer({"embedding": {"values": _vector_of(body)}, "usageMetadata": usage})
         requests = body.get("requests") or []
         if len(requests) > self.limit:
             return Error(400, f"* BatchEmbedContentsRequest.requests: at most {self.limit} requests can be in one "
                               "batch")
         if any(item.get("model", "").rpartition("/")[2] not in ("", path.group(1)) for item in requests):
             return Error(400, "* BatchEmbedContentsRequest.model: the models are not the same")
-        return _json_answer({"embeddings": [{"values": _vector_of(item)} for item in requests],
-                             "usageMetadata": {"promptTokenCount": sum(_tokens(item) for item in requests)}})
+        usage = {"promptTokenCount": sum(count_tokens(item) for item in requests)}
+        return json_answer({"embeddings": [{"values": _vector_of(item)} for item in requests], "usageMetadata": usage})
 
 
 def _vector_of(request: JSON) -> List[float]:

@@ -117,8 +117,8 @@ def test_no_more_calls_run_at_once_than_asked_for(ours: Any, fake: Any) -> None:
     assert most[0] == 2
 
 
-def test_a_backend_may_have_another_limit(ours: Any, fake: Any) -> None:
-    ours.backend.embedding_limit = 2
+def test_a_form_may_have_another_limit(ours: Any, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gemini_lite.api.embedding_forms.DeveloperForm.limit", 2)
     ours.embed(["a"] * 5, output_dimensionality=3)
     assert sizes(fake) == [2, 2, 1]
 
@@ -227,9 +227,9 @@ def test_numpy_takes_a_vector_without_a_copy(ours: Any) -> None:
     assert view[0] == 7.0 and numpy.asarray(vectors).shape == (2, 4)
 
 
-def test_an_error_with_vectors_pickles(ours: Any, fake: Any) -> None:
+def test_an_error_with_vectors_pickles(ours: Any, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     failing(fake, has("'b'"), Error(400, "no"))
-    ours.backend.embedding_limit = 1
+    monkeypatch.setattr("gemini_lite.api.embedding_forms.DeveloperForm.limit", 1)
     with pytest.raises(GeminiError) as caught:
         ours.embed(["a", "b"], output_dimensionality=2)
     assert pickle.loads(pickle.dumps(caught.value)).embeddings.missing == [1]
