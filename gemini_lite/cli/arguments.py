@@ -5,6 +5,7 @@ import argparse
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..version import __version__
+from . import api_commands
 
 Attachment = Union[str, List[str]]  # --attach gives a file name, --at a list of file name and MIME type
 
@@ -15,6 +16,9 @@ commands, each with a --help of its own:
   models     the models there are, with their token limits
   count      how many tokens a prompt has
   quota      what is left of the quota (Code Assist)
+  files      upload, list, delete and download files
+  caches     keep contents that many prompts begin with
+  embed      turn each line of a file into a vector
   doctor     who is signed in, where that leads, and whether it works
 
 A prompt that begins with one of these words: gemini-lite prompt models, or gemini-lite -- models.
@@ -87,6 +91,7 @@ class Arguments(argparse.Namespace):
     schema: Optional[str]
     output: str
     no_stream: bool
+    items: List[str]
 
 
 def parse_arguments(argv: List[str]) -> Tuple[argparse.ArgumentParser, Arguments]:
@@ -97,6 +102,9 @@ def parse_arguments(argv: List[str]) -> Tuple[argparse.ArgumentParser, Arguments
     parser = make_parsers()[name]
     own_arguments = argv[:position] + argv[position + 1:] if is_named else argv
     arguments, unknown = parser.parse_known_args(own_arguments, Arguments())
+    if "items" in arguments and not any(word.startswith("-") and word != "-" for word in unknown):
+        arguments.items += unknown  # argparse takes no names behind a flag when there were words before it
+        unknown = []
     if unknown:
         hint = "" if "words" in arguments else "; if this is a prompt, write: gemini-lite prompt ..."
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
@@ -165,6 +173,12 @@ _COMMANDS: Dict[str, _Command] = {
     "quota": _Command(_add_output_flag_only, "Show what is left of the quota, model by model.", _QUOTA_HELP),
     "doctor": _Command(_add_no_arguments, "Say who is signed in, where that leads, and whether Gemini can be reached.",
                        _DOCTOR_HELP),
+    "files": _Command(api_commands.add_files_arguments, "Upload, list, delete and download files.",
+                      api_commands.FILES_HELP),
+    "caches": _Command(api_commands.add_caches_arguments, "Keep contents that many prompts begin with.",
+                       api_commands.CACHES_HELP),
+    "embed": _Command(api_commands.add_embed_arguments, "Turn each line of a file into a vector.",
+                      api_commands.EMBED_HELP),
 }
 
 

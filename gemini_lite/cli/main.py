@@ -8,6 +8,7 @@ import sys
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from .. import CodeAssist, DeveloperAPI, GeminiClient, GeminiError
+from . import api_commands
 from .arguments import Arguments, parse_arguments
 from .inputs import Inputs
 from .printer import Printer
@@ -126,9 +127,22 @@ def _run_doctor(arguments: Arguments) -> int:
     return run_doctor(lambda: _open_client(arguments, retries=0, timeout=(10, 30)), is_demo=arguments.demo)
 
 
+def _run_files(arguments: Arguments) -> int:
+    return api_commands.run_files(arguments, _open_client)
+
+
+def _run_caches(arguments: Arguments) -> int:
+    return api_commands.run_caches(arguments, _open_client)
+
+
+def _run_embed(arguments: Arguments) -> int:
+    return api_commands.run_embed(arguments, _open_client)
+
+
 _COMMANDS: Dict[str, Callable[[Arguments], int]] = {
     "prompt": _run_prompt, "chat": _run_chat, "models": _run_models, "count": _run_count, "quota": _run_quota,
     "doctor": _run_doctor,
+    "files": _run_files, "caches": _run_caches, "embed": _run_embed,
 }
 
 

@@ -38,7 +38,7 @@ def upload(source: Callable[[pathlib.Path], Any], **settings: Any) -> Callable[[
     return lambda client, folder: client.files.upload(source(folder), **settings)
 
 
-LINE = json.dumps({"key": "r1", "request": {"contents": [{"parts": [{"text": "hi"}]}]}}, separators=(",", ":")).encode()
+LINE = b'{"key":"r1","request":{"contents":[{"parts":[{"text":"hi"}]}]}}\n'
 CASES: Dict[str, Callable[[Any, Any], Any]] = {
     "files_upload_path": upload(path("note.txt", b"hello files")),
     "files_upload_bytesio": upload(lambda folder: io.BytesIO(b"hello files"), mime_type="text/plain", name="my-file",
