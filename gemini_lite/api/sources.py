@@ -17,7 +17,7 @@ UploadSource = Union[str, "os.PathLike[str]", Data, IO[bytes], Iterable[bytes]]
 
 log = logging.getLogger("gemini_lite")
 
-PIECE = 1 << 18  # bytes that are read and sent at a time
+PIECE = 1 << 17  # bytes that are read and sent at a time
 SPOOL = 8 << 20  # bytes of a source of unknown size that are kept in memory
 _EXTENSIONS = {".jsonl": "application/jsonl", ".md": "text/markdown", ".py": "text/x-python", ".webp": "image/webp"}
 
