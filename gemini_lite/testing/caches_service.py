@@ -22,13 +22,14 @@ class CachesService:
     """Answers cachedContents; append it to ``FakeGemini.services``.
 
     `minimum` is the least number of tokens. `lose` scripts answers that stand in for true ones of the next creations,
-    which happen all the same. `caches` has what there is, by name, with its contents under ``"contents"``. A prompt
-    over a cache that is not there, or that says what the cache has, is refused as the API does it.
+    which happen all the same. `caches` has what there is, by name, with its contents under ``"contents"``. With
+    `checks_prompts` a prompt over a cache that is not there, or that says what the cache has, is refused as the API
+    does it.
     """
 
-    def __init__(self, *, minimum: int = 1,
+    def __init__(self, *, minimum: int = 1, checks_prompts: bool = True,
                  now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.timezone.utc)) -> None:
-        self.minimum = minimum
+        self.minimum, self.checks_prompts = minimum, checks_prompts
         self.caches: Dict[str, JSON] = {}
         self._now = now
         self._losses: Deque[Answer] = deque()
@@ -45,7 +46,7 @@ class CachesService:
             self._expire()
             path = _PATH.fullmatch(unquote(urlsplit(request.path).path))
             if path is None:
-                return self._refused_prompt(request)
+                return self._refused_prompt(request) if self.checks_prompts else None
             if path.group(1):
                 return self._one(request, f"cachedContents/{path.group(1)}")
             if request.method == "GET":
