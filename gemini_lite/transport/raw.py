@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from ..errors import APIError
+from ..errors import APIError, GeminiError, TransportTimeout
+from . import retry
 from .deadline import CallSettings, Deadline, Timeout
 from .error_body import error_from_response
 from .failures import NETWORK_ERRORS, failure_of
@@ -95,8 +96,21 @@ def open_answer(transport: Transport, request: RawRequest) -> Iterator[OpenAnswe
 
 
 def run(transport: Transport, attempt: Callable[[], T], settings: CallSettings) -> T:
-    """The result of `attempt`, made again as its errors allow."""
-    return transport._run(lambda endpoint: attempt(), ("",), Call("", {}, settings=settings))
+    """The result of `attempt`, which changes nothing on the server, made again as its errors allow."""
+    retries = transport.retries if settings.retries is None else settings.retries
+    tries = 0
+    while True:
+        try:
+            return attempt()
+        except GeminiError as failure:
+            error = failure
+        slow = isinstance(error, TransportTimeout) and error.reason != "CONNECT_TIMEOUT"
+        seconds = retry.wait(error, tries, transport.max_wait) if tries < retries and not slow else None
+        if seconds is None or seconds >= settings.deadline.left:
+            raise error
+        log.info("waiting %.2f s before try %d: %s", seconds, tries + 2, error.reason or error.code)
+        retry.pause(seconds)
+        tries += 1
 
 
 def _send(transport: Transport, request: RawRequest, call: Call) -> requests.Response:
