@@ -21,6 +21,7 @@ from typing import Any, Dict, List, Optional
 from . import media
 from .json_data import JSON, dict_or_empty, list_of_dicts
 from .testing.server import FakeGemini, Item, Reply, Request, call
+from .testing.services import api_services
 
 DELAY = 0.02  # seconds between two words
 _OTHER_SIGN_INS = ("GOOGLE_API_KEY", "GOOGLE_GENAI_USE_GCA")  # variables that would send a command to Gemini itself
@@ -37,7 +38,9 @@ the demo out.
 
 def demo() -> FakeGemini:
     """A server that answers every request, to be used in a ``with`` block."""
-    return FakeGemini(reply)
+    server = FakeGemini(reply)
+    server.services += api_services()
+    return server
 
 
 def reply(request: Request) -> Reply:

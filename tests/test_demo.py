@@ -149,3 +149,12 @@ def test_a_signal_ends_the_command_and_then_the_stand_in(sent: signal.Signals, c
         else:
             process.send_signal(sent)
         assert process.wait(30) == code and time.monotonic() - started < 20
+
+
+def test_the_stand_in_keeps_files_and_caches_and_embeds() -> None:
+    with demo.demo() as server, GeminiClient(backend=DeveloperAPI("demo", base_url=server.url)) as client:
+        file = client.files.upload(b"hello", mime_type="text/plain")
+        assert client.generate(["?", file]).text
+        cache = client.caches.create("A long text.", model="gemini-2.5-flash")
+        assert client.generate("?", cached_content=cache).text
+        assert len(client.embed(["a", "b"], output_dimensionality=8)) == 2

@@ -20,7 +20,7 @@ from .resources import Resource, pages, parse_count, parse_time, resource_name
 from .sending import Sender
 from .sources import PIECE, FileSource, MemorySource, Source, UploadSource, mime_type_of, open_source
 from .upload_state import UploadState, hash_of_beginning
-from .urls import placed
+from .urls import check_https, placed
 from .waiting import JobProgress, Poll, wait_until, whole_deadline
 
 _ADVICE = ("send it inline (a pathlib path in the prompt), or give a gs:// or https:// address with "
@@ -124,7 +124,7 @@ class Files:
                 state = _new_state(opened, mime_type, display_name, name)
                 upload.start(self._sender, f"/upload{path}", state, whole)
             else:
-                state = _resumed_state(resume, opened)
+                state = _resumed_state(resume, opened, self._sender.route.backend.endpoints[0])
             run = upload.Upload(self._sender, opened, state, chunk_size, whole,
                                 byte_reporter(progress, display_name or state.file_name),
                                 lambda state: self._find(state, opened, whole))
@@ -234,12 +234,13 @@ def _new_state(
         display_name, file_name, hash_of_beginning(source))
 
 
-def _resumed_state(resume: UploadState, source: Source) -> UploadState:
+def _resumed_state(resume: UploadState, source: Source, endpoint: str) -> UploadState:
     if not isinstance(resume, UploadState):
         raise TypeError(f"resume is the UploadState of an error (error.upload), not {type(resume).__name__}")
     if resume.url is None:
         raise ValueError("this state has no URL to go on with: a pickle leaves it out; between processes use "
                          "UploadState.save(path) and UploadState.load(path)")
+    check_https(resume.url.value, endpoint)
     resume.check_source(source)
     return resume
 

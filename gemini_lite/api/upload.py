@@ -38,6 +38,7 @@ class _SessionFilter(logging.Filter):
 
 logging.getLogger("urllib3.connectionpool").addFilter(_SessionFilter())
 
+_SIZE_WORDS = re.compile(r"size|large|exceed|storage|space", re.IGNORECASE)
 _ASKED_AFTER = frozenset((408, 429, 499))  # and all from 500 on: the server may have the bytes
 
 
@@ -58,7 +59,7 @@ def start(sender: Sender, path: str, state: UploadState, deadline: Deadline) -> 
     def attempt() -> raw.RawAnswer:
         answer = raw.exchange(sender.transport, request)
         if not answer.ok:
-            raise answer.error()
+            raise _refused_start(answer)
         return answer
 
     answer = raw.run(sender.transport, attempt, request.settings)
@@ -206,6 +207,14 @@ def header_text(name: str) -> str:
     """`name` as a header can carry it: percent-encoded where it has more than printable ASCII."""
     plain = name.isascii() and name.isprintable() and name == name.strip()
     return name if plain else quote(name, safe="", errors="surrogateescape")
+
+
+def _refused_start(answer: raw.RawAnswer) -> APIError:
+    error = answer.error()
+    if error.code in (400, 413, 429) and _SIZE_WORDS.search(str(error)):
+        error.args = (f"{error} One file may have about 2 GB, and all files of a project 20 GB together (Google's "
+                      "numbers, which change): client.files.list() shows them, client.files.delete(file) makes room.",)
+    return error
 
 
 def _refused(answer: raw.RawAnswer, asked: bool) -> APIError:

@@ -5,7 +5,7 @@ import argparse
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..version import __version__
-from . import api_commands
+from . import api_arguments
 
 Attachment = Union[str, List[str]]  # --attach gives a file name, --at a list of file name and MIME type
 
@@ -173,12 +173,12 @@ _COMMANDS: Dict[str, _Command] = {
     "quota": _Command(_add_output_flag_only, "Show what is left of the quota, model by model.", _QUOTA_HELP),
     "doctor": _Command(_add_no_arguments, "Say who is signed in, where that leads, and whether Gemini can be reached.",
                        _DOCTOR_HELP),
-    "files": _Command(api_commands.add_files_arguments, "Upload, list, delete and download files.",
-                      api_commands.FILES_HELP),
-    "caches": _Command(api_commands.add_caches_arguments, "Keep contents that many prompts begin with.",
-                       api_commands.CACHES_HELP),
-    "embed": _Command(api_commands.add_embed_arguments, "Turn each line of a file into a vector.",
-                      api_commands.EMBED_HELP),
+    "files": _Command(api_arguments.add_files_arguments, "Upload, list, delete and download files.",
+                      api_arguments.FILES_HELP),
+    "caches": _Command(api_arguments.add_caches_arguments, "Keep contents that many prompts begin with.",
+                       api_arguments.CACHES_HELP),
+    "embed": _Command(api_arguments.add_embed_arguments, "Turn each line of a file into a vector.",
+                      api_arguments.EMBED_HELP),
 }
 
 

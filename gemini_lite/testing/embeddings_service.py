@@ -45,6 +45,7 @@ class EmbeddingsService:
 
 
 def _vector_of(request: JSON) -> List[float]:
+    request = {**request, **(request.get("embedContentConfig") or {})}  # Vertex AI's
     size = request.get("outputDimensionality") or request.get("output_dimensionality") or 3072
     return vector(request.get("content"), request.get("taskType") or request.get("task_type") or "", int(size))
 

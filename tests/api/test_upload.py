@@ -126,6 +126,19 @@ def test_a_refused_start_shows_the_servers_words(ours: Any, service: Any) -> Non
         ours.files.upload(DATA, mime_type="application/x-a")
 
 
+def test_a_start_that_is_refused_for_its_size_says_how_much_there_may_be(ours: Any, service: Any) -> None:
+    service.lose(Loss(None, Error(400, "The file size exceeds the limit.")), command="start")
+    with pytest.raises(GeminiError, match="2 GB.*20 GB.*client.files.delete"):
+        ours.files.upload(DATA, mime_type="application/x-a")
+
+
+def test_a_state_that_leads_to_what_is_not_https_is_refused(ours: Any, service: Any, fake: Any) -> None:
+    state = broken_off(ours, service)
+    state.url = type(state.url)("http://example.com/upload?id=1")  # type: ignore[misc, call-arg]
+    with pytest.raises(GeminiError, match="not https"):
+        ours.files.upload(DATA, resume=state)
+
+
 def test_a_start_without_an_upload_url_is_an_error_that_shows_the_body(ours: Any, service: Any) -> None:
     service.lose(Loss(None, Raw(b'{"hm": 1}')), command="start")
     with pytest.raises(GeminiError, match="hm") as caught:
