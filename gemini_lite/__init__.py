@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, List
 
 from .auth.oauth import OAuthCredentials
 from .backends.code_assist import CodeAssist
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .api.embeddings import Embeddings
     from .api.files import File
     from .api.upload_state import UploadState
+    from .backends.vertex import VertexAI
 
 __all__ = [
     "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Cache", "Chat", "CodeAssist",
@@ -33,16 +34,21 @@ __all__ = [
     "GeminiOptions", "GenerateContentResponse", "IncompleteError", "JobFailedError", "NotFoundError",
     "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError", "QuotaExhaustedError",
     "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError", "TransportTimeout",
-    "UploadState", "query",
+    "UploadState", "VertexAI", "query",
 ]
 
 logging.getLogger("gemini_lite").addHandler(logging.NullHandler())
 
-_LAZY = {"Cache": "caches", "Embeddings": "embeddings", "File": "files", "UploadState": "upload_state"}
+_LAZY = {"Cache": "api.caches", "Embeddings": "api.embeddings", "File": "api.files",
+         "UploadState": "api.upload_state", "VertexAI": "backends.vertex"}
 
 
 def __getattr__(name: str) -> object:
-    """What most programs do not use is imported when it is."""
+    """What many programs do not use is imported when it is, because that takes time."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.api.{_LAZY[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *__all__})

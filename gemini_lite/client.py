@@ -1,6 +1,7 @@
 """`GeminiClient` and `query`: a backend, a route and a conversation joined."""
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Type, TypeVar, Union, overload
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from .api.files import Files
     from .api.sending import Sender
     from .options import ChatOverrides, OptionFields, Overrides, QueryOverrides
+
+log = logging.getLogger("gemini_lite")
 
 CredentialsPath = Union[str, "os.PathLike[str]", None]
 S = TypeVar("S")  # what ``response_schema`` names
@@ -68,7 +71,7 @@ class GeminiClient(Chat):
 
     @property
     def backend(self) -> Backend:
-        """The backend that was given or chosen: a `DeveloperAPI`, a `CodeAssist` or one of your own."""
+        """The backend that was given or chosen: a `DeveloperAPI`, a `VertexAI`, a `CodeAssist` or one of your own."""
         return self._route.backend
 
     @overload
@@ -103,7 +106,7 @@ class GeminiClient(Chat):
         session_id = options.session_id or new_session_id()
         events = self._route.stream(contents.from_prompt(prompt), options, session_id, settings)
         fold = new_fold(options)
-        return Stream(chunks(events, fold), fold, events)
+        return Stream(chunks(events, fold, settings), fold, events, settings.running)
 
     def chat(self, history: Optional[Sequence[JSON]] = None, **overrides: Unpack[ChatOverrides]) -> Chat:
         """Another conversation over the same connections, from a `history` or none; `overrides` hold for all of it."""
@@ -155,7 +158,10 @@ class GeminiClient(Chat):
         return Sender(self._route, self._transport, self._limits)
 
     def close(self) -> None:
-        """Close the connections (not those of a session you gave); a later call opens new ones."""
+        """End the calls that other threads are making, and close the connections (not those of a session you gave).
+
+        The threads get a TransportError with the reason CLOSED; a later call opens new connections.
+        """
         self._transport.close()
 
     def __enter__(self) -> GeminiClient:
@@ -181,7 +187,23 @@ def _choose_backend(
         return backend
     if credentials_path is not None or api_key is None and os.environ.get("GOOGLE_GENAI_USE_GCA") == "true":
         return CodeAssist(credentials_path)
+    if _environment_chooses_vertex():
+        from .backends.vertex import VertexAI  # here, because importing it takes time
+        return VertexAI(api_key=api_key)
     return DeveloperAPI(api_key)
+
+
+def _environment_chooses_vertex() -> bool:
+    """Whether the environment asks for Vertex AI, in either of its names, as Google's own client reads them."""
+    new, old = os.environ.get("GOOGLE_GENAI_USE_ENTERPRISE"), os.environ.get("GOOGLE_GENAI_USE_VERTEXAI")
+    if new is not None and old is not None and _is_true(new) != _is_true(old):
+        log.warning("GOOGLE_GENAI_USE_ENTERPRISE and GOOGLE_GENAI_USE_VERTEXAI are both set and differ: "
+                    "GOOGLE_GENAI_USE_ENTERPRISE is used")
+    return _is_true(old if new is None else new)
+
+
+def _is_true(value: Optional[str]) -> bool:
+    return value is not None and value.strip().lower() in ("true", "1")
 
 
 @overload

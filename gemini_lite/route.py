@@ -6,6 +6,7 @@ from typing import Generator, List, Optional
 
 from . import contents
 from .backends.base import Backend
+from .errors import GeminiError
 from .fold import Fold
 from .json_data import JSON
 from .options import GeminiOptions
@@ -28,9 +29,15 @@ class Route:
         self, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings,
     ) -> GenerateContentResponse:
         """The whole answer to `turns`."""
+        settings = settings.started()
         answer = self.request("generateContent", turns, options, session_id, settings)
-        response = GenerateContentResponse(answer, answer_format(options))
-        check(response)
+        response: GenerateContentResponse = GenerateContentResponse(answer, answer_format(options))
+        response.tries = settings.tries
+        try:
+            check(response)
+        except GeminiError as error:
+            error.tries = settings.tries
+            raise
         return response
 
     def stream(self, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings) -> Events:
@@ -46,11 +53,18 @@ class Route:
         return self._transport.request(self.backend.endpoints, call)
 
     def send(self, path: str, body: Optional[JSON] = None, *, method: str = "POST", model: str = "",
-             settings: CallSettings = CallSettings()) -> JSON:
-        """The JSON object that answers a call outside the model's: `path` is the part of the URL after the endpoint."""
+             settings: CallSettings = CallSettings(), creates: bool = False) -> JSON:
+        """The JSON object that answers a call outside the model's: `path` is the part of the URL after the endpoint.
+
+        With `creates` it is never sent again when it may have been worked on.
+        """
         headers = self.backend.headers("", model or self._default_model)
         return self._transport.request(self.backend.endpoints, Call(path, headers, body, method=method,
-                                                                    settings=settings))
+                                                                    settings=settings, creates=creates))
+
+    def sign_in(self, settings: CallSettings) -> None:
+        """Have the credentials found and kept ready, before there is anything to send."""
+        self._transport.sign_in(settings)
 
     def post(self, settings: CallSettings, model: str = "") -> BackendPost:
         """The function that a backend is handed for calls of its own."""
@@ -59,6 +73,9 @@ class Route:
     def model(self, options: GeminiOptions) -> str:
         """The model that `options` name, or the default, without the prefix ``models/``."""
         model = (options.model or self._default_model).strip()
+        own_check = getattr(self.backend, "check_model", None)  # "models/x" is something else on Vertex AI
+        if own_check is not None:
+            return str(own_check(model))
         return model[len("models/"):] if model.startswith("models/") else model
 
     def _call(
@@ -81,6 +98,10 @@ class BackendPost:
     def deadline(self) -> Deadline:
         """The moment by which all of them must be done."""
         return self._settings.deadline
+
+    def sign_in(self) -> None:
+        """Have the credentials found, for a backend that asks them for its project or host."""
+        self._route.sign_in(self._settings)
 
     def __call__(self, path: str, body: Optional[JSON]) -> JSON:
         """The JSON object that answers `body`; without a body the call is a GET."""

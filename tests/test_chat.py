@@ -319,37 +319,117 @@ def test_ctrl_c_in_the_middle_of_a_read_leaves_history_as_it_was(client: Client,
         assert fake.requests[1].body["contents"] == [*PAST, user("Times ten?")]
 
 
-@pytest.mark.parametrize("end", ["break", "close", "with", "neglect", "send", "clear"])
-def test_a_stream_closed_after_its_finish_reason_counts_as_finished(fake: FakeGemini, client: Client, end: str) -> None:
-    def answers(request: Request) -> Any:
+ENDS: Dict[str, Callable[[Any, Any], Any]] = {
+    "close": lambda chat, stream: stream.close(),
+    "with": lambda chat, stream: stream.__exit__(None, None, None),
+    "with an error": lambda chat, stream: stream.__exit__(ValueError, ValueError(), None),
+    "send": lambda chat, stream: chat.send_message("on"),
+    "response": lambda chat, stream: stream.response,
+}
+LOSSES: Dict[str, Callable[[Any, Any], Any]] = {
+    "neglect": lambda chat, stream: stream.__del__(),
+    "interrupt": lambda chat, stream: stream.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None),
+    "exit": lambda chat, stream: stream.__exit__(SystemExit, SystemExit(), None),
+    "another thread": lambda chat, stream: join(threading.Thread(target=stream.close)),
+    "client closed": lambda chat, stream: chat._route._transport.close(),
+}
+
+
+def join(thread: threading.Thread) -> None:
+    thread.start()
+    thread.join(SOON)
+    assert not thread.is_alive()
+
+
+def finished(chat: Any) -> Any:
+    """A stream that has been read to its finish reason and no further."""
+    stream = chat.send_message_stream("Times ten?")
+    for chunk in stream:
+        if chunk.finish_reason:
+            return stream
+
+
+def rest_of(request: Request, *rest: bytes, cut: bool = False, delay: float = 0) -> Raw:
+    """A stream with something after its finish reason."""
+    whole = Reply("4", "0").render(request, 1)
+    return Raw(*whole.pieces, *rest, headers=whole.headers, cut=cut, delay=delay)
+
+
+LATER = b'data: {"candidates": [{"content": {"parts": [{"text": "!"}]}}]}\n\n'
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_stream_closed_after_its_finish_reason_is_kept_with_what_came_after_it(client: Client, end: str) -> None:
+    with FakeGemini(lambda request: rest_of(request, LATER, delay=0.05) if request.streamed else "on") as fake:
+        chat = client(fake).chat(PAST)
+        ENDS[end](chat, finished(chat))
+        assert chat.history[:4] == [*PAST, user("Times ten?"), model("40!")]
+        assert chat.send_message("on").text == "on" and fake.connections == 1
+
+
+@pytest.mark.parametrize("end", [*ENDS, *LOSSES])
+@pytest.mark.parametrize("rest", ["cut", "silence"])
+def test_a_stream_whose_end_does_not_come_after_its_finish_reason_is_given_up(
+        client: Client, end: str, rest: str) -> None:
+    over = threading.Event()
+
+    def answer(request: Request) -> Any:
         if not request.streamed:
             return "on"
-        whole = Reply("4", "0").render(request, 1)
-        return Raw(*whole.pieces, b": the rest never comes\n\n", b"", headers=whole.headers, delay=0.05)
+        raw = rest_of(request, LATER, b"never", cut=rest == "cut")
+        pieces = list(raw.pieces)
 
-    with FakeGemini(answers) as fake:
+        def slow() -> Iterator[bytes]:
+            yield from pieces[:-1]
+            if rest == "silence":
+                over.wait(SOON)
+
+        raw.pieces = slow()  # type: ignore[assignment]
+        return raw
+
+    with FakeGemini(answer) as fake:
         chat = client(fake).chat(PAST)
-        stream = chat.send_message_stream("Times ten?")
+        started = time.monotonic()
+        stream = finished(chat)
+        if end == "response":
+            stream.close()
+        with contextlib.suppress(GeminiError):
+            {**ENDS, **LOSSES}[end](chat, stream)
+        assert time.monotonic() - started < SOON / 2, "it waits for more than a second"
+        assert user("Times ten?") not in chat.history
+        assert chat.send_message("on").text == "on"
+        over.set()
+
+
+@pytest.mark.parametrize("end", LOSSES)
+def test_a_turn_is_given_up_where_nobody_waits_for_its_end(client: Client, end: str) -> None:
+    with FakeGemini(lambda request: rest_of(request, LATER, delay=0.05) if request.streamed else "on") as fake:
+        chat = client(fake).chat(PAST)
+        LOSSES[end](chat, finished(chat))
+        assert chat.history == PAST
+        assert chat.send_message("on").text == "on" and len(chat.history) == 4
+
+
+def test_a_deadline_bounds_the_reading_of_what_follows_a_finish_reason(client: Client) -> None:
+    over = threading.Event()
+
+    def answer(request: Request) -> Any:
+        raw = rest_of(request)
+        pieces = list(raw.pieces)
+        raw.pieces = (  # type: ignore[assignment]
+            piece if piece else b"" for piece in [*pieces, None] if piece or not over.wait(SOON))
+        return raw
+
+    with FakeGemini(answer) as fake:
+        chat = client(fake).chat(PAST)
+        stream = chat.send_message_stream("Times ten?", deadline=0.5)
         for chunk in stream:
             if chunk.finish_reason:
                 break
-        if end == "close":
-            stream.close()
-        elif end == "with":
-            with stream:
-                pass
-        elif end in ("break", "neglect"):
-            del stream
-            gc.collect()
-        elif end == "send":
-            chat.send_message("on")
-            assert fake.requests[-1].body["contents"] == [*PAST, user("Times ten?"), model("40"), user("on")]
-            del chat._history[4:]
-        elif end == "clear":
-            chat.clear_history()
-            assert chat.history == []
-            return
-        assert chat.history == [*PAST, user("Times ten?"), model("40")]
+        started = time.monotonic()
+        stream.close()
+        assert time.monotonic() - started < 0.8 and chat.history == PAST
+        over.set()
 
 
 @pytest.mark.parametrize("make", [lambda gemini: gemini.stream("Hi"), lambda gemini: gemini.send_message_stream("Hi")],
@@ -499,7 +579,7 @@ def test_a_second_thread_is_busy_while_an_event_is_waited_for(client: Client) ->
         end = time.monotonic() + SOON
         while error is None and time.monotonic() < end:  # until that thread is inside next()
             time.sleep(0.02)
-            if not chat._guard._lock.locked():
+            if not chat._guard._held:
                 continue
             try:
                 chat.send_message("b")

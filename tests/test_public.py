@@ -17,9 +17,10 @@ PACKAGE = pathlib.Path(gemini_lite.__file__).parent
 NAMES = [
     "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Cache", "Chat", "CodeAssist",
     "ConversationBusyError", "CredentialsError", "DeveloperAPI", "Embeddings", "File", "GeminiClient", "GeminiError",
-    "GeminiOptions", "GenerateContentResponse", "IncompleteError", "JobFailedError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
-    "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
-    "TransportTimeout", "UploadState", "query",
+    "GeminiOptions", "GenerateContentResponse", "IncompleteError", "JobFailedError", "NotFoundError",
+    "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError", "QuotaExhaustedError",
+    "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError", "TransportTimeout",
+    "UploadState", "VertexAI", "query",
 ]
 ERRORS = {
     "GeminiError": "Exception", "CredentialsError": "GeminiError", "ConversationBusyError": "GeminiError",
@@ -56,6 +57,8 @@ SIGNATURES = {
     "Chat.clear_history": "(self)",
     "Stream.close": "(self)",
     "DeveloperAPI": "(api_key=None, *, base_url=None, api_version='v1beta')",
+    "VertexAI": "(project=None, location=None, credentials=None, *, api_key=None, base_url=None, "
+                "api_version='v1beta1')",
     "query": "(prompt, model=None, credentials_path=None, *, api_key=None, backend=None, **overrides)",
     "GeminiOptions": "(model=None, system_prompt=None, temperature=None, top_p=None, top_k=None, "
                      "max_output_tokens=None, stop_sequences=None, seed=None, candidate_count=None, "

@@ -5,10 +5,11 @@ tests/transport/test_compat.py holds it against requests 2.25.1, 2.31, 2.32.2 an
 from __future__ import annotations
 
 import functools
+import http.client
 import os
 import ssl
 import threading
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 import requests
 import requests.adapters
@@ -18,6 +19,7 @@ import urllib3
 import urllib3.util.ssl_
 
 from ..errors import TransportError
+from .connections import POOLS, track_handshakes
 
 POOL_SIZE = 64  # idle connections that are kept, for as many threads
 _SSLContext = ssl.SSLContext  # as it is now: gevent may put another in its place
@@ -65,7 +67,10 @@ class Adapter(requests.adapters.HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """The pools of one proxy."""
         context = tls_context()
-        return super().proxy_manager_for(proxy, ssl_context=context, proxy_ssl_context=context, **kwargs)
+        manager = super().proxy_manager_for(proxy, ssl_context=context, proxy_ssl_context=context, **kwargs)
+        if not proxy.lower().startswith("socks"):  # whose connections are PySocks' own
+            manager.pool_classes_by_scheme = POOLS
+        return manager
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Ask for a verified certificate; the CA bundle is in the context already."""
@@ -85,7 +90,9 @@ class Adapter(requests.adapters.HTTPAdapter):
         with self._lock:
             if self._manager is None:
                 tls: Dict[str, Any] = {"ssl_context": tls_context()} if self._tls else {}
-                self._manager = urllib3.PoolManager(**self._arguments, **tls)
+                manager = urllib3.PoolManager(**self._arguments, **tls)
+                manager.pool_classes_by_scheme = POOLS
+                self._manager = manager
             return self._manager
 
 
@@ -100,13 +107,15 @@ def _context_of(bundle: str, kind: type) -> ssl.SSLContext:
     where: Dict[str, Any] = {"capath" if os.path.isdir(bundle) else "cafile": bundle}
     try:
         if kind is not _SSLContext:  # gevent patched ssl after urllib3 was loaded, whose own would recurse endlessly
-            return ssl.create_default_context(**where)
-        context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-        context.load_verify_locations(**where)
+            context = ssl.create_default_context(**where)
+        else:
+            context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+            context.load_verify_locations(**where)
     except OSError as error:
         raise TransportError(
             f"The CA bundle {bundle} cannot be read ({error.strerror or error}): set REQUESTS_CA_BUNDLE to a PEM file, "
             "or unset it.", reason="TLS") from None
+    track_handshakes(context)
     return context
 
 
@@ -122,11 +131,40 @@ def copy_prepared(template: requests.PreparedRequest, data: Optional[bytes]) -> 
 
 
 def socket_of(raw: Any) -> Any:
-    """The socket of a urllib3 response; None once it belongs to another, or where the body has taken it."""
-    return getattr(raw.connection, "sock", None)
+    """The socket that the body of a urllib3 response is read from; None once all of it was read, and for a mock's."""
+    return getattr(getattr(getattr(getattr(raw, "_fp", None), "fp", None), "raw", None), "_sock", None)
 
 
-def read_available(raw: Any, size: int) -> Optional[bytes]:
-    """At most `size` bytes of a urllib3 response's packed body, as soon as there are some; b"" at its end."""
-    block: Optional[bytes] = raw._fp.read1(size)
-    return block
+def packed_reader(raw: Any) -> Callable[[int], bytes]:
+    """A function that reads at most so many bytes of a urllib3 response's packed body, or b"" at its end.
+
+    It waits for no more than the rest of an HTTP chunk. The methods of urllib3 wait for as many bytes as were asked,
+    and unpack without a limit: this reads beneath them.
+    """
+    body = raw._fp
+    read: Callable[[int], bytes] = getattr(body, "read1", body.read)
+    if not getattr(body, "chunked", False) or not isinstance(body, http.client.HTTPResponse):
+        return read
+    chunks: Any = body  # whose own read1 returns what is buffered, and so cuts a large chunk in many
+
+    def read_chunk(size: int) -> bytes:
+        left = chunks._get_chunk_left()
+        if left is None:
+            return b""
+        if left < 0:  # http.client takes that for a size
+            raise http.client.IncompleteRead(b"")
+        wanted = min(size, left)
+        block: bytes = chunks.fp.read(wanted)
+        if len(block) < wanted:
+            raise http.client.IncompleteRead(block)
+        chunks.chunk_left = left - wanted
+        return block
+
+    return read_chunk
+
+
+def release(raw: Any) -> None:
+    """Give the connection of a urllib3 response back, whose body was read to its end."""
+    if raw.connection is not None:
+        raw._fp.close()  # first: http.client takes no next request before
+        raw.release_conn()

@@ -86,13 +86,14 @@ def exchange(transport: Transport, request: RawRequest, *, large: bool = False) 
 @contextlib.contextmanager
 def open_answer(transport: Transport, request: RawRequest) -> Iterator[OpenAnswer]:
     """The answer to one `request` as soon as its head is there; closed at the end."""
-    call = Call("", {}, method=request.method, settings=request.settings)
-    response = _send(transport, request, call)
+    settings = request.settings._replace(retries=0, running=None)
+    call = Call("", {}, method=request.method, settings=settings).started()
     try:
-        yield OpenAnswer(response.status_code, _headers(response), lambda limit: transport._blocks(
-            response, call, 1 << 62 if limit is None else limit))
+        with transport._run(lambda endpoint: _send(transport, request, call), ("",), call) as response:
+            yield OpenAnswer(response.status_code, _headers(response), lambda limit: transport._blocks(
+                response, call, 1 << 62 if limit is None else limit))
     finally:
-        response.close()
+        transport._end(call.running)
 
 
 def run(transport: Transport, attempt: Callable[[], T], settings: CallSettings) -> T:
@@ -135,7 +136,7 @@ def _send_once(transport: Transport, request: RawRequest, call: Call) -> request
             request.method, origin, headers, request.body, _Finish(transport, request),  # type: ignore[arg-type]
             timeout)
     except NETWORK_ERRORS as error:
-        failure = failure_of(error, url, call.deadline)
+        failure = failure_of(error, url, call.running)
     else:
         log.debug("%s %s: %d after %.3f s", request.method, origin, response.status_code, time.monotonic() - started)
         return response

@@ -12,6 +12,7 @@ from gemini_lite import (
 )
 from gemini_lite.transport import retry
 from gemini_lite.transport.deadline import NEVER, Deadline
+from gemini_lite.transport.running import RunningCall
 
 A, B, C = "https://a.example", "https://b.example", "https://c.example"
 FAILED = ServerError("no", code=500, retryable=True)
@@ -30,9 +31,11 @@ def limited(seconds):
     return RateLimitError("no", code=429, retryable=True, retry_after=seconds)
 
 
-def run(*answers, endpoints=(A,), retries=4, max_wait=60, deadline=NEVER):
+def run(*answers, endpoints=(A,), retries=4, max_wait=60, deadline=NEVER, creates=False, unsent=False):
     """What comes of a call whose tries end in `answers`, errors or results, and the endpoints that were asked."""
     asked, left = [], list(answers)
+    call = deadline.start()
+    call.unsent = unsent
 
     def attempt(endpoint):
         asked.append(endpoint)
@@ -42,18 +45,71 @@ def run(*answers, endpoints=(A,), retries=4, max_wait=60, deadline=NEVER):
         return answer
 
     try:
-        return retry.run(attempt, endpoints, retries, max_wait, deadline), asked
+        return retry.run(attempt, endpoints, retries, max_wait, call, creates), asked
     except BaseException as error:
         return error, asked
 
 
 # Which errors
 
-@pytest.mark.parametrize("error", [FAILED, BUSY, LIMITED, NO_ROOM, RESET, NO_CONNECTION,
-                                   APIError("no", code=408, retryable=True), APIError("no", code=499, retryable=True)])
-def test_a_retryable_error_is_tried_again(no_sleep, error):
+CERTAIN = [FAILED, BUSY, LIMITED, NO_ROOM, NO_CONNECTION, APIError("no", code=408, retryable=True),
+           APIError("no", code=499, retryable=True)]
+
+
+@pytest.mark.parametrize("error", CERTAIN)
+def test_what_was_not_worked_on_is_sent_again(no_sleep, error):
     assert run(error, error, "answer") == ("answer", [A] * 3)
     assert len(no_sleep) == 2
+
+
+CUT = IncompleteError("no", reason="CUT", retryable=True)
+
+
+@pytest.mark.parametrize("error", [RESET, CUT])
+def test_what_may_have_been_worked_on_is_sent_again_once_with_a_warning(no_sleep, caplog, error):
+    assert run(error, "answer") == ("answer", [A, A])
+    assert run(error, error, "never") == (error, [A, A])
+    assert run(FAILED, error, FAILED, error, "never") == (error, [A] * 4)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 3 and all("billed" in words and error.reason in words for words in warnings)
+
+
+def test_a_warning_tells_of_what_is_sent_and_of_nothing_else(no_sleep, caplog):
+    run(FAILED, RESET, retries=1)
+    run(RESET, retries=0)
+    run(limited(0.5), RESET, deadline=Deadline.after(0.3))
+    run(RESET, deadline=Deadline.after(1e-9))
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+@pytest.mark.parametrize("error", [RESET, CUT])
+def test_without_retries_it_is_never_sent_again_not_even_to_another_endpoint(no_sleep, error):
+    assert run(error, "never", endpoints=(A, B), retries=0) == (error, [A])
+
+
+def test_the_one_repeat_may_go_to_another_endpoint(no_sleep):
+    assert run(RESET, "answer", endpoints=(A, B)) == ("answer", [A, B])
+    assert run(RESET, RESET, "never", endpoints=(A, B, C)) == (RESET, [A, B])
+    assert no_sleep == []
+
+
+@pytest.mark.parametrize("error", [RESET, CUT])
+def test_what_certainly_was_not_sent_is_sent_again_whatever_the_error(no_sleep, caplog, error):
+    assert run(error, error, error, error, "answer", unsent=True) == ("answer", [A] * 5)
+    assert run(error, "answer", unsent=True, creates=True) == ("answer", [A, A])
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+@pytest.mark.parametrize("error", [RESET, CUT, FAILED, BUSY, SILENT, APIError("no", code=408, retryable=True),
+                                   APIError("no", code=499, retryable=True)])
+def test_a_call_that_creates_something_is_never_repeated_where_it_may_have_been_worked_on(no_sleep, error):
+    assert run(error, "never", creates=True) == (error, [A])
+    assert run(error, "never", creates=True, endpoints=(A, B)) == (error, [A])
+
+
+@pytest.mark.parametrize("error", [LIMITED, NO_CONNECTION])
+def test_a_call_that_creates_something_is_repeated_where_it_was_not(no_sleep, error):
+    assert run(error, "answer", creates=True) == ("answer", [A, A])
 
 
 @pytest.mark.parametrize("error", [
@@ -80,15 +136,14 @@ def test_a_call_is_made_again_as_often_as_allowed_and_then_its_error_is_raised(n
 
 # Endpoints
 
-@pytest.mark.parametrize("error", [FAILED, BUSY, ServerError("no", code=502, retryable=True), RESET, NO_CONNECTION,
-                                   SILENT])
+@pytest.mark.parametrize("error", [FAILED, BUSY, ServerError("no", code=502, retryable=True), NO_CONNECTION])
 def test_one_try_walks_all_endpoints_without_sleeping_even_without_retries(no_sleep, error):
     assert run(error, error, "answer", endpoints=(A, B, C), retries=0) == ("answer", [A, B, C])
     assert no_sleep == []
 
 
 def test_between_rounds_there_is_one_sleep_and_then_the_first_endpoint_again(no_sleep):
-    assert run(FAILED, BUSY, FAILED, RESET, "answer", endpoints=(A, B)) == ("answer", [A, B, A, B, A])
+    assert run(FAILED, BUSY, FAILED, NO_CONNECTION, "answer", endpoints=(A, B)) == ("answer", [A, B, A, B, A])
     assert len(no_sleep) == 2
 
 
@@ -118,20 +173,34 @@ def test_a_timeout_of_a_server_that_has_the_request_is_not_tried_again_though_it
     assert (no_sleep, error.retryable) == ([], True)
 
 
-@pytest.mark.parametrize("answers", [(SILENT, FAILED), (FAILED, SILENT), (SILENT, RESET), (SILENT, LIMITED)])
-def test_after_a_read_timeout_only_the_next_endpoint_is_tried(no_sleep, answers):
-    assert run(*answers, "answer", endpoints=(A, B)) == (answers[-1], [A, B])
+def test_after_a_read_timeout_no_endpoint_is_tried(no_sleep):
+    assert run(SILENT, "never", endpoints=(A, B)) == (SILENT, [A])
+    assert run(FAILED, SILENT, "never", endpoints=(A, B, C)) == (SILENT, [A, B])
     assert no_sleep == []
 
 
 # How long
 
-@pytest.mark.parametrize("seconds", [0.01, 2, 59.9, 60])
+@pytest.mark.parametrize("seconds", [0.25, 2, 59.9, 60])
 def test_the_servers_delay_is_slept_with_at_most_a_tenth_more(no_sleep, seconds):
     for _ in range(50):
         run(limited(seconds), "answer")
     assert all(seconds <= slept <= 1.1 * seconds for slept in no_sleep)
     assert len(set(no_sleep)) > 1
+
+
+@pytest.mark.parametrize("seconds", [0, 0.001, 0.2])
+def test_a_stated_delay_of_next_to_nothing_is_a_quarter_of_a_second(no_sleep, seconds):
+    run(limited(seconds), "answer")
+    assert 0.25 <= no_sleep[0] <= 0.275
+
+
+def test_a_stated_delay_is_spread_more_with_each_try(no_sleep):
+    for _ in range(200):
+        run(*[limited(10)] * 4, "answer")
+    for number in range(4):
+        waits = no_sleep[number::4]
+        assert 10 <= min(waits) < 10.5 + number and 10 + 0.8 * (number + 1) < max(waits) <= 11 + number
 
 
 def test_a_longer_delay_than_max_wait_is_raised_at_once_and_stays_retryable(no_sleep):
@@ -165,7 +234,7 @@ def test_our_own_wait_is_finite_however_many_tries_there_are(no_sleep):
 
 def test_each_wait_follows_the_error_before_it(no_sleep):
     run(limited(40), FAILED, limited(20), "answer")
-    assert 40 <= no_sleep[0] <= 44 and no_sleep[1] <= 1 and 20 <= no_sleep[2] <= 22
+    assert 40 <= no_sleep[0] <= 44 and no_sleep[1] <= 1 and 20 <= no_sleep[2] <= 26
 
 
 # Deadlines
@@ -190,9 +259,9 @@ def test_after_the_deadline_nothing_is_tried_again(no_sleep):
 
 def test_each_wait_is_logged_with_its_seconds_and_its_reason(no_sleep, caplog):
     caplog.set_level(logging.INFO, "gemini_lite")
-    run(RESET, limited(40), "answer")
+    run(NO_CONNECTION, limited(40), "answer")
     first, second = [record.getMessage() for record in caplog.records]
-    assert all(words in first for words in ("%.2f s" % no_sleep[0], "try 2", "CONNECTION"))
+    assert all(words in first for words in ("%.2f s" % no_sleep[0], "try 2", "CONNECT_TIMEOUT"))
     assert all(words in second for words in ("%.2f s" % no_sleep[1], "try 3", "429"))
 
 
@@ -209,7 +278,7 @@ def test_a_failure_is_gone_when_nobody_holds_it(no_sleep):
     gc.disable()  # so that a cycle would stay
     try:
         try:
-            retry.run(attempt, (A, B), 2, 60, NEVER)
+            retry.run(attempt, (A, B), 2, 60, RunningCall())
         except ServerError:
             pass
         assert [error() for error in errors] == [None] * 6
