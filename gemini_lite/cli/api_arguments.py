@@ -12,7 +12,7 @@ examples:
   gemini-lite files upload --state talk.upload talk.mp4     a second run goes on where the first broke off
   pg_dump mydb | gemini-lite files upload --type text/plain -
   gemini-lite files download files/batch-abc -o results.jsonl
-  gemini-lite files --json | jq -r '.[].name'
+  gemini-lite files -f json | jq -r '.[].name'
 """
 CACHES_HELP = """\
 actions:
@@ -43,7 +43,7 @@ def add_files_arguments(parser: argparse.ArgumentParser) -> None:
                         help="upload: where a broken off upload is noted, and gone on with; keep it secret")
     parser.add_argument("--no-wait", action="store_true", help="upload: do not wait until the file can be used")
     parser.add_argument("-o", "--output", metavar="FILE", help="download: where to (default: standard output)")
-    parser.add_argument("--json", action="store_true", help="print what the API has, as JSON")
+    parser.add_argument("-f", "--format", choices=("text", "json"), default="text", help="json: as the API has it")
 
 
 def add_caches_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def add_caches_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-s", "--system", metavar="TEXT", help="create: a system prompt that goes into the cache")
     parser.add_argument("--ttl", type=float, metavar="SECONDS", help="create, extend: how long it is kept")
     parser.add_argument("--display-name", metavar="TEXT", help="create: its name for people")
-    parser.add_argument("--json", action="store_true", help="print what the API has, as JSON")
+    parser.add_argument("-f", "--format", choices=("text", "json"), default="text", help="json: as the API has it")
 
 
 def add_embed_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ def test_a_file_is_uploaded_listed_and_deleted(files: Any, tmp_path: Any, capsys
     assert run("files", "upload", str(tmp_path / "a.txt"), "--display-name", "A") == 0
     assert "files/fake" in capsys.readouterr().out
     name, = files.files
-    assert run("files", "--json") == 0
+    assert run("files", "-f", "json") == 0
     assert [item["displayName"] for item in json.loads(capsys.readouterr().out)] == ["A"]
     assert run("files", "list") == 0 and name in capsys.readouterr().out
     assert run("files", "delete", name) == 0 and not files.files
@@ -77,7 +77,7 @@ def test_a_cache_is_created_prolonged_and_deleted(files: Any, tmp_path: Any, cap
     assert run("caches", "create", str(tmp_path / "a.txt"), "-m", "gemini-2.5-flash", "--ttl", "60", "-s", "B.") == 0
     assert at_fake.requests[-1].body["ttl"] == "60s" and "systemInstruction" in at_fake.requests[-1].body
     capsys.readouterr()
-    assert run("caches", "--json") == 0
+    assert run("caches", "-f", "json") == 0
     name = json.loads(capsys.readouterr().out)[0]["name"]
     assert run("caches", "extend", name, "--ttl", "120") == 0 and run("caches", "delete", name) == 0
     capsys.readouterr()
