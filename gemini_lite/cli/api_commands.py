@@ -23,9 +23,9 @@ def run_files(arguments: argparse.Namespace, open_client: OpenClient) -> int:
     _check_items(arguments, without="list", single="download")
     with open_client(arguments) as client:
         if arguments.action == "list":
-            _print_all(list(client.files.list(page_size=100)), arguments.format == "json")
+            _print_all(list(client.files.list(page_size=100)), arguments)
         elif arguments.action == "upload":
-            _print_all([_upload(client, arguments, item) for item in arguments.items], arguments.format == "json")
+            _print_all([_upload(client, arguments, item) for item in arguments.items], arguments)
         elif arguments.action == "delete":
             for item in arguments.items:
                 client.files.delete(item)
@@ -42,15 +42,15 @@ def run_caches(arguments: argparse.Namespace, open_client: OpenClient) -> int:
         raise ValueError("say for how many seconds from now, with --ttl SECONDS")
     with open_client(arguments) as client:
         if arguments.action == "list":
-            _print_all(list(client.caches.list(page_size=1000)), arguments.format == "json")
+            _print_all(list(client.caches.list(page_size=1000)), arguments)
         elif arguments.action == "create":
             given = {"model": arguments.model, "system_prompt": arguments.system}
             overrides: Dict[str, Any] = {name: value for name, value in given.items() if value is not None}
             cache = client.caches.create(Inputs().attachment_parts(arguments.items), ttl=arguments.ttl,
                                          display_name=arguments.display_name, **overrides)
-            _print_all([cache], arguments.format == "json")
+            _print_all([cache], arguments)
         elif arguments.action == "extend":
-            _print_all([client.caches.update(item, ttl=arguments.ttl) for item in arguments.items], arguments.format == "json")
+            _print_all([client.caches.update(item, ttl=arguments.ttl) for item in arguments.items], arguments)
         else:
             for item in arguments.items:
                 client.caches.delete(item)
@@ -122,9 +122,9 @@ def _download(client: GeminiClient, name: str, output: Optional[str]) -> None:
     out.flush()
 
 
-def _print_all(found: Sequence[Any], as_json: bool) -> None:
+def _print_all(found: Sequence[Any], arguments: argparse.Namespace) -> None:
     from .printer import Printer
-    if as_json:
+    if arguments.format == "json":
         Printer().print_json([item.data for item in found])
         return
     names = type(found[0]).shown if found else ("name",)
