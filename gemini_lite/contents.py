@@ -1,6 +1,7 @@
 """Prompt and options in, request dict out: pure functions on dicts."""
 from __future__ import annotations
 
+import logging
 import os
 from typing import IO, Any, List, Mapping, Optional, Protocol, Sequence, Tuple, Union
 
@@ -27,12 +28,22 @@ class Figure(Protocol):
         """Write the picture."""
 
 
+class PartLike(Protocol):
+    """What stands for a part, such as a `File`."""
+
+    def to_part(self) -> JSON:
+        """The part."""
+
+
 PromptItem = Union[
     str, bytes, bytearray, memoryview, Mapping[str, Any], Tuple[Union[bytes, bytearray, memoryview], str],
-    "os.PathLike[str]", media.Blob, Image, Figure,
+    "os.PathLike[str]", media.Blob, Image, Figure, PartLike,
 ]
 Prompt = Union[PromptItem, Sequence[PromptItem]]
 
+log = logging.getLogger("gemini_lite")
+
+LARGE = 20_000_000  # bytes of attachments from which on a prompt is warned about
 _BYTES = (bytes, bytearray, memoryview)
 _PROMPT_FORMS = ("a string, a part dict, (bytes, MIME type), a pathlib path, a picture, or a list of these; "
                  "or content dicts ({'role': ..., 'parts': [...]})")
@@ -129,7 +140,9 @@ def from_prompt(prompt: Prompt) -> List[JSON]:
         raise ValueError(f"the prompt is empty: give {_PROMPT_FORMS}")
     whole = [index for index, item in enumerate(items) if is_content(item)]
     if not whole:
-        return [{"role": "user", "parts": [_part(item) for item in items]}]
+        parts = [_part(item) for item in items]
+        _warn_of_size(parts)
+        return [{"role": "user", "parts": parts}]
     if len(whole) < len(items):
         odd = next(index for index in range(len(items)) if index not in whole)
         raise ValueError(f"the prompt mixes content dicts with other items (entry {odd} is {type(items[odd]).__name__}"
@@ -138,6 +151,18 @@ def from_prompt(prompt: Prompt) -> List[JSON]:
     if all(part == {"text": ""} for item in checked for part in item["parts"]):
         raise ValueError(f"the prompt is empty: give {_PROMPT_FORMS}")
     return checked
+
+
+def _warn_of_size(parts: List[JSON]) -> None:
+    """Log that a prompt is large: what the API takes changes, so nothing is refused here."""
+    size = 0
+    for part in parts:
+        inline = part.get("inlineData")
+        if isinstance(inline, dict) and isinstance(inline.get("data"), str):
+            size += len(inline["data"]) * 3 // 4
+    if size > LARGE:
+        log.warning("%.0f MB are sent inside this request, and again with each later turn of a conversation: "
+                    "client.files.upload(path) sends a file once, and a prompt takes what it returns", size / 1e6)
 
 
 def _part(item: object) -> JSON:
@@ -153,6 +178,8 @@ def _part(item: object) -> JSON:
         return media.from_bytes(item)
     if isinstance(item, os.PathLike):
         return media.from_path(item)
+    if callable(getattr(item, "to_part", None)):
+        return item.to_part()  # type: ignore[attr-defined, no-any-return]
     part = media.from_object(item)
     if part is None:
         raise TypeError(f"a prompt cannot hold {type(item).__name__}: give {_PROMPT_FORMS}")

@@ -26,10 +26,14 @@ class GeminiError(Exception):
     ``quota`` the limit that was reached, where Google says which (a `Quota`), ``request_id`` as the server named it,
     ``response`` the answer or the part of it that arrived, ``turns`` the contents that were not added to the history
     (``send_message(error.turns)`` goes on from there), ``tries`` how many requests were made for the call, those that
-    never arrived too.
+    never arrived too. ``job`` is the file, batch or interaction that was waited for, ``upload`` an `UploadState` for
+    ``files.upload(resume=...)``, and ``embeddings`` the vectors that were there before a list failed.
     """
 
     tries = 0
+    job: Any = None
+    upload: Any = None
+    embeddings: Any = None
 
     def __init__(
         self,
@@ -120,6 +124,10 @@ class BlockedError(GeminiError):
 
 class IncompleteError(GeminiError):
     """The answer broke off, or the model wrote a call that nobody can run; ``response`` is what arrived."""
+
+
+class JobFailedError(GeminiError):
+    """What was waited for ended badly; ``job`` is the file, batch or interaction."""
 
 
 class ParseError(GeminiError):

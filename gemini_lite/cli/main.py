@@ -176,6 +176,21 @@ def _run_doctor(arguments: Arguments) -> int:
     return run_doctor(lambda: _open_client(arguments, retries=0, timeout=(10, 30)), is_demo=arguments.demo)
 
 
+def _run_files(arguments: Arguments) -> int:
+    from . import api_commands
+    return api_commands.run_files(arguments, _open_client)
+
+
+def _run_caches(arguments: Arguments) -> int:
+    from . import api_commands
+    return api_commands.run_caches(arguments, _open_client)
+
+
+def _run_embed(arguments: Arguments) -> int:
+    from . import api_commands
+    return api_commands.run_embed(arguments, _open_client)
+
+
 def _run_completion(arguments: Arguments) -> int:
     from .completion import completion_script
     print(completion_script(arguments.shell), end="", flush=True)
@@ -190,6 +205,7 @@ def _run_map(arguments: Arguments) -> int:
 _COMMANDS: Dict[str, Callable[[Arguments], int]] = {
     "prompt": _run_prompt, "chat": _run_chat, "conversations": _run_conversations, "models": _run_models,
     "map": _run_map, "count": _run_count, "quota": _run_quota, "doctor": _run_doctor, "completion": _run_completion,
+    "files": _run_files, "caches": _run_caches, "embed": _run_embed,
 }
 
 
