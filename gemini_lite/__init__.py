@@ -1,5 +1,9 @@
 """The blocking Gemini client for Python, on requests and urllib3 alone."""
+from __future__ import annotations
+
+import importlib
 import logging
+from typing import TYPE_CHECKING
 
 from .auth.oauth import OAuthCredentials
 from .backends.code_assist import CodeAssist
@@ -8,8 +12,8 @@ from .chat import Chat
 from .client import GeminiClient, query
 from .errors import (
     APIError, AuthenticationError, BadRequestError, BlockedError, ConversationBusyError, CredentialsError, GeminiError,
-    IncompleteError, NotFoundError, OverloadedError, ParseError, PermissionDeniedError, QuotaExhaustedError,
-    RateLimitError, ServerError, TransportError, TransportTimeout,
+    IncompleteError, JobFailedError, NotFoundError, OverloadedError, ParseError, PermissionDeniedError,
+    QuotaExhaustedError, RateLimitError, ServerError, TransportError, TransportTimeout,
 )
 from .options import GeminiOptions
 from .response import GenerateContentResponse, StreamChunk
@@ -17,12 +21,28 @@ from .stream import Stream
 from .tools import Tool
 from .version import __version__  # noqa: F401  (re-exported; not among the public names)
 
+if TYPE_CHECKING:
+    from .api.caches import Cache
+    from .api.embeddings import Embeddings
+    from .api.files import File
+    from .api.upload_state import UploadState
+
 __all__ = [
-    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",
-    "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
-    "IncompleteError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
-    "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
-    "TransportTimeout", "query",
+    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Cache", "Chat", "CodeAssist",
+    "ConversationBusyError", "CredentialsError", "DeveloperAPI", "Embeddings", "File", "GeminiClient", "GeminiError",
+    "GeminiOptions", "GenerateContentResponse", "IncompleteError", "JobFailedError", "NotFoundError",
+    "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError", "QuotaExhaustedError",
+    "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError", "TransportTimeout",
+    "UploadState", "query",
 ]
 
 logging.getLogger("gemini_lite").addHandler(logging.NullHandler())
+
+_LAZY = {"Cache": "caches", "Embeddings": "embeddings", "File": "files", "UploadState": "upload_state"}
+
+
+def __getattr__(name: str) -> object:
+    """What most programs do not use is imported when it is."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.api.{_LAZY[name]}"), name)

@@ -25,6 +25,10 @@ from .transport.transport import Limits, Transport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from .api.caches import Caches
+    from .api.embeddings import Embeddings, EmbedPrompts
+    from .api.files import Files
+    from .api.sending import Sender
     from .options import ChatOverrides, OptionFields, Overrides, QueryOverrides
 
 CredentialsPath = Union[str, "os.PathLike[str]", None]
@@ -122,6 +126,33 @@ class GeminiClient(Chat):
     def quota(self) -> Sequence[Any]:
         """What is left of the quota, model by model; Code Assist only."""
         return self.backend.quota(self._route.post(self._limits.start()))
+
+    @property
+    def files(self) -> Files:
+        """The files that the API keeps: ``upload``, ``get``, ``list``, ``delete``, ``wait`` and ``download``."""
+        from .api.files import Files
+        return Files(self._sender())
+
+    @property
+    def caches(self) -> Caches:
+        """The contents that the API keeps for prompts to begin with: ``create``, ``get``, ``list`` and so on."""
+        from .api.caches import Caches
+        return Caches(self._sender(), self.options)
+
+    def embed(
+        self, prompts: EmbedPrompts, *, model: Optional[str] = None, task_type: Optional[str] = None,
+        title: Optional[str] = None, output_dimensionality: Optional[int] = None, normalize: bool = False,
+        concurrency: int = 1, deadline: Optional[float] = None,
+    ) -> Embeddings:
+        """A vector for each item of `prompts`; see `gemini_lite.api.embeddings`."""
+        from .api.embeddings import embed
+        return embed(self._sender(), prompts, model=model, task_type=task_type, title=title,
+                     output_dimensionality=output_dimensionality, normalize=normalize, concurrency=concurrency,
+                     deadline=deadline)
+
+    def _sender(self) -> Sender:
+        from .api.sending import Sender
+        return Sender(self._route, self._transport, self._limits)
 
     def close(self) -> None:
         """Close the connections (not those of a session you gave); a later call opens new ones."""

@@ -27,9 +27,16 @@ class Figure(Protocol):
         """Write the picture."""
 
 
+class PartLike(Protocol):
+    """What stands for a part, such as a `File`."""
+
+    def to_part(self) -> JSON:
+        """The part."""
+
+
 PromptItem = Union[
     str, bytes, bytearray, memoryview, Mapping[str, Any], Tuple[Union[bytes, bytearray, memoryview], str],
-    "os.PathLike[str]", media.Blob, Image, Figure,
+    "os.PathLike[str]", media.Blob, Image, Figure, PartLike,
 ]
 Prompt = Union[PromptItem, Sequence[PromptItem]]
 
@@ -219,6 +226,8 @@ def _part(item: object) -> JSON:
         return media.from_bytes(item)
     if isinstance(item, os.PathLike):
         return media.from_path(item)
+    if callable(getattr(item, "to_part", None)):
+        return item.to_part()  # type: ignore[attr-defined, no-any-return]
     part = media.from_object(item)
     if part is None:
         raise TypeError(f"a prompt cannot hold {type(item).__name__}: give {_PROMPT_FORMS}")

@@ -13,8 +13,14 @@ class GeminiError(Exception):
     word (``"API_KEY_INVALID"``, ``"READ_TIMEOUT"``, ``"SAFETY"``), ``details`` Google's own list of dicts,
     ``retryable`` whether the same call may succeed later, ``retry_after`` seconds to wait when somebody said so,
     ``request_id`` as the server named it, ``response`` the answer or the part of it that arrived, ``turns`` the
-    contents that were not added to the history (``send_message(error.turns)`` goes on from there).
+    contents that were not added to the history (``send_message(error.turns)`` goes on from there). ``job`` is the file,
+    batch or interaction that was waited for, ``upload`` an `UploadState` for ``files.upload(resume=...)``, and
+    ``embeddings`` the vectors that were there before a list failed.
     """
+
+    job: Any = None
+    upload: Any = None
+    embeddings: Any = None
 
     def __init__(
         self,
@@ -100,6 +106,10 @@ class BlockedError(GeminiError):
 
 class IncompleteError(GeminiError):
     """The answer broke off, or the model wrote a call that nobody can run; ``response`` is what arrived."""
+
+
+class JobFailedError(GeminiError):
+    """What was waited for ended badly; ``job`` is the file, batch or interaction."""
 
 
 class ParseError(GeminiError):

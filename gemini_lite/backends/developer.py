@@ -49,6 +49,10 @@ class DeveloperAPI:
         query = "?alt=sse" if method == "streamGenerateContent" else ""
         return f"/{self.api_version}/{quote(name, safe='/-._~@')}:{method}{query}"
 
+    def collection(self, name: str) -> str:
+        """The path of what the API keeps under `name`, such as ``files``."""
+        return f"/{self.api_version}/{name}"
+
     def headers(self, method: str, model: str) -> Mapping[str, str]:
         """The headers that say what is sent and who sends it, without the credentials."""
         return _DEVELOPER_HEADERS

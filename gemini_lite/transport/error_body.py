@@ -188,6 +188,15 @@ _NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row who
                                    "set GOOGLE_CLOUD_PROJECT to one that has; " + _USE_A_KEY),
     (403, "#3501", "The project has no Code Assist licence for you: ask its administrator for one, or set "
                    "GOOGLE_CLOUD_PROJECT to one that has; " + _USE_A_KEY),
+    (403, "access the File ", "It says so in four cases: the file expired (48 hours) or was deleted, it belongs to "
+                              "another key or project, its name is wrong, or the project's billing has a problem. "
+                              "client.files.list() shows what this key can use."),
+    (400, "not in an ACTIVE state", "Wait for it first: file = client.files.wait(file)"),
+    (400, "Cached content is too small", "The first number is what the cache would have, the second the least that this "
+                                         "model takes: cache more, use a model that takes less, or send it uncached."),
+    (403, "CachedContent not found", "The cache expired or was deleted, belongs to another key or project, or its name "
+                                     "is wrong: client.caches.list() shows those there are."),
+    (400, "at most 100 requests", "Give client.embed the whole list: it splits it."),
     (401, "", "Check the API key or sign in again."),
     (403, "", "Check that this key or account may use the model and the project."),
     (404, "", "Check the model's name: client.models() lists those that a key can use, and a licence may have fewer."),
