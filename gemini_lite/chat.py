@@ -1,12 +1,13 @@
 """A conversation: a history that grows by whole turns or not at all."""
 from __future__ import annotations
 
-import contextlib
+import sys
 import threading
 import uuid
 import weakref
+from types import FrameType
 from typing import (
-    TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union, overload,
+    TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union, overload,
 )
 
 from . import contents
@@ -64,7 +65,8 @@ class Chat:
 
     def clear_history(self) -> None:
         """Forget all turns; the next message opens a new session."""
-        with self._entered():
+        with self._guard:
+            self._leave_stream()
             self._history = []
             self._session = self.options.model, self.options.session_id or new_session_id()
 
@@ -135,7 +137,8 @@ class Chat:
         self, make_turns: Callable[[GeminiOptions], List[JSON]], overrides: Mapping[str, object],
     ) -> GenerateContentResponse[Any]:
         options, settings = self._settings(overrides)
-        with self._entered():
+        with self._guard:
+            self._leave_stream()
             turns = self._begin(make_turns(options), options)
             earlier: List[GenerateContentResponse[Any]] = []
             try:
@@ -159,11 +162,13 @@ class Chat:
         self, make_turns: Callable[[GeminiOptions], List[JSON]], overrides: Mapping[str, object],
     ) -> Stream[Any]:
         options, settings = self._settings(overrides)
-        with self._entered():
+        with self._guard:
+            self._leave_stream()
             turns = self._begin(make_turns(options), options)
             events = self._events(turns, options, settings)
             fold = new_fold(options)
-            stream = Stream(self._chunks(turns, events, fold, options, settings), fold, events, self._guard)
+            stream = Stream(
+                self._chunks(turns, events, fold, options, settings), fold, events, settings.running, self._guard)
             self._open = weakref.ref(stream)
             return stream
 
@@ -181,9 +186,9 @@ class Chat:
         rounds = 0
         while True:
             try:
-                yield from chunks(events, fold)
+                yield from chunks(events, fold, settings)
             except GeneratorExit:
-                if fold.complete:  # closed at its end
+                if fold.complete:  # closed after its finish reason, and its end came
                     fold.complete = not runnable_calls(fold.response(), options, rounds)
                     if fold.complete:
                         self._keep(turns, fold.response())
@@ -235,16 +240,13 @@ class Chat:
             self._session = options.model, new_session_id()
         return self._session[1]
 
-    @contextlib.contextmanager
-    def _entered(self) -> Iterator[None]:
-        """Inside the conversation, alone, with no earlier stream still open."""
-        with self._guard:
-            stream = self._open()
-            if stream is not None:
-                stream.discard(GeminiError("This stream was closed, and its turn given up, because its conversation "
-                                           "went on: read a stream to its end before you send again."))
-            self._pending = None
-            yield
+    def _leave_stream(self) -> None:
+        """Close the last stream, if it is still open; called inside the guard."""
+        stream = self._open()
+        if stream is not None:
+            stream.discard(GeminiError("This stream was closed, and its turn given up, because its conversation "
+                                       "went on: read a stream to its end before you send again."))
+        self._pending = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(getattr(self, '_history', ()))} turns>"  # none while it is made
@@ -255,18 +257,34 @@ class Chat:
 
 
 class _OneAtATime:
-    """A lock that does not wait."""
+    """A lock that does not wait, and that an interrupt cannot leave held for ever.
+
+    It knows the thread and the frame whose ``with`` block it is held for. A thread that comes back when that frame is
+    not running any more finds it free.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._held: Dict[str, Tuple[int, FrameType]] = {}  # changed by one call each, which nothing can interrupt
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(False):
-            raise ConversationBusyError("Another thread is inside this conversation: give each thread its own, with "
-                                        "client.chat().", retryable=True)
+        this = threading.get_ident(), sys._getframe(1)
+        holder = self._held.setdefault("by", this)
+        if holder is not this:
+            if holder[0] != this[0] or _is_running(holder[1]):
+                raise ConversationBusyError("Another thread is inside this conversation: give each thread its own, "
+                                            "with client.chat().", retryable=True)
+            self._held["by"] = this
 
     def __exit__(self, *exc: object) -> None:
-        self._lock.release()
+        self._held.pop("by", None)
+
+
+def _is_running(frame: FrameType) -> bool:
+    """Whether `frame` is one of those that have led here."""
+    caller: Optional[FrameType] = sys._getframe()
+    while caller is not None and caller is not frame:
+        caller = caller.f_back
+    return caller is not None
 
 
 def new_session_id() -> str:

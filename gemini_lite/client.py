@@ -103,7 +103,7 @@ class GeminiClient(Chat):
         session_id = options.session_id or new_session_id()
         events = self._route.stream(contents.from_prompt(prompt), options, session_id, settings)
         fold = new_fold(options)
-        return Stream(chunks(events, fold), fold, events)
+        return Stream(chunks(events, fold, settings), fold, events, settings.running)
 
     def chat(self, history: Optional[Sequence[JSON]] = None, **overrides: Unpack[ChatOverrides]) -> Chat:
         """Another conversation over the same connections, from a `history` or none; `overrides` hold for all of it."""
@@ -139,6 +139,12 @@ class GeminiClient(Chat):
         from .api.caches import Caches
         return Caches(self._sender(), self.options)
 
+    @property
+    def interactions(self) -> Interactions:
+        """Conversations and background agents that Google keeps: `create`, `stream`, `get`, `wait` and so on."""
+        from .api.interactions import Interactions
+        return Interactions(self._route, self.options, self._limits)
+
     def embed(
         self, prompts: EmbedPrompts, *, model: Optional[str] = None, task_type: Optional[str] = None,
         title: Optional[str] = None, output_dimensionality: Optional[int] = None, normalize: bool = False,
@@ -155,7 +161,10 @@ class GeminiClient(Chat):
         return Sender(self._route, self._transport, self._limits)
 
     def close(self) -> None:
-        """Close the connections (not those of a session you gave); a later call opens new ones."""
+        """End the calls that other threads are making, and close the connections (not those of a session you gave).
+
+        The threads get a TransportError with the reason CLOSED; a later call opens new connections.
+        """
         self._transport.close()
 
     def __enter__(self) -> GeminiClient:

@@ -13,11 +13,13 @@ class GeminiError(Exception):
     word (``"API_KEY_INVALID"``, ``"READ_TIMEOUT"``, ``"SAFETY"``), ``details`` Google's own list of dicts,
     ``retryable`` whether the same call may succeed later, ``retry_after`` seconds to wait when somebody said so,
     ``request_id`` as the server named it, ``response`` the answer or the part of it that arrived, ``turns`` the
-    contents that were not added to the history (``send_message(error.turns)`` goes on from there). ``job`` is the file,
-    batch or interaction that was waited for, ``upload`` an `UploadState` for ``files.upload(resume=...)``, and
-    ``embeddings`` the vectors that were there before a list failed.
+    contents that were not added to the history (``send_message(error.turns)`` goes on from there). ``tries`` is how many
+    requests were made for the call, those that never arrived too, ``job`` the file, batch or interaction that was waited
+    for, ``upload`` an `UploadState` for ``files.upload(resume=...)``, and ``embeddings`` the vectors that were there
+    before a list failed.
     """
 
+    tries = 0
     job: Any = None
     upload: Any = None
     embeddings: Any = None

@@ -18,6 +18,7 @@ class Fold:
     def __init__(self, answer_format: AnswerFormat = AnswerFormat()) -> None:
         self.answer_format = answer_format
         self.complete = False
+        self.tries = 1  # requests made for this answer
         self._earlier: List[GenerateContentResponse[Any]] = []
         self._data: JSON = {}
         self._candidates: Dict[int, _Candidate] = {}
@@ -56,7 +57,9 @@ class Fold:
 
     def _answer(self, candidates: List[JSON]) -> GenerateContentResponse[Any]:
         data = {**self._data, "candidates": candidates} if candidates else dict(self._data)
-        return GenerateContentResponse(data, self.answer_format, self._earlier)
+        response: GenerateContentResponse[Any] = GenerateContentResponse(data, self.answer_format, self._earlier)
+        response.tries = self.tries
+        return response
 
 
 class _Candidate:

@@ -81,7 +81,7 @@ class GenerateContentResponse(Generic[T]):
     Of several candidates, the one with index 0 is read. Source: https://ai.google.dev/api/generate-content
     """
 
-    __slots__ = ("data", "earlier", "_format")
+    __slots__ = ("data", "earlier", "tries", "_format")
 
     def __init__(
         self, data: JSON, answer_format: AnswerFormat = AnswerFormat(),
@@ -89,6 +89,7 @@ class GenerateContentResponse(Generic[T]):
     ) -> None:
         self.data = data
         self.earlier = earlier
+        self.tries = 1  # requests made for it; more than one where one failed
         self._format = answer_format
 
     @property
@@ -235,6 +236,7 @@ class StreamChunk(GenerateContentResponse[T]):
     ) -> None:
         self.data = data
         self.earlier = ()
+        self.tries = 1
         self._format = answer_format
         self.tool_results = tool_results
 

@@ -6,6 +6,7 @@ from typing import Generator, List, Optional
 
 from . import contents
 from .backends.base import Backend
+from .errors import GeminiError
 from .fold import Fold
 from .json_data import JSON
 from .options import GeminiOptions
@@ -28,9 +29,15 @@ class Route:
         self, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings,
     ) -> GenerateContentResponse:
         """The whole answer to `turns`."""
+        settings = settings.started()
         answer = self.request("generateContent", turns, options, session_id, settings)
-        response = GenerateContentResponse(answer, answer_format(options))
-        check(response)
+        response: GenerateContentResponse = GenerateContentResponse(answer, answer_format(options))
+        response.tries = settings.tries
+        try:
+            check(response)
+        except GeminiError as error:
+            error.tries = settings.tries
+            raise
         return response
 
     def stream(self, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings) -> Events:
@@ -46,11 +53,26 @@ class Route:
         return self._transport.request(self.backend.endpoints, call)
 
     def send(self, path: str, body: Optional[JSON] = None, *, method: str = "POST", model: str = "",
-             settings: CallSettings = CallSettings()) -> JSON:
-        """The JSON object that answers a call outside the model's: `path` is the part of the URL after the endpoint."""
+             settings: CallSettings = CallSettings(), creates: bool = False) -> JSON:
+        """The JSON object that answers a call outside the model's: `path` is the part of the URL after the endpoint.
+
+        With `creates` it is never sent again when it may have been worked on.
+        """
         headers = self.backend.headers("", model or self._default_model)
         return self._transport.request(self.backend.endpoints, Call(path, headers, body, method=method,
-                                                                    settings=settings))
+                                                                    settings=settings, creates=creates))
+
+    def events(self, path: str, body: Optional[JSON] = None, *, settings: CallSettings = CallSettings(),
+               creates: bool = False) -> Events:
+        """`send`, answered by a stream of events; without a body the call is a GET."""
+        call = Call(path, self.backend.headers("", self._default_model), body, method="GET" if body is None else "POST",
+                    settings=settings, creates=creates)
+        return self._transport.stream(self.backend.endpoints, call)
+
+    @property
+    def retries(self) -> int:
+        """How often a call is made again at most, where it does not say so itself."""
+        return self._transport.retries
 
     def post(self, settings: CallSettings, model: str = "") -> BackendPost:
         """The function that a backend is handed for calls of its own."""

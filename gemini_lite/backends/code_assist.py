@@ -176,7 +176,7 @@ class CodeAssist:
             if not operation.get("name") or monotonic() > until:
                 raise errors.TransportTimeout("Code Assist did not finish setting up this account. Try again in a few "
                                               "minutes.", reason="DEADLINE", retryable=True)
-            retry.pause(5)
+            retry.pause(min(5, post.deadline.left))
             operation = post(f"/{self.api_version}/{operation['name']}", None)
         failure = error_from_event(operation, {})
         if failure is not None:

@@ -1,95 +1,99 @@
-"""The body of a response, block by block as it arrives.
-
-The methods of urllib3 wait for as many bytes as were asked for, or for the end of a chunk, and have no deadline.
-"""
+"""The body of a response, block by block as it arrives, unpacked within limits."""
 from __future__ import annotations
 
+import functools
 import http.client
 import zlib
 from typing import Any, Iterator, Optional
 
+from ..errors import TransportError
+from . import watchdog
 from .compat import read_available, socket_of
 from .deadline import NEVER, Deadline
+from .running import RunningCall
 
 BLOCK = 1 << 16  # bytes
+_GZIP = zlib.MAX_WBITS | 16
 
 
 def blocks(raw: Any, deadline: Deadline = NEVER) -> Iterator[bytes]:
+    """`call_blocks` for a response that belongs to no call."""
+    call = deadline.start()
+    watchdog.watch(call)
+    try:
+        yield from call_blocks(raw, call)
+    finally:
+        watchdog.leave(call)
+
+
+def call_blocks(raw: Any, call: RunningCall, limit: Optional[int] = None) -> Iterator[bytes]:
     """Blocks of a urllib3 response's body, unpacked, each as soon as it is there; ends on a whole body only.
 
-    With a deadline a silence lasts until then at most. Blocks then do not wait for the rest of a chunk either, which
-    may never come; that takes half as long again.
+    Raises what the network raises, zlib.error, the call's own error once it is over, and TransportError for a
+    Content-Encoding that nobody asked for, and for more than `limit` bytes, packed or unpacked.
     """
-    if raw.chunked and not deadline.is_set:  # one block for each HTTP chunk: neither waits nor gathers
-        yield from raw.stream(BLOCK, decode_content=True)
-        return
-    timeout = _SocketTimeout(raw, deadline)
-    if not hasattr(raw, "read1"):
-        yield from _blocks_of_packed(raw, timeout)
-        return
-    while True:
-        timeout.shorten()
-        block = raw.read1(BLOCK, decode_content=True)
-        if not block:  # b"" at the end; None once it is closed
-            return
+    encoding = ", ".join(raw.headers.get("Content-Encoding", "").lower().split(",")).strip()
+    packed = _packed_blocks(raw, call)
+    if encoding in ("", "identity"):
+        found = packed
+    elif encoding in ("gzip", "x-gzip"):
+        found = unpack_gzip(_limited(packed, limit))
+    else:
+        raise TransportError(f"The answer is encoded as {encoding[:100]!r}, where gzip or nothing was asked for. Check "
+                             "what stands between you and Google.", reason="ENCODING")
+    yield from _limited(found, limit)
+
+
+def _packed_blocks(raw: Any, call: RunningCall) -> Iterator[bytes]:
+    length, received = raw.headers.get("Content-Length", ""), 0
+    find_socket = functools.partial(socket_of, raw)
+    if getattr(raw.connection, "attached", None) is None:  # a connection that is not ours, of a session of the user's
+        call.attach(find_socket)
+    try:
+        while True:
+            block = read_available(raw, BLOCK)
+            if call.ended is not None:  # a connection that was shut down ends like one that the server closed
+                raise call.error()
+            if not block:
+                break
+            received += len(block)
+            yield block
+            if call.is_over:
+                raise call.error()
+    finally:
+        call.detach(find_socket)
+    if length.isdigit() and received < int(length) and not raw.chunked:
+        raise http.client.IncompleteRead(b"", int(length) - received)
+    raw.release_conn()
+
+
+def _limited(source: Iterator[bytes], limit: Optional[int]) -> Iterator[bytes]:
+    size = 0
+    for block in source:
+        size += len(block)
+        if limit is not None and size > limit:
+            raise TransportError(too_large(f"the answer is larger than {limit} bytes", "body"), reason="TOO_LARGE")
         yield block
 
 
-def _blocks_of_packed(raw: Any, timeout: _SocketTimeout) -> Iterator[bytes]:
-    """`blocks` for urllib3 before 2.2, whose ``read(n)`` waits for n bytes: read beneath it."""
-    encoding = raw.headers.get("Content-Encoding", "identity").lower()
-    unpacker = _Unpacker() if encoding in ("gzip", "x-gzip", "deflate") else None
-    length, received = raw.headers.get("Content-Length", ""), 0
-    while True:
-        timeout.shorten()
-        block = read_available(raw, BLOCK)
-        if not block:
-            break
-        received += len(block)
-        if unpacker is not None:
-            block = unpacker.feed(block)
-        if block:
-            yield block
-    if length.isdigit() and received < int(length):
-        raise http.client.IncompleteRead(b"", int(length) - received)
-    timeout.restore()
-    raw.read()  # finds the end and so gives the connection back
+def too_large(what: str, limit: str) -> str:
+    """The message for data that was refused for its size."""
+    return f"The server's data was refused: {what}. Allow more with GeminiClient(max_{limit}_bytes=...)."
 
 
-class _SocketTimeout:
-    """The timeout of the connection's socket, kept below what a deadline leaves."""
-
-    def __init__(self, raw: Any, deadline: Deadline) -> None:
-        self._raw, self._deadline = raw, deadline
-        self._usual: Optional[float] = getattr(socket_of(raw), "gettimeout", lambda: None)()
-
-    def shorten(self) -> None:
-        if self._deadline.is_set:
-            left = max(0.001, self._deadline.left)
-            self._set(left if self._usual is None else min(left, self._usual))
-
-    def restore(self) -> None:
-        """For the connection's next user: old urllib3 sends with the timeout that it finds."""
-        if self._deadline.is_set:
-            self._set(self._usual)
-
-    def _set(self, seconds: Optional[float]) -> None:
-        sock = socket_of(self._raw)
-        if sock is not None:
-            sock.settimeout(seconds)
-
-
-class _Unpacker:
-    """Unpacks gzip, of any number of members, and deflate as it comes."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(zlib.MAX_WBITS | 32)
-
-    def feed(self, block: bytes) -> bytes:
-        parts = []
-        while block:
-            if self._member.eof:
-                self._member = zlib.decompressobj(zlib.MAX_WBITS | 32)
-            parts.append(self._member.decompress(block))
-            block = self._member.unused_data
-        return b"".join(parts)
+def unpack_gzip(packed: Iterator[bytes]) -> Iterator[bytes]:
+    """The data of gzip members, in blocks that are no larger than `BLOCK`; IncompleteRead if the last has no end."""
+    member = zlib.decompressobj(_GZIP)
+    begun = False
+    for block in packed:
+        data = b""
+        while block or len(data) == BLOCK:  # a full block: there may be more without more input
+            if member.eof:
+                member = zlib.decompressobj(_GZIP)
+            begun = True
+            data = member.decompress(block, BLOCK)
+            block = member.unused_data if member.eof else member.unconsumed_tail
+            if data:
+                yield data
+    if begun and not member.eof:
+        raise http.client.IncompleteRead(b"")

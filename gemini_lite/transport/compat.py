@@ -5,6 +5,7 @@ tests/transport/test_compat.py holds it against requests 2.25.1, 2.31, 2.32.2 an
 from __future__ import annotations
 
 import functools
+import http.client
 import os
 import ssl
 import threading
@@ -18,6 +19,7 @@ import urllib3
 import urllib3.util.ssl_
 
 from ..errors import TransportError
+from .connections import POOLS, track_handshakes
 
 POOL_SIZE = 64  # idle connections that are kept, for as many threads
 _SSLContext = ssl.SSLContext  # as it is now: gevent may put another in its place
@@ -65,7 +67,10 @@ class Adapter(requests.adapters.HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """The pools of one proxy."""
         context = tls_context()
-        return super().proxy_manager_for(proxy, ssl_context=context, proxy_ssl_context=context, **kwargs)
+        manager = super().proxy_manager_for(proxy, ssl_context=context, proxy_ssl_context=context, **kwargs)
+        if not proxy.lower().startswith("socks"):  # whose connections are PySocks' own
+            manager.pool_classes_by_scheme = POOLS
+        return manager
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Ask for a verified certificate; the CA bundle is in the context already."""
@@ -85,7 +90,9 @@ class Adapter(requests.adapters.HTTPAdapter):
         with self._lock:
             if self._manager is None:
                 tls: Dict[str, Any] = {"ssl_context": tls_context()} if self._tls else {}
-                self._manager = urllib3.PoolManager(**self._arguments, **tls)
+                manager = urllib3.PoolManager(**self._arguments, **tls)
+                manager.pool_classes_by_scheme = POOLS
+                self._manager = manager
             return self._manager
 
 
@@ -100,13 +107,15 @@ def _context_of(bundle: str, kind: type) -> ssl.SSLContext:
     where: Dict[str, Any] = {"capath" if os.path.isdir(bundle) else "cafile": bundle}
     try:
         if kind is not _SSLContext:  # gevent patched ssl after urllib3 was loaded, whose own would recurse endlessly
-            return ssl.create_default_context(**where)
-        context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-        context.load_verify_locations(**where)
+            context = ssl.create_default_context(**where)
+        else:
+            context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+            context.load_verify_locations(**where)
     except OSError as error:
         raise TransportError(
             f"The CA bundle {bundle} cannot be read ({error.strerror or error}): set REQUESTS_CA_BUNDLE to a PEM file, "
             "or unset it.", reason="TLS") from None
+    track_handshakes(context)
     return context
 
 
@@ -122,11 +131,19 @@ def copy_prepared(template: requests.PreparedRequest, data: Optional[bytes]) -> 
 
 
 def socket_of(raw: Any) -> Any:
-    """The socket of a urllib3 response; None once it belongs to another, or where the body has taken it."""
-    return getattr(raw.connection, "sock", None)
+    """The socket that the body of a urllib3 response is read from; None once all of it was read, and for a mock's."""
+    return getattr(getattr(getattr(getattr(raw, "_fp", None), "fp", None), "raw", None), "_sock", None)
 
 
-def read_available(raw: Any, size: int) -> Optional[bytes]:
-    """At most `size` bytes of a urllib3 response's packed body, as soon as there are some; b"" at its end."""
-    block: Optional[bytes] = raw._fp.read1(size)
+def read_available(raw: Any, size: int) -> bytes:
+    """At most `size` bytes of a urllib3 response's packed body, as soon as there are some; b"" at its end.
+
+    The methods of urllib3 wait for as many bytes as were asked for, or for the end of a chunk, and unpack without a
+    limit: this reads beneath them.
+    """
+    body = raw._fp
+    block: bytes = getattr(body, "read1", body.read)(size) or b""
+    left = getattr(body, "chunk_left", None)
+    if isinstance(left, int) and left < 0:  # http.client takes a negative size for one, and reads what follows
+        raise http.client.IncompleteRead(b"")
     return block

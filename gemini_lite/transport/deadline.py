@@ -6,6 +6,7 @@ import time
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from ..errors import TransportTimeout
+from .running import RunningCall, deadline_error
 
 Timeout = Tuple[float, float]  # seconds: (to connect, between two reads)
 
@@ -51,12 +52,14 @@ class Deadline:
         """This deadline, or the one `seconds` from now if that comes first."""
         return Deadline(min(self._moment, time.monotonic() + seconds))
 
+    def start(self) -> RunningCall:
+        """A call that begins now and has this deadline."""
+        return RunningCall(self._moment)
+
     @staticmethod
     def error() -> TransportTimeout:
         """What a call raises whose time is over."""
-        return TransportTimeout(
-            "The deadline passed before the answer was there. Allow more seconds with deadline=, or ask for less.",
-            reason="DEADLINE", retryable=True)
+        return deadline_error()
 
     def __repr__(self) -> str:
         return f"Deadline({self.left:.3f} s left)" if self.is_set else "Deadline(never)"
@@ -66,11 +69,24 @@ NEVER = Deadline()
 
 
 class CallSettings(NamedTuple):
-    """What holds for one call: its deadline and, where they differ from the client's, its timeout and retries."""
+    """What holds for one call: its deadline and, where they differ from the client's, its timeout and retries.
+
+    `running` is the call itself, once it has begun: one for all requests that it takes.
+    """
 
     deadline: Deadline = NEVER
     timeout: Optional[Timeout] = None
     retries: Optional[int] = None
+    running: Optional[RunningCall] = None
+
+    @property
+    def tries(self) -> int:
+        """The requests that were made for the call's last answer."""
+        return 0 if self.running is None else self.running.tries
+
+    def started(self) -> CallSettings:
+        """These settings with a `running` call."""
+        return self if self.running is not None else self._replace(running=self.deadline.start())
 
 
 class CallLimits(NamedTuple):
@@ -97,7 +113,8 @@ class CallLimits(NamedTuple):
 
     def start(self) -> CallSettings:
         """The settings of a call that begins now."""
-        return CallSettings(Deadline.after(self.deadline), self.timeout, self.retries)
+        deadline = Deadline.after(self.deadline)
+        return CallSettings(deadline, self.timeout, self.retries, deadline.start())
 
 
 def check_seconds(value: object, name: str, *, zero: bool = False) -> float:

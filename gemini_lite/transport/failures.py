@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 import zlib
@@ -12,7 +13,7 @@ import requests.exceptions
 import urllib3.exceptions
 
 from ..errors import TransportError, TransportTimeout
-from .deadline import Deadline
+from .running import RunningCall
 
 NETWORK_ERRORS = (
     requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, zlib.error,
@@ -24,7 +25,13 @@ def host_of(url: Any) -> str:
     return urlsplit(url).netloc or "the server"
 
 
-def failure_of(error: Exception, url: Any, deadline: Deadline) -> TransportError:
+def never_connected(error: Exception) -> bool:
+    """Whether there was no connection, so that nothing can have been sent."""
+    return any(isinstance(item, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError))
+               for item in _chain(error))
+
+
+def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
     """Our error for one of requests, urllib3, http.client or the socket; it keeps the root's text alone."""
     chain = _chain(error)
     host, last = host_of(url), next((item for item in reversed(chain) if not isinstance(item, ValueError)), error)
@@ -41,8 +48,8 @@ def failure_of(error: Exception, url: Any, deadline: Deadline) -> TransportError
             "the session's headers.", reason="INVALID")
     if type(error) is OSError and error.errno is None:  # requests on a certificate file that is not there
         return TransportError(f"The request to {host} could not be made: {error}", reason="TLS")
-    if deadline.expired:
-        return Deadline.error()
+    if call.is_over:
+        return call.error()
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return TransportTimeout(
             f"No connection to {host} in time. Check the network, or allow more with timeout=(connect, read).",
@@ -51,9 +58,10 @@ def failure_of(error: Exception, url: Any, deadline: Deadline) -> TransportError
         return TransportTimeout(f"{host} was silent for too long. Allow more with timeout=(connect, read).",
                                 reason="READ_TIMEOUT", retryable=True)
     if any_of(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
+        refused = re.match(r"Tunnel connection failed: 4(?!08|29)", str(last))  # the password is wrong, for example
         return TransportError(
             f"The proxy on the way to {host} failed ({root}). Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
-            reason="PROXY", retryable=True)
+            reason="PROXY", retryable=refused is None)
     if any_of(ssl.SSLCertVerificationError) or "CertificateError" in [type(item).__name__ for item in chain]:
         return TransportError(
             f"The certificate of {host} could not be verified ({root}). If your network signs with its own, set "
@@ -71,7 +79,7 @@ def _chain(error: BaseException) -> Sequence[BaseException]:
         last = chain[-1]
         inner = [item for item in (getattr(last, "reason", None), *last.args) if isinstance(item, BaseException)]
         cause = (inner or [last.__cause__ or last.__context__])[0]  # type: ignore[list-item]
-        if cause is None or cause in chain:
+        if cause is None or cause in chain or isinstance(cause, TypeError):  # urllib3 1.26 tries an argument of old
             break
         chain.append(cause)
     return chain

@@ -1,48 +1,94 @@
-"""How long to wait before a call is made again, or why it is not; the only `sleep`."""
+"""Whether a call is made again and when; the only `sleep`.
+
+docs/billing.rst has the rules as a table.
+"""
 from __future__ import annotations
 
 import logging
 import random
-from time import sleep
+import time
 from typing import Callable, Optional, Sequence, TypeVar
 
-from ..errors import GeminiError, ServerError, TransportError, TransportTimeout
-from .deadline import Deadline
+from ..errors import APIError, GeminiError, ServerError, TransportError, TransportTimeout
+from .running import RunningCall, current_call
 
 T = TypeVar("T")
 log = logging.getLogger("gemini_lite")
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds; our own waits, where the server named none
+SHORTEST_STATED_WAIT = 0.25  # seconds; threads that a server refuses for milliseconds would all come back together
 
 
 def run(
-    attempt: Callable[[str], T], endpoints: Sequence[str], retries: int, max_wait: float, deadline: Deadline,
+    attempt: Callable[[str], T], endpoints: Sequence[str], retries: int, max_wait: float, call: RunningCall,
+    creates: bool = False,
 ) -> T:
     """The result of `attempt(endpoint)`, made again as its `GeminiError` allows.
 
     One try goes through all `endpoints` without waiting; between tries, at most `retries` of them, it sleeps.
-    `max_wait` is the longest wait in seconds that a server may ask for.
+    `max_wait` is the longest wait in seconds that a server may ask for. With `creates`, nothing is sent again that may
+    have been worked on.
     """
+    allowance = _Allowance(call, retries, creates)
     tries = 0
-    received = False  # a server that took the request and was slow may still work on it: another try would pay twice
     while True:
         for endpoint in endpoints:
+            allowance.warn()
             try:
                 return attempt(endpoint)
             except GeminiError as failure:
                 error = failure
-                received = received or isinstance(failure, TransportTimeout) and failure.reason != "CONNECT_TIMEOUT"
-                if not _is_worth_another_endpoint(failure):
-                    break
+                allowed = allowance.allows(failure)
+            if not allowed or not _is_worth_another_endpoint(error):
+                break
         try:
-            seconds = wait(error, tries, max_wait) if tries < retries and not received else None
-            if seconds is None or seconds >= deadline.left:
+            seconds = wait(error, tries, max_wait) if allowed and tries < retries else None
+            if seconds is None or seconds >= call.left:
                 raise error
             log.info("waiting %.2f s before try %d: %s", seconds, tries + 2, error.reason or error.code)
         finally:
             del error  # a frame that holds its own traceback's error is garbage only a collector finds
         pause(seconds)
+        call.check()
         tries += 1
+
+
+class _Allowance:
+    """Which failures of one call allow another request."""
+
+    def __init__(self, call: RunningCall, retries: int, creates: bool) -> None:
+        self._call, self._creates = call, creates
+        self._may_pay_twice = retries > 0 and not creates  # once
+        self._lost: Optional[str] = None  # the reason why a request, which may have been worked on, is sent again
+
+    def allows(self, error: GeminiError) -> bool:
+        """Whether the request may be sent again after `error`; for one that may have been worked on, once."""
+        if isinstance(error, TransportTimeout) and error.reason != "CONNECT_TIMEOUT":
+            return False  # a server that is slow may still work on it
+        if self._call.unsent or isinstance(error, TransportTimeout):
+            return True
+        if isinstance(error, APIError):
+            return not self._creates or error.code in (401, 429)
+        allowed = self._may_pay_twice and error.retryable
+        if allowed:
+            self._may_pay_twice, self._lost = False, error.reason
+        return allowed
+
+    def warn(self) -> None:
+        """Log that a request is sent again that may have been worked on, if so."""
+        if self._lost is not None:
+            log.warning("a request was lost after it was sent (%s), and is sent once more: the first may be billed too",
+                        self._lost)
+            self._lost = None
+
+
+def sleep(seconds: float) -> None:
+    """Wait; a call that another thread ends wakes at once."""
+    call = current_call()
+    if call is None:
+        time.sleep(seconds)
+    else:
+        call.sleep(seconds)
 
 
 def pause(seconds: float) -> None:
@@ -56,11 +102,14 @@ def wait(error: GeminiError, tries: int, max_wait: float) -> Optional[float]:
         return None
     if error.retry_after is None:
         return random.uniform(0, min(max_wait, LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries, 10)))
-    return error.retry_after * random.uniform(1, 1.1) if error.retry_after <= max_wait else None
+    if error.retry_after > max_wait:
+        return None
+    spread = 0.1 * (1 + min(tries, 9))  # upwards, or threads that were refused together would come back together
+    return max(error.retry_after, SHORTEST_STATED_WAIT) * random.uniform(1, 1 + spread)
 
 
 def _is_worth_another_endpoint(error: GeminiError) -> bool:
     """Whether another endpoint may succeed: not if the caller or the quota is at fault."""
     if isinstance(error, TransportError):
-        return error.retryable and error.reason != "DEADLINE"
+        return error.retryable
     return isinstance(error, ServerError) and (error.code or 0) >= 500

@@ -5,7 +5,7 @@ LF, CRLF or CR and nowhere else (U+2028 and U+0085 are text), and UTF-8 is decod
 """
 from __future__ import annotations
 
-from typing import Iterable, Iterator, List
+from typing import Iterable, Iterator, List, Optional
 
 _BOM = b"\xef\xbb\xbf"
 _SLACK = len(_BOM + b"data: ")  # what a line may have beside its data
@@ -13,6 +13,11 @@ _SLACK = len(_BOM + b"data: ")  # what a line may have beside its data
 
 class Unterminated(bytes):
     """The data of a last event whose blank line never came: it may be whole, or cut."""
+
+
+class BareText(bytes):
+    """Lines that are no field of an event and begin with ``{`` or ``[``, where a server fell out of the format: perhaps
+    an error as plain JSON."""
 
 
 class EventTooLarge(ValueError):
@@ -25,37 +30,46 @@ def events(blocks: Iterable[bytes], limit: int = 1 << 26) -> Iterator[bytes]:
     Comments, ``event:``, ``id:`` and ``retry:`` lines are passed over; an event without data is none. More than
     `limit` bytes for one event raise `EventTooLarge`. Time is linear in the bytes, memory is one event and one block.
     """
-    data: List[bytes] = []
-    size = 0
+    data: Optional[bytes] = None  # of the event that is not whole yet: its first line, or
+    joined = bytearray()  # all its lines, if they are several; a list of many small ones would take far more memory
+    bare = bytearray()
     for lines in _lines(blocks, limit):
         lines.reverse()
         while lines:
             line = lines.pop()  # so that no large event is held for longer than it takes
-            if line[:5] == b"data:":
+            if line[:5] == b"data:" or line == b"data":
                 line = line[6:] if line[5:6] == b" " else line[5:]
-                data.append(line)
-                size += len(line)
-                if size > limit:
+                if bare:
+                    yield BareText(bare)
+                    bare = bytearray()
+                if data is None:
+                    data = line
+                else:
+                    joined += b"\n" + line if joined else data + b"\n" + line
+                if len(line) > limit or len(joined) > limit:
                     raise EventTooLarge(f"one event is larger than {int(limit)} bytes")
             elif not line:
-                if data:
-                    line = data[0] if len(data) == 1 else b"\n".join(data)
-                    data = []
-                    size = 0
+                if data is not None:
+                    line = bytes(joined) if joined else data
+                    data = None
+                    joined = bytearray()
                     if line:
                         yield line
                         line = b""
-            elif line == b"data":
-                data.append(b"")
-    rest = Unterminated(b"\n".join(data))
+            elif bare or line[:1] in (b"{", b"["):
+                bare += line + b"\n"
+                if len(bare) > limit + _SLACK:
+                    raise EventTooLarge(f"one event is larger than {int(limit)} bytes")
+    if bare:
+        yield BareText(bare)
+    rest = Unterminated(joined or data or b"")
     if rest:
         yield rest
 
 
 def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
     """Yield the lines that each block completes, without their ends; what follows the last end comes last."""
-    pending: List[bytes] = []  # fragments of a line that is not whole yet, joined once when it is
-    size = 0
+    pending = bytearray()  # the line that is not whole yet
     after_cr = False  # the last block ended in CR, so a LF that opens this one belongs to it
     at_start = True
     for block in blocks:
@@ -73,22 +87,20 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
             after_cr = block[-1] == 13
         if lines:
             if pending:
-                pending.append(lines[0])
-                lines[0] = b"".join(pending)
-                pending.clear()
-            if size + len(block) > limit and max(map(len, lines)) > limit + _SLACK:
+                pending += lines[0]
+                lines[0] = bytes(pending)
+                pending = bytearray()
+            if len(lines[0]) + len(block) > limit and max(map(len, lines)) > limit + _SLACK:
                 raise EventTooLarge(f"one line is larger than {int(limit)} bytes")
-            size = 0
             if at_start:
                 at_start = False
                 if lines[0][:3] == _BOM:
                     lines[0] = lines[0][3:]
             yield lines
         if tail:
-            pending.append(tail)
-            size += len(tail)
-            if size > limit + _SLACK:
+            pending += tail
+            if len(pending) > limit + _SLACK:
                 raise EventTooLarge(f"one line is larger than {int(limit)} bytes")
     if pending:
-        line = b"".join(pending)
+        line = bytes(pending)
         yield [line[3:] if at_start and line[:3] == _BOM else line]

@@ -2,31 +2,27 @@
 from __future__ import annotations
 
 import http.client
-import json
 import logging
 import os
 import time
-from typing import (
-    Any, Callable, Generator, Iterable, Iterator, Mapping, NamedTuple, Optional, Protocol, Sequence, TypeVar, Union,
-)
+from typing import Callable, Generator, Iterator, Mapping, NamedTuple, Optional, Protocol, Sequence, Set, TypeVar, Union
 
 import requests
 import urllib3
 
 from .. import errors
 from ..json_data import JSON
-from . import retry, sse
-from .body import blocks
+from . import answers, retry, running, watchdog
+from .body import call_blocks
 from .deadline import CallSettings, Deadline, Timeout, check_retries, check_seconds, check_timeout
-from .error_body import error_from_event, error_from_response
-from .failures import NETWORK_ERRORS, failure_of, host_of
+from .error_body import error_from_response
+from .failures import NETWORK_ERRORS, failure_of, never_connected
+from .running import RunningCall
 from .session import GivenSession, OwnSession, Sender
 
 log = logging.getLogger("gemini_lite")
 T = TypeVar("T")
-
-_decode = json.JSONDecoder().decode
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+Events = Generator[JSON, None, None]
 
 
 class Limits(NamedTuple):
@@ -51,14 +47,28 @@ class Auth(Protocol):
 
 
 class Call(NamedTuple):
-    """One call of the API, the same for every endpoint and try."""
+    """One call of the API, the same for every endpoint and try.
+
+    `creates` marks one that makes something on the server: it is never sent again when it may have been worked on.
+    """
 
     path: str
     headers: Mapping[str, str]
     body: Optional[JSON] = None
-    unwrap: Callable[[JSON], JSON] = lambda event: event
+    unwrap: answers.Unwrap = lambda event: event
     method: str = "POST"
     settings: CallSettings = CallSettings()
+    creates: bool = False
+
+    def started(self) -> Call:
+        """This call with a `running`."""
+        return self if self.settings.running is not None else self._replace(settings=self.settings.started())
+
+    @property
+    def running(self) -> RunningCall:
+        """The call while it runs; see `started`."""
+        assert self.settings.running is not None
+        return self.settings.running
 
     @property
     def deadline(self) -> Deadline:
@@ -88,42 +98,68 @@ class Transport:
         self.limits = limits
         self._given = session
         self._senders = {os.getpid(): self._new_sender()}  # a forked child must not use its parent's connections
+        self._calls: Set[RunningCall] = set()
 
     def request(self, endpoints: Sequence[str], call: Call) -> JSON:
         """The parsed JSON of a unary answer."""
-        data = _body(call.body)
+        call, data = call.started(), answers.encode_body(call.body)
 
         def attempt(endpoint: str) -> JSON:
             response = self._send(endpoint, call, data, "gzip")
             try:
-                return self._json(response, call)
+                return answers.read_json(self._blocks(response, call, self.limits.body), response, call.unwrap)
             finally:
                 response.close()
 
-        return self._run(attempt, endpoints, call)
+        try:
+            return self._run(attempt, endpoints, call)
+        finally:
+            self._end(call.running)
 
-    def stream(self, endpoints: Sequence[str], call: Call) -> Generator[JSON, None, None]:
+    def stream(self, endpoints: Sequence[str], call: Call) -> Events:
         """The events of a streamed answer, parsed; the first has arrived when this returns.
 
         Until then the call is made again as errors allow; what fails later is raised from the generator.
         """
-        data = _body(call.body)
+        call, data = call.started(), answers.encode_body(call.body)
 
-        def attempt(endpoint: str) -> Generator[JSON, None, None]:
+        def attempt(endpoint: str) -> Events:
             events = self._events(self._send(endpoint, call, data, "identity"), call)
             next(events)
             return events
 
-        return self._run(attempt, endpoints, call)
+        try:
+            return self._run(attempt, endpoints, call)
+        except BaseException:
+            self._end(call.running)
+            raise
 
     def close(self) -> None:
-        """Close the connections of our own session; a later call opens new ones."""
+        """End the calls that are going on, and close the connections of our own session; a later call opens new ones.
+        """
+        for call in list(self._calls):
+            call.end(running.CLOSED)
         if self._given is None:
             self._sender().session.close()
 
     def _run(self, attempt: Callable[[str], T], endpoints: Sequence[str], call: Call) -> T:
         retries = self.retries if call.settings.retries is None else call.settings.retries
-        return retry.run(attempt, endpoints, retries, self.max_wait, call.deadline)
+        this = call.running
+        this.tries = 0
+        self._calls.add(this)
+        watchdog.watch(this)
+        outer = running.enter(this)
+        try:
+            return retry.run(attempt, endpoints, retries, self.max_wait, this, call.creates)
+        except errors.GeminiError as error:
+            error.tries = this.tries
+            raise
+        finally:
+            running.leave(outer)
+
+    def _end(self, call: RunningCall) -> None:
+        self._calls.discard(call)
+        watchdog.leave(call)
 
     def _send(self, endpoint: str, call: Call, data: Optional[bytes], encoding: str) -> requests.Response:
         """The open response of one exchange that ended in a 2xx status."""
@@ -149,9 +185,16 @@ class Transport:
     def _authenticate(self, step: Callable[[requests.Session, Timeout], T], sender: Sender, call: Call) -> T:
         """One step of the auth object, which may use the network."""
         try:
-            return step(sender.session, self._timeout(call))
+            result = step(sender.session, self._timeout(call))
+            call.running.check()
+            return result
         except NETWORK_ERRORS as error:
-            failure = failure_of(error, getattr(self.auth, "token_uri", ""), call.deadline)
+            failure = failure_of(error, getattr(self.auth, "token_uri", ""), call.running)
+        except errors.GeminiError:
+            call.running.unsent = True
+            call.running.check()  # it is the cause of the other
+            raise
+        call.running.unsent = True  # the request itself
         raise failure
 
     def _exchange(
@@ -159,81 +202,70 @@ class Transport:
     ) -> requests.Response:
         timeout = self._timeout(call)
         started = time.monotonic()
+        this = call.running
+        this.tries += 1
+        this.unsent = False
         try:
             headers = {"Accept-Encoding": encoding, **call.headers}
             response = sender.send(call.method, url, headers, data, self.auth, _shared_timeout(timeout, call.deadline))
         except NETWORK_ERRORS as error:
-            failure = failure_of(error, url, call.deadline)
+            failure = failure_of(error, url, this)
+            this.unsent = this.unsent or never_connected(error)
         else:
             log.debug("%s %s: %d after %.3f s", call.method, url, response.status_code, time.monotonic() - started)
-            return response
+            if not this.is_over:  # half a head passes for a whole one where the connection was shut down
+                return response
+            response.close()
+            failure = this.error()
         log.debug("%s %s: %s after %.3f s", call.method, url, failure.reason, time.monotonic() - started)
         raise failure  # out here, so that no context holds the frames and headers of urllib3
 
-    def _json(self, response: requests.Response, call: Call) -> JSON:
-        body = b"".join(self._blocks(response, call, self.limits.body))
-        try:
-            answer = _decode(body.decode("utf-8"))
-        except (ValueError, RecursionError):
-            raise _not_json(response, body) from None
-        failure: Optional[errors.GeminiError] = error_from_event(answer, response.headers)
-        if failure is None and not isinstance(answer, dict):
-            failure = _not_json(response, body)
-        if failure is not None:
-            raise failure
-        return call.unwrap(answer)
-
-    def _events(self, response: requests.Response, call: Call) -> Generator[Any, None, None]:
-        """Yield None once the first event is there (or the end), then the events."""
+    def _events(self, response: requests.Response, call: Call) -> Generator[JSON, None, None]:
+        """Yield an empty dict once the first event is there (or the end), then the events."""
         with response:
-            data = sse.events(self._blocks(response, call, self.limits.body), self.limits.event)
-            events = _parsed(data, response, call.unwrap)
+            events = answers.read_events(
+                self._blocks(response, call, self.limits.body), response, call.unwrap, self.limits.event)
+            first = next(events, None)
             try:
-                first = next(events, None)
-                if first is None and "text/event-stream" not in response.headers.get("Content-Type", ""):
-                    raise _not_json(response, b"")
-                yield None
+                yield {}
                 if first is not None:
                     yield first
                     yield from events
-            except sse.EventTooLarge as error:
-                raise errors.TransportError(_too_large(str(error), "event"), reason="TOO_LARGE") from None
+            except errors.GeminiError as error:
+                error.tries = call.running.tries
+                raise
+            finally:
+                self._end(call.running)
 
     def _blocks(self, response: requests.Response, call: Call, limit: int) -> Iterator[bytes]:
         """The body as it comes, unpacked; the clock and the size are looked at with each block."""
-        size = 0
-        deadline = call.deadline
+        is_empty = True
         failure: Optional[errors.TransportError] = None
         try:
-            for block in blocks(response.raw, deadline):
-                size += len(block)
-                if size > limit:
-                    failure = errors.TransportError(
-                        _too_large(f"the answer is larger than {int(limit)} bytes", "body"), reason="TOO_LARGE")
-                    break
-                if deadline.expired:
-                    failure = Deadline.error()
-                    break
+            for block in call_blocks(response.raw, call.running, limit):
+                is_empty = False
                 yield block
-            if not size and failure is None and _ends_with_connection(response):
-                failure = failure_of(http.client.IncompleteRead(b""), response.url, deadline)
+            if is_empty and _ends_with_connection(response):
+                failure = failure_of(http.client.IncompleteRead(b""), response.url, call.running)
         except (*NETWORK_ERRORS, ValueError) as error:  # ValueError: http.client, on a chunk of less than no size
-            failure = failure_of(error, response.url, deadline)
+            failure = failure_of(error, response.url, call.running)
         if failure is not None:
             raise failure
 
     def _error_body(self, response: requests.Response, call: Call) -> bytes:
         """The beginning of an error's body: what Google said matters more than that the rest was lost."""
-        parts = []
+        body = bytearray()
         try:
             for block in self._blocks(response, call, self.limits.error):
-                parts.append(block)
-        except errors.TransportError:
-            pass
-        return b"".join(parts)
+                body += block
+        except errors.TransportError as error:
+            if error.reason == running.CLOSED:
+                raise
+        return bytes(body)
 
     def _timeout(self, call: Call) -> Timeout:
-        """The timeouts of the next step; TransportTimeout if the deadline has passed."""
+        """The timeouts of the next step; the call's error if it is over."""
+        call.running.check()
         return call.deadline.cap(call.settings.timeout or self.timeout)
 
     def _sender(self) -> Sender:
@@ -253,55 +285,6 @@ def _ends_with_connection(response: requests.Response) -> bool:
     """Whether only the end of the connection ends the body; if none came, the head may have been cut as well, because
     http.client takes half a head for a whole one."""
     return not (response.raw.chunked or response.headers.get("Content-Length") or response.status_code == 204)
-
-
-def _parsed(source: Iterable[bytes], response: requests.Response, unwrap: Callable[[JSON], JSON]) -> Iterator[JSON]:
-    """The JSON object in each event; an error among them is raised."""
-    for data in source:
-        try:
-            event = _decode(data.decode("utf-8"))
-        except (ValueError, RecursionError):
-            if data.strip() == b"[DONE]":
-                continue
-            raise _broken(data) from None
-        if type(event) is not dict or "error" in event:
-            failure = error_from_event(event, response.headers)
-            if failure is not None:
-                raise failure
-            if type(event) is not dict:
-                raise _broken(data)
-        yield unwrap(event)
-
-
-def _broken(data: bytes) -> errors.GeminiError:
-    if isinstance(data, sse.Unterminated):
-        return errors.IncompleteError("The stream broke off inside an event. Ask again.", reason="CUT", retryable=True)
-    return errors.ParseError(f"The stream holds an event that is no JSON object: {bytes(data[:200])!r:.200}",
-                             reason="NOT_JSON")
-
-
-def _not_json(response: requests.Response, body: bytes) -> errors.ParseError:
-    kind = response.headers.get("Content-Type") or "an answer of unknown type"
-    begins = f": {body[:200]!r:.200}" if body else ""
-    return errors.ParseError(
-        f"{host_of(response.url)} answered {response.status_code} with {kind} where JSON was due{begins}. Check the "
-        "base URL and what stands between you and Google.", reason="NOT_JSON")
-
-
-def _body(body: Optional[JSON]) -> Optional[bytes]:
-    if body is None:
-        return None
-    try:
-        return _encode(body).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"the request holds half a surrogate pair ({error.object[error.start]!r}), which is no text: "
-                         "decode your input with errors='replace'") from None
-    except (TypeError, ValueError, RecursionError) as error:
-        raise type(error)(f"the request holds what JSON cannot say: {error}") from None
-
-
-def _too_large(what: str, limit: str) -> str:
-    return f"The server's data was refused: {what}. Allow more with GeminiClient(max_{limit}_bytes=...)."
 
 
 def _shared_timeout(timeout: Timeout, deadline: Deadline) -> Union[Timeout, urllib3.Timeout]:

@@ -1,4 +1,5 @@
 """Bytes cut anywhere give the same events, as the standard has them and as soon as they are whole."""
+import json
 import random
 import re
 import tracemalloc
@@ -13,7 +14,8 @@ LF, CR, CRLF = b"\n", b"\r", b"\r\n"
 
 def read(*blocks, **limit):
     """The events in `blocks`: each its data, and whether its blank line came."""
-    return [(bytes(data), not isinstance(data, sse.Unterminated)) for data in sse.events(blocks, **limit)]
+    return [(bytes(data), not isinstance(data, sse.Unterminated)) for data in sse.events(blocks, **limit)
+            if not isinstance(data, sse.BareText)]
 
 
 def cuttings(stream):
@@ -140,12 +142,12 @@ def test_random_streams_cut_at_random_give_what_the_slow_decoder_gives(seed):
 # Limits
 
 def test_an_event_as_large_as_the_limit_passes_at_every_cut():
-    for blocks in cuttings(b"data: 0123456789\n\ndata: 01234\ndata: 56789\n\n"):
-        assert read(*blocks, limit=10) == whole(b"0123456789", b"01234\n56789")
+    for blocks in cuttings(b"data: 0123456789\n\ndata: 01234\ndata: 5678\n\n"):
+        assert read(*blocks, limit=10) == whole(b"0123456789", b"01234\n5678")
 
 
 @pytest.mark.parametrize("stream", [
-    b"data: 0123456789A\n\n", b"data:0123456789A\n\n", b"data: 012345\ndata: 6789A\n\n", b"data: 0123456789A",
+    b"data: 0123456789A\n\n", b"data:0123456789A\n\n", b"data: 01234\ndata: 56789\n\n", b"data: 0123456789A",
     b"data: a\n\ndata: 0123456789A\n\n",
 ])
 def test_an_event_larger_than_the_limit_is_refused_at_every_cut(stream):
@@ -160,6 +162,71 @@ def test_a_line_of_any_kind_larger_than_the_limit_is_refused_at_every_cut(line, 
     for blocks in cuttings(line + end):
         with pytest.raises(sse.EventTooLarge):
             read(*blocks, limit=10)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"], ids=["unterminated", "terminated"])
+def test_empty_lines_count_by_what_joins_them(end):
+    """n empty data lines are n - 1 line feeds."""
+    assert read(b"data:\n" * 11 + end, limit=10) == [(b"\n" * 10, bool(end))]
+    for lines in (12, 1_000_000):
+        with pytest.raises(sse.EventTooLarge):
+            read(b"data:\n" * lines + end, limit=10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_that_is_delivered_is_larger_than_the_limit(seed):
+    rng = random.Random(seed)
+    for _ in range(500):
+        stream = b"".join(rng.choices([*PIECES, b"x" * 7], k=rng.randrange(30)))
+        for size in (1, 3, 64):
+            try:
+                for data in sse.events([stream[at:at + size] for at in range(0, len(stream), size)], limit=10):
+                    assert len(data) <= 10 + 9 * isinstance(data, sse.BareText)
+            except sse.EventTooLarge:
+                pass
+
+
+@pytest.mark.parametrize("line", [b"data: ", b"", b": ", b"{"], ids=["data", "unknown", "comment", "bare"])
+def test_blocks_of_two_bytes_take_no_more_memory_than_one_block(line):
+    def blocks():
+        yield line
+        for _ in range(1 << 17):
+            yield b"xy"
+        yield b"\n\n"
+
+    tracemalloc.start()
+    try:
+        for _ in sse.events(blocks()):
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_million_small_lines_of_one_event_take_a_few_copies_of_it():
+    tracemalloc.start()
+    try:
+        assert [len(data) for data in sse.events([b"data: x\n" * 1000] * 200 + [b"\n"])] == [400_000 - 1]
+        assert tracemalloc.get_traced_memory()[1] < 2 << 20
+    finally:
+        tracemalloc.stop()
+
+
+# What is no event
+
+BARE = b'{\n  "error": {"code": 503}\n}'
+
+
+@pytest.mark.parametrize("bare", [BARE, b"[" + BARE + b"]", BARE.replace(b"\n", b"")], ids=["object", "array", "line"])
+@pytest.mark.parametrize("before", [b"", b"data: a\n\n"], ids=["first", "later"])
+@pytest.mark.parametrize("after", [b"", b"\n", b"\ndata: b\n\n", b"\n\ndata: b\n\n"])
+def test_bare_json_is_delivered_as_such_wherever_it_stands_and_is_cut(bare, before, after):
+    for blocks in cuttings(before + bare + after):
+        found = list(sse.events(blocks))
+        assert [bytes(data) for data in found if not isinstance(data, sse.BareText)] \
+            == [b"a"] * bool(before) + [b"b"] * (b"data" in after)
+        assert [json.loads(data) for data in found if isinstance(data, sse.BareText)] == [json.loads(bare)]
+        assert isinstance(found[bool(before)], sse.BareText)
 
 
 def test_a_line_that_never_ends_is_refused_before_all_of_it_is_taken_in():

@@ -1,0 +1,94 @@
+"""One thread for the whole process, which ends the calls whose time is over."""
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from typing import Callable, Dict, Optional
+
+from .running import DEADLINE, RunningCall
+
+
+class _Watchdog:
+    """Made with the first call that has a deadline. Watching and leaving a call takes no lock, but where the new call's
+    deadline comes before all others."""
+
+    def __init__(self) -> None:
+        self._calls: Dict[RunningCall, float] = {}  # and their moments
+        self._changed: Optional[threading.Condition] = None  # made late: gevent may have another by then
+        self._starting = threading.Lock()
+        self._wakes = math.inf  # the moment at which the thread will look at the calls by itself
+
+    def watch(self, call: RunningCall) -> None:
+        """End `call` when its moment comes."""
+        self._calls[call] = call.moment
+        if self._changed is None:
+            self._start()
+        elif call.moment < self._wakes:
+            with self._changed:
+                self._changed.notify()
+
+    def leave(self, call: RunningCall) -> None:
+        """`call` is over."""
+        self._calls.pop(call, None)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._changed is not None:
+                return
+            changed = threading.Condition()
+            try:
+                threading.Thread(target=self._run, args=(changed,), name="gemini_lite deadlines", daemon=True).start()
+            except RuntimeError:  # at the interpreter's end there are no new threads; the timeouts of sockets remain
+                return
+            self._changed = changed
+
+    def _run(self, changed: threading.Condition) -> None:
+        with changed:
+            while True:
+                # Who adds a call after the list is made finds a moment that is later, and notifies; see `watch`.
+                self._wakes = math.inf
+                calls = list(self._calls.items())
+                now = time.monotonic()
+                for call, moment in calls:
+                    if moment <= now:
+                        self._calls.pop(call, None)
+                        call.end(DEADLINE)
+                wakes = min((moment for _, moment in calls if moment > now), default=math.inf)
+                del calls
+                call = None  # type: ignore[assignment]  # or the last one would be held for as long as this waits
+                self._wakes = wakes
+                changed.wait(None if wakes == math.inf else min(max(0.0, wakes - time.monotonic()), 3600))
+
+
+_watchdog = _Watchdog()
+
+
+def watch(call: RunningCall) -> None:
+    """End `call` when its time is over; nothing is done for one that has no deadline."""
+    if call.moment != math.inf:
+        _watchdog.watch(call)
+
+
+def leave(call: RunningCall) -> None:
+    """`call` is over."""
+    if call.moment != math.inf:
+        _watchdog.leave(call)
+
+
+def hurry(call: RunningCall, seconds: float) -> None:
+    """Let `call` end `seconds` from now, or at its deadline if that comes first."""
+    call.moment = min(call.moment, time.monotonic() + seconds)
+    watch(call)
+
+
+def _begin_anew() -> None:
+    """In a forked child there is no thread yet, and no call of the parent's goes on."""
+    global _watchdog
+    _watchdog = _Watchdog()
+
+
+register: Optional[Callable[..., None]] = getattr(os, "register_at_fork", None)
+if register is not None:
+    register(after_in_child=_begin_anew)
