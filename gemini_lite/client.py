@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .api.caches import Caches
     from .api.embeddings import Embeddings, EmbedPrompts
     from .api.files import Files
+    from .api.interactions import Interactions
     from .api.sending import Sender
     from .options import ChatOverrides, OptionFields, Overrides, QueryOverrides
 

@@ -7,7 +7,7 @@ from .. import schema
 from ..contents import Prompt, from_prompt, merged
 from ..json_data import JSON, dict_or_empty, list_of_dicts
 from ..options import GeminiOptions
-from ..tools import response_object
+from ..tools import Toolbox, ToolLike, response_object
 
 _CONFIG_NAMES = ("temperature", "top_p", "max_output_tokens", "seed", "stop_sequences", "speech_config")
 _TOOL_NAMES = {  # the API's own tools: their name in generateContent, and here
@@ -67,7 +67,8 @@ def _call_step(part: JSON) -> Optional[JSON]:
         return {"type": "thought", "signature": part.get("thoughtSignature", "")}
     call, result = part.get("functionCall"), part.get("functionResponse")
     if isinstance(call, dict):
-        return {"type": "function_call", "id": call.get("id"), "name": call.get("name"), "arguments": call.get("args", {})}
+        return {"type": "function_call", "id": call.get("id"), "name": call.get("name"),
+                "arguments": call.get("args", {})}
     if isinstance(result, dict):
         return {"type": "function_result", "name": result.get("name"), "call_id": result.get("id"),
                 "result": result.get("response")}
@@ -112,7 +113,7 @@ def build_options(options: GeminiOptions) -> JSON:
     if config:
         body["generation_config"] = config
     if options.tools:
-        body["tools"] = _tools(options.toolbox.to_api())
+        body["tools"] = _tools(options.tools)
     if options.response_schema is not None:
         body["response_format"] = {"type": "text", "mime_type": options.response_mime_type or "application/json",
                                    "schema": schema.to_schema(options.response_schema, "response_schema")}
@@ -152,19 +153,18 @@ def _tool_choice(choice: object) -> object:
     return {"allowed_tools": {"mode": "any", "tools": list(map(str, _as_list(choice)))}}
 
 
-def _tools(declared: Sequence[JSON]) -> List[JSON]:
-    tools: List[JSON] = []
-    for entry in declared:
-        if isinstance(entry.get("type"), str):
-            tools.append(entry)  # in this API's own form
-            continue
+def _tools(given: Sequence[ToolLike]) -> List[JSON]:
+    """Tools in this API's form (with a ``type``) as they are, then the others, turned into it."""
+    own_form = [tool for tool in given if isinstance(tool, Mapping) and isinstance(tool.get("type"), str)]
+    tools: List[JSON] = [dict(tool) for tool in own_form]
+    for entry in Toolbox([tool for tool in given if tool not in own_form]).to_api():
         for name, value in entry.items():
             if name == "functionDeclarations":
                 tools += [_function(declaration) for declaration in list_of_dicts(value)]
             elif name in _TOOL_NAMES:
                 tools.append({"type": _TOOL_NAMES[name], **_snake_case(dict_or_empty(value))})
             else:
-                raise ValueError(f"the Interactions API has no tool {name!r}: give it in that API's form, with a 'type'")
+                raise ValueError(f"the Interactions API has no tool {name!r}: give it in that API's form, with a type")
     return tools
 
 
@@ -201,7 +201,8 @@ def build_body(
     body["input"] = build_input(prompt)
     body.update(build_options(options))
     if agent is not None and "generation_config" in body:
-        raise ValueError(f"an agent takes no {', '.join(body['generation_config'])}: give extra={{'agent_config': ...}}")
+        names = ", ".join(body["generation_config"])
+        raise ValueError(f"an agent takes no {names}: give extra={{'agent_config': ...}}")
     if previous_interaction is not None:
         body["previous_interaction_id"] = previous_interaction
     if background:

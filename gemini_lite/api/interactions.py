@@ -1,7 +1,7 @@
 """The Interactions API: stored conversations, background agents, and streams that can be taken up again."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Generic, Iterator, Mapping, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, Iterator, Mapping, NamedTuple, Optional, TypeVar, Union
 from urllib.parse import quote, urlencode
 
 from ..contents import Prompt
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..options import ChatOverrides
 
 T = TypeVar("T")
+Resume = Callable[[str, str], Iterator[JSON]]  # the events of an interaction's id after the event of this id
 InteractionOrId = Union[Interaction[Any], str]
 
 _ADVICE = "use the Gemini Developer API or Vertex AI, or client.generate and client.chat here"
@@ -30,8 +31,8 @@ _ADVICE = "use the Gemini Developer API or Vertex AI, or client.generate and cli
 class Interactions:
     """Creates interactions and looks after those that are stored; `GeminiClient.interactions` is one.
 
-    Unlike a chat's, the conversation is kept by Google: go on with ``previous_interaction``. Tools, the system prompt and
-    other options hold for one call and have to be given again.
+    Unlike a chat's, the conversation is kept by Google: go on with ``previous_interaction``. Tools, the system prompt
+    and other options hold for one call and have to be given again.
     """
 
     def __init__(self, route: Route, options: GeminiOptions, limits: CallLimits) -> None:
@@ -91,8 +92,9 @@ class Interactions:
         """
         until = whole_deadline(deadline)
         first = interaction if isinstance(interaction, Interaction) and interaction.status else self.get(interaction)
-        ended = wait_until(first, lambda one: self._refresh(one, until), lambda one: not one.is_live, poll=poll,
-                           deadline=until, progress=progress, describe=lambda one: f"interaction {one.id}: {one.status}")
+        ended = wait_until(
+            first, lambda one: self._refresh(one, until), lambda one: not one.is_live, poll=poll, deadline=until,
+            progress=progress, describe=lambda one: f"interaction {one.id}: {one.status}")
         return _checked(ended)
 
     def _refresh(self, interaction: Interaction[Any], until: Deadline) -> Interaction[Any]:
@@ -115,7 +117,7 @@ class Interactions:
     def _request(
         self, prompt: Prompt, agent: Optional[str], previous: Optional[InteractionOrId], background: bool,
         store: Optional[bool], overrides: Mapping[str, object],
-    ) -> Any:
+    ) -> _Request:
         limits, changes = self._limits.split(overrides)
         options = self._options.replace(**changes)
         if agent is not None and "model" not in changes:
@@ -123,12 +125,12 @@ class Interactions:
         body = build_body(
             prompt, options, model=None if agent is not None else self._route.model(options), agent=agent,
             previous_interaction=None if previous is None else _id(previous), background=background, store=store)
-        return options, body, limits.start()
+        return _Request(options, body, limits.start())
 
     def _events(self, path: str, body: Optional[JSON], settings: CallSettings) -> Iterator[JSON]:
         return self._route.events(path, body, settings=settings, creates=body is not None)
 
-    def _resume_function(self, settings: CallSettings) -> Any:
+    def _resume_function(self, settings: CallSettings) -> Resume:
         def resume(id: str, last_event: str) -> Iterator[JSON]:
             query = urlencode({"last_event_id": last_event, "stream": "true"})
             return self._events(f"{self._path(id)}?{query}", None, settings)
@@ -142,14 +144,20 @@ class Interactions:
         return base if interaction is None else f"{base}/{quote(_id(interaction), safe='-._~')}"
 
 
+class _Request(NamedTuple):
+    options: GeminiOptions
+    body: JSON
+    settings: CallSettings
+
+
 class InteractionStream(Generic[T]):
     """The events of an interaction as they come; `interaction` is the whole of it afterwards.
 
     Ends with the event ``interaction.completed`` or raises: an ``error`` event is the error it states, a stream that
-    breaks and cannot be taken up again an IncompleteError with what arrived as ``response``.
+    breaks and cannot be taken up again is an IncompleteError with what arrived as ``response``.
     """
 
-    def __init__(self, events: Iterator[JSON], resume: Any, retries: int, response_schema: object = None) -> None:
+    def __init__(self, events: Iterator[JSON], resume: Resume, retries: int, response_schema: object = None) -> None:
         self._events = events
         self._resume = resume
         self._retries = retries
@@ -184,9 +192,9 @@ class InteractionStream(Generic[T]):
             pass
         interaction: Interaction[T] = Interaction(self._fold.data(), self._schema)
         if not self._fold.completed:
-            raise IncompleteError("This stream was closed before its end: read it to the end for the whole interaction, "
-                                  "or ask for it with client.interactions.get(id).", reason="CLOSED",
-                                  response=interaction)
+            raise IncompleteError(
+                "This stream was closed before its end: read it to the end, or ask for the interaction with "
+                "client.interactions.get(id).", reason="CLOSED", response=interaction)
         return _checked(interaction)
 
     def close(self) -> None:
@@ -255,10 +263,12 @@ def _checked(interaction: Interaction[T]) -> Interaction[T]:
     if interaction.status not in FAILED:
         return interaction
     reasons = "; ".join(str(error.get("message")) for error in interaction.errors if error.get("message"))
-    raise JobFailedError(
+    error = JobFailedError(
         f"The interaction {interaction.id} ended as {interaction.status}{f': {reasons}' if reasons else ''}. "
         "error.job holds what there is; ask again, or go on from the interaction before.",
-        reason=interaction.status.upper(), job=interaction)
+        reason=interaction.status.upper())
+    error.job = interaction
+    raise error
 
 
 def _continuation(body: JSON, data: JSON) -> JSON:
@@ -278,5 +288,3 @@ def _merged(first: JSON, second: JSON) -> JSON:
         usage[name] = before + value if type(before) is int and type(value) is int else value
     steps = [*(first.get("steps") or []), *(second.get("steps") or [])]
     return {**first, **second, "steps": steps, **({"usage": usage} if usage else {})}
-
-
