@@ -1,6 +1,7 @@
 """Prompt and options in, request dict out: pure functions on dicts."""
 from __future__ import annotations
 
+import logging
 import os
 from typing import IO, Any, List, Mapping, Optional, Protocol, Sequence, Tuple, Union
 
@@ -40,6 +41,9 @@ PromptItem = Union[
 ]
 Prompt = Union[PromptItem, Sequence[PromptItem]]
 
+log = logging.getLogger("gemini_lite")
+
+LARGE = 20_000_000  # bytes of attachments from which on a prompt is warned about
 _BYTES = (bytes, bytearray, memoryview)
 _PROMPT_FORMS = ("a string, a part dict, (bytes, MIME type), a pathlib path, a picture, or a list of these; "
                  "or content dicts ({'role': ..., 'parts': [...]})")
@@ -120,12 +124,26 @@ def from_prompt(prompt: Prompt) -> List[JSON]:
         raise ValueError(f"the prompt is empty: give {_PROMPT_FORMS}")
     whole = [index for index, item in enumerate(items) if _is_content(item)]
     if not whole:
-        return [{"role": "user", "parts": [_part(item) for item in items]}]
+        parts = [_part(item) for item in items]
+        _warn_of_size(parts)
+        return [{"role": "user", "parts": parts}]
     if len(whole) < len(items):
         odd = next(index for index in range(len(items)) if index not in whole)
         raise ValueError(f"the prompt mixes content dicts with other items (entry {odd} is {type(items[odd]).__name__}"
                          f"): make entry {odd} a content dict too, or give parts only")
     return [check_content(item, f"entry {index} of the prompt") for index, item in enumerate(items)]
+
+
+def _warn_of_size(parts: List[JSON]) -> None:
+    """Log that a prompt is large: what the API takes changes, so nothing is refused here."""
+    size = 0
+    for part in parts:
+        inline = part.get("inlineData")
+        if isinstance(inline, dict) and isinstance(inline.get("data"), str):
+            size += len(inline["data"]) * 3 // 4
+    if size > LARGE:
+        log.warning("%.0f MB are sent inside this request, and again with each later turn of a conversation: "
+                    "client.files.upload(path) sends a file once, and a prompt takes what it returns", size / 1e6)
 
 
 def check_content(value: Any, where: str) -> JSON:

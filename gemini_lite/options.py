@@ -3,10 +3,26 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, TypedDict, Union
+import logging
+from typing import Any, Dict, Mapping, Optional, Protocol, Sequence, Tuple, TypedDict, Union
 
 from .tools import Toolbox, ToolLike
 from .transport.deadline import Timeout
+
+
+log = logging.getLogger("gemini_lite")
+
+
+class CacheLike(Protocol):
+    """What names a cache, such as a `Cache`."""
+
+    @property
+    def name(self) -> str:
+        """The cache's name: ``cachedContents/...``."""
+
+    @property
+    def model(self) -> Optional[str]:
+        """The model that it is bound to."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +36,8 @@ class GeminiOptions:
     ``tool_choice`` is "auto", "any", "none", a name or a list of names; "any" and names hold for the first request of
     a send. ``max_tool_rounds`` is how often the functions of one send are called at most, ``parallel_tools`` runs the
     calls of a turn in threads. ``fill_missing_signatures`` puts Google's stand-in on calls of a foreign history.
-    ``tool_config`` and ``safety_settings`` are as the API documents them.
+    ``tool_config`` and ``safety_settings`` are as the API documents them. ``cached_content`` is a `Cache` or its name:
+    it has a system prompt, tools and a model of its own, so these are not given with it.
     ``extra`` is merged into the request last, in the API's own camelCase names: dicts key by key, anything else
     replaces. Source: https://ai.google.dev/api/generate-content
     """
@@ -49,11 +66,13 @@ class GeminiOptions:
     fill_missing_signatures: bool = False
     safety_settings: Optional[Sequence[Mapping[str, Any]]] = None
     labels: Optional[Mapping[str, str]] = None
-    cached_content: Optional[str] = None
+    cached_content: Union[str, CacheLike, None] = None
     session_id: Optional[str] = None
     extra: Optional[Mapping[str, Any]] = None
 
     def __post_init__(self) -> None:
+        if self.cached_content is not None:
+            self._take_cache(self.cached_content)
         if self.thinking_budget is not None and self.thinking_level is not None:
             raise ValueError("thinking_budget and thinking_level exclude each other: models before Gemini 3 take the "
                              "budget, Gemini 3 takes the level; set the other to None")
@@ -75,10 +94,34 @@ class GeminiOptions:
             raise TypeError(f"unknown option {unknown[0]!r}; the options are: {', '.join(_NAMES)}")
         if not changes:
             return self
+        if changes.get("cached_content", self.cached_content) is not None:
+            changes = self._over_cache(changes)
         copy = dataclasses.replace(self, **changes)
         if "toolbox" in self.__dict__ and "tools" not in changes:
             copy.__dict__["toolbox"] = self.toolbox
         return copy
+
+    def _take_cache(self, cache: Union[str, CacheLike]) -> None:
+        """Keep the name of `cache`, and its model where none is named."""
+        if not isinstance(cache, str) and isinstance(getattr(cache, "name", None), str):
+            object.__setattr__(self, "cached_content", cache.name)
+            if self.model is None:
+                object.__setattr__(self, "model", cache.model)
+
+    def _over_cache(self, changes: Dict[str, Any]) -> Dict[str, Any]:
+        """`changes` for a prompt over a cache; if they bring it, without what these options say and the cache has."""
+        given = [name for name in _IN_CACHE if changes.get(name)]
+        if given:
+            raise ValueError(f"{given[0]} and cached_content exclude each other: a cache has its own system prompt and "
+                             "tools, which client.caches.create(..., system_prompt=, tools=, tool_config=) puts there")
+        if "cached_content" not in changes:
+            return changes
+        left_out = [name for name in _IN_CACHE if name not in changes and getattr(self, name)]
+        if left_out:
+            log.info("left out because the cache has its own: %s", ", ".join(left_out))
+        if "model" not in changes and not isinstance(changes["cached_content"], str):
+            changes = {**changes, "model": None}  # the cache's own
+        return {**changes, **dict.fromkeys(left_out)}
 
     def __getstate__(self) -> Dict[str, Any]:
         return {name: getattr(self, name) for name in _NAMES}  # without the toolbox, which is made again
@@ -118,7 +161,7 @@ class BaseOptions(TypedDict, total=False):
     fill_missing_signatures: bool
     safety_settings: Optional[Sequence[Mapping[str, Any]]]
     labels: Optional[Mapping[str, str]]
-    cached_content: Optional[str]
+    cached_content: Union[str, CacheLike, None]
     session_id: Optional[str]
     extra: Optional[Mapping[str, Any]]
 
@@ -155,6 +198,7 @@ class ChatOverrides(Overrides, total=False):
     response_schema: object
 
 
+_IN_CACHE = ("system_prompt", "tools", "tool_choice", "tool_config")  # said when a cache is made, and never again
 _NAMES = tuple(field.name for field in dataclasses.fields(GeminiOptions))
 _STRING, _WHOLE, _NUMBER = (str, "a string"), (int, "a whole number"), ((int, float), "a number")
 _LIST, _DICT, _FLAG = ((list, tuple), "a list"), (Mapping, "a dict"), (bool, "True or False")

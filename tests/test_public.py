@@ -15,11 +15,11 @@ from gemini_lite import GenerateContentResponse, testing
 
 PACKAGE = pathlib.Path(gemini_lite.__file__).parent
 NAMES = [
-    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",
-    "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
-    "IncompleteError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
+    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Cache", "Chat", "CodeAssist",
+    "ConversationBusyError", "CredentialsError", "DeveloperAPI", "Embeddings", "File", "GeminiClient", "GeminiError",
+    "GeminiOptions", "GenerateContentResponse", "IncompleteError", "JobFailedError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
     "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
-    "TransportTimeout", "query",
+    "TransportTimeout", "UploadState", "query",
 ]
 ERRORS = {
     "GeminiError": "Exception", "CredentialsError": "GeminiError", "ConversationBusyError": "GeminiError",
@@ -27,7 +27,7 @@ ERRORS = {
     "BadRequestError": "APIError", "AuthenticationError": "APIError", "PermissionDeniedError": "APIError",
     "NotFoundError": "APIError", "RateLimitError": "APIError", "QuotaExhaustedError": "RateLimitError",
     "ServerError": "APIError", "OverloadedError": "ServerError", "BlockedError": "GeminiError",
-    "IncompleteError": "GeminiError", "ParseError": "GeminiError",
+    "IncompleteError": "GeminiError", "ParseError": "GeminiError", "JobFailedError": "GeminiError",
 }
 SIGNATURES = {
     "GeminiClient": "(options=None, credentials_path=None, *, api_key=None, backend=None, timeout=(10, 300), "
@@ -43,6 +43,10 @@ SIGNATURES = {
     "GeminiClient.models": "(self)",
     "GeminiClient.quota": "(self)",
     "GeminiClient.close": "(self)",
+    "GeminiClient.embed": "(self, prompts, *, model=None, task_type=None, title=None, output_dimensionality=None, "
+                          "normalize=False, concurrency=1, deadline=None)",
+    "UploadState.save": "(self, path)",
+    "UploadState.load": "(path)",
     "Chat.send_tool_result": "(self, name, response, id=None, **overrides)",
     "Chat.send_tool_result_stream": "(self, name, response, id=None, **overrides)",
     "Chat.send_tool_results": "(self, results, **overrides)",

@@ -12,7 +12,8 @@ from ..json_data import JSON, dict_or_empty, str_or_none
 from ..options import GeminiOptions
 from ..transport.deadline import NEVER
 from .creation import UncertainError, create_once
-from .resources import Resource, backend_collection, pages, parse_count, parse_time, resource_name
+from .places import collection_path, model_name
+from .resources import Resource, pages, parse_count, parse_time, resource_name
 from .sending import Sender
 
 if TYPE_CHECKING:
@@ -80,12 +81,12 @@ class Caches:
                             f"{', '.join(_CACHED)}")
         options = self._options.replace(cached_content=None).replace(**overrides)
         kept = GeminiOptions(**{name: getattr(options, name) for name in _CACHED})
-        backend = self._sender.route.backend
+        path = self._path()
         body = {**contents.build_request(contents.from_prompt(prompt), kept),
-                "model": _full_model(backend, self._sender.route.model(options)), **_expiry(ttl, expire_time)}
+                "model": model_name(self._sender, self._sender.route.model(options)), **_expiry(ttl, expire_time)}
         if display_name is not None:
             body["displayName"] = display_name
-        path, started = self._path(), datetime.datetime.now(datetime.timezone.utc)
+        started = datetime.datetime.now(datetime.timezone.utc)
         data = create_once(
             self._sender, lambda: self._sender.send(path, body, retries=0),
             lambda: self._find(body, started), kind="cache", deadline=NEVER)
@@ -114,7 +115,7 @@ class Caches:
         self._sender.send(self._path_of(cache), None, method="DELETE")
 
     def _path(self) -> str:
-        return backend_collection(self._sender.route.backend, "cachedContents", _ADVICE)
+        return collection_path(self._sender, "cachedContents", _ADVICE)
 
     def _path_of(self, cache: CacheOrName) -> str:
         id = resource_name(cache, Cache).rpartition("/")[2]
@@ -133,14 +134,6 @@ class Caches:
             raise UncertainError("client.caches.list() shows what there is; with a display_name= of its own it would "
                                  "have been found.")
         return None
-
-
-def _full_model(backend: object, model: str) -> str:
-    """The name of a model as a cache has it."""
-    find = getattr(backend, "model_name", None)
-    if find is not None:
-        return str(find(model))
-    return model if "/" in model else f"models/{model}"
 
 
 def _expiry(ttl: Optional[Seconds], expire_time: Optional[Moment]) -> JSON:

@@ -45,7 +45,6 @@ def _get(sender: Sender, url: Secret, deadline: Deadline, take: Callable[[raw.Op
             endpoint = sender.route.backend.endpoints[0]
             own = same_origin(place.value, endpoint)
             headers = sender.route.backend.headers("", "") if own else {}
-            headers = {name: value for name, value in headers.items() if name != "Content-Type"}
             with raw.open_answer(sender.transport,
                                  raw.RawRequest("GET", place, headers, None, settings, own)) as answer:
                 if 200 <= answer.status < 300:

@@ -9,16 +9,16 @@ from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union, 
 from .. import contents
 from ..contents import Prompt, PromptItem
 from ..errors import GeminiError, ParseError
-from ..json_data import JSON, dict_or_empty
+from ..json_data import JSON
 from ..response import UsageMetadata
 from ..transport.deadline import Deadline
+from .embedding_forms import Form, form_of
 from .sending import Sender
 from .waiting import whole_deadline
 
 EmbedPrompts = Union[PromptItem, Sequence[Prompt]]
 
 DEFAULT_MODEL = "gemini-embedding-001"
-SLICE = 100  # items in a call, at most: the Developer API's limit; a backend may have another
 _NO_TASK_TYPES = ("gemini-embedding-2",)  # models whose task is said in the text
 
 
@@ -87,9 +87,9 @@ def embed(
         return Embeddings([], {})
     model = _bare_model(model or DEFAULT_MODEL)
     fields = _fields(model, task_type, title, output_dimensionality)
-    size = int(getattr(sender.route.backend, "embedding_limit", SLICE))
-    slices = [items[start:start + size] for start in range(0, len(items), size)]
-    run = _Run(sender, model, fields, normalize, whole_deadline(deadline))
+    form = form_of(sender, model)
+    slices = [items[start:start + form.limit] for start in range(0, len(items), form.limit)]
+    run = _Run(sender, model, form, fields, normalize, whole_deadline(deadline))
     if concurrency == 1 or len(slices) == 1:
         answers, error = run.one_by_one(slices)
     else:
@@ -108,8 +108,10 @@ Answers = Dict[int, Tuple[List["array[float]"], JSON]]  # by the number of the s
 class _Run:
     """The calls for one list."""
 
-    def __init__(self, sender: Sender, model: str, fields: JSON, normalize: bool, deadline: Deadline) -> None:
-        self._sender, self._model, self._fields = sender, model, fields
+    def __init__(
+        self, sender: Sender, model: str, form: Form, fields: JSON, normalize: bool, deadline: Deadline,
+    ) -> None:
+        self._sender, self._model, self._form, self._fields = sender, model, form, fields
         self._normalize, self._deadline = normalize, deadline
 
     def one_by_one(self, slices: List[List[JSON]]) -> Tuple[Answers, Optional[BaseException]]:
@@ -149,19 +151,17 @@ class _Run:
                         error = error or failure
 
     def _call(self, items: List[JSON]) -> Tuple[List["array[float]"], JSON]:
-        backend = self._sender.route.backend
-        make_body = getattr(backend, "embedding_body", _developer_body)
-        path = backend.path("batchEmbedContents", self._model)
-        answer = self._sender.send(path, make_body(self._model, items, self._fields), deadline=self._deadline)
-        found = answer.get("embeddings")
-        vectors = [self._vector(item) for item in found] if isinstance(found, list) else []
+        form = self._form
+        path = self._sender.route.backend.path(form.method(len(items)), self._model)
+        answer = self._sender.send(path, form.body(items, self._fields), deadline=self._deadline)
+        vectors = [self._vector(item) for item in form.embeddings(answer)]
         if len(vectors) != len(items):
             raise ParseError(f"The server gave {len(vectors)} vectors for {len(items)} items, so which is whose cannot "
                              "be told. Ask again, or use another model.", reason="WRONG_COUNT")
-        return vectors, dict_or_empty(answer.get("usageMetadata"))
+        return vectors, form.usage(answer)
 
-    def _vector(self, embedding: object) -> array[float]:
-        values = dict_or_empty(embedding).get("values")
+    def _vector(self, embedding: JSON) -> array[float]:
+        values = embedding.get("values")
         try:
             if not isinstance(values, list) or not values:
                 raise TypeError
@@ -169,11 +169,6 @@ class _Run:
         except (TypeError, OverflowError):
             raise ParseError(f"An embedding holds no numbers: {repr(embedding)[:200]}", reason="NO_VECTOR") from None
         return _unit(vector) if self._normalize else vector
-
-
-def _developer_body(model: str, items: List[JSON], fields: JSON) -> JSON:
-    name = model if "/" in model else f"models/{model}"
-    return {"requests": [{"model": name, "content": item, **fields} for item in items]}
 
 
 def _items(prompts: EmbedPrompts) -> List[Prompt]:

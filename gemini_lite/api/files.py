@@ -14,8 +14,9 @@ from ..files_on_disk import StrPath
 from ..json_data import JSON, dict_or_empty, str_or_none
 from ..transport.deadline import NEVER, Deadline
 from . import downloads, upload
+from .places import collection_path
 from .progress import ByteProgress, byte_reporter
-from .resources import Resource, backend_collection, pages, parse_count, parse_time, resource_name
+from .resources import Resource, pages, parse_count, parse_time, resource_name
 from .sending import Sender
 from .sources import PIECE, FileSource, MemorySource, Source, UploadSource, mime_type_of, open_source
 from .upload_state import UploadState, hash_of_beginning
@@ -197,7 +198,7 @@ class Files:
         return File(self._sender.look(self._path_of(name), deadline))
 
     def _path(self) -> str:
-        return backend_collection(self._sender.route.backend, "files", _ADVICE)
+        return collection_path(self._sender, "files", _ADVICE)
 
     def _path_of(self, name: str) -> str:
         return self._path() + quote(name[len("files"):], safe="/-._~")

@@ -4,7 +4,7 @@ from __future__ import annotations
 import datetime
 import html
 import re
-from typing import Any, Callable, ClassVar, Dict, Iterator, Optional, Tuple, Type, TypeVar, Union
+from typing import Callable, ClassVar, Dict, Iterator, Optional, Tuple, Type, TypeVar, Union
 from urllib.parse import quote
 
 from ..errors import ParseError
@@ -120,12 +120,3 @@ def pages(get: Callable[[str], JSON], key: str, size: Optional[int] = None) -> I
             raise ParseError("The server named a page a second time, so the list would never end. Ask again later.",
                              reason="REPEATED_PAGE")
         seen.add(token)
-
-
-def backend_collection(backend: Any, collection: str, advice: str) -> str:
-    """The path of a collection such as ``files`` at `backend`; ValueError with `advice` where it has none."""
-    find = getattr(backend, "collection", None)
-    path = find(collection) if find is not None else None
-    if path is None:
-        raise ValueError(f"{type(backend).__name__} keeps no {collection}: {advice}")
-    return str(path)

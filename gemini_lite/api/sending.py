@@ -36,7 +36,8 @@ class Sender:
         backend, settings = self.route.backend, self.settings(deadline)
 
         def attempt() -> JSON:
-            request = raw.RawRequest("GET", Secret(backend.endpoints[0] + path), backend.headers("", ""), None, settings)
+            url = Secret(backend.endpoints[0] + path)
+            request = raw.RawRequest("GET", url, backend.headers("", ""), None, settings)
             answer = raw.exchange(self.transport, request, large=True)
             if not answer.ok:
                 raise answer.error()

@@ -11,7 +11,9 @@ from collections import deque
 from typing import Callable, Deque, Dict, Mapping, NamedTuple, Optional
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from .server import JSON, Answer, Error, Raw, Request, _json_answer
+from ..json_data import JSON
+from .server import Answer, Error, Raw, Request
+from .service_answers import camel_case, json_answer, time_text
 
 _START = re.compile(r"/upload/[^/]+/files")
 _ONE = re.compile(r"(/download)?/[^/]+/files/([^/:]+)(:download)?")
@@ -107,7 +109,7 @@ class FilesService:
         body = request.body if isinstance(request.body, dict) else {}
         announced = body.get("file", {})
         size = request.headers.get("x-goog-upload-header-content-length", "")
-        file = {_camel(name): value for name, value in announced.items()}
+        file = {camel_case(name): value for name, value in announced.items()}
         file.setdefault("mimeType", request.headers.get("x-goog-upload-header-content-type", ""))
         if file.get("name") in self.files:
             return Error(409, f"Requested entity already exists: {file['name']}", "ALREADY_EXISTS")
@@ -117,7 +119,7 @@ class FilesService:
                    "X-Goog-Upload-Status": "active", "Date": self._now().strftime("%a, %d %b %Y %H:%M:%S GMT")}
         if self.granularity is not None:
             headers["X-Goog-Upload-Chunk-Granularity"] = str(self.granularity)
-        return _json_answer({}, 200, headers)
+        return json_answer({}, 200, headers)
 
     def _take(self, request: Request, session: Session, command: str, kept: Optional[int]) -> Answer:
         """Take the bytes of one request as far as they arrive."""
@@ -146,7 +148,7 @@ class FilesService:
         status = "cancelled" if session.cancelled else "final" if session.final else "active"
         headers = {**_status_header(status), "X-Goog-Upload-Size-Received": str(len(session.data))}
         shown = {"file": session.file} if session.final and self.answers_queries_with_file else {}
-        return _json_answer(shown, 200, headers)
+        return json_answer(shown, 200, headers)
 
     def _keep(self, fields: Mapping[str, object], content: bytes) -> JSON:
         number = next(self._numbers)
@@ -154,8 +156,9 @@ class FilesService:
         now = self._now()
         slow = str(fields.get("mimeType", "")).startswith(self.slow)
         file: JSON = {
-            **fields, "name": name, "sizeBytes": str(len(content)), "createTime": _time(now), "updateTime": _time(now),
-            "expirationTime": _time(now + _LIFETIME),
+            **fields, "name": name, "sizeBytes": str(len(content)),
+            "createTime": time_text(now), "updateTime": time_text(now),
+            "expirationTime": time_text(now + _LIFETIME),
             "state": "PROCESSING" if slow or content in self.broken else "ACTIVE",
             "sha256Hash": base64.b64encode(hashlib.sha256(content).hexdigest().encode()).decode(),
             "uri": f"{_GOOGLE}/v1beta/{name}",
@@ -170,7 +173,7 @@ class FilesService:
         files = list(reversed(list(self.files.values())))
         page: JSON = {"files": files[start:start + size]} if files else {}
         more = {"nextPageToken": str(start + size)} if start + size < len(files) else {}
-        return _json_answer({**page, **more})
+        return json_answer({**page, **more})
 
     def _one(self, request: Request, match: "re.Match[str]") -> Answer:
         name = f"files/{match.group(2)}"
@@ -184,8 +187,8 @@ class FilesService:
             return Raw(content, headers={"Content-Type": str(file["mimeType"]), "Content-Length": str(len(content))})
         if request.method == "DELETE":
             del self.files[name], self.contents[name]
-            return _json_answer({})
-        return _json_answer(self._seen(file)) if request.method == "GET" else Error(404, "Not found")
+            return json_answer({})
+        return json_answer(self._seen(file)) if request.method == "GET" else Error(404, "Not found")
 
     def _seen(self, file: JSON) -> JSON:
         """The file as a look shows it: it is ready after `looks` looks."""
@@ -198,18 +201,10 @@ class FilesService:
         return file
 
     def _expire(self) -> None:
-        now = _time(self._now())
+        now = time_text(self._now())
         for name in [name for name, file in self.files.items() if str(file["expirationTime"]) < now]:
             del self.files[name], self.contents[name]
 
 
 def _status_header(status: str) -> Dict[str, str]:
     return {"X-Goog-Upload-Status": status}
-
-
-def _time(moment: datetime.datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _camel(name: str) -> str:
-    return re.sub("_([a-z])", lambda match: match.group(1).upper(), name)

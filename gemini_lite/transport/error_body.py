@@ -173,6 +173,8 @@ class _ErrorReader:
 
 
 _USE_A_KEY = f"an API key works for everybody: {KEYS_PAGE}"
+_TOO_LARGE = ("Send less, or upload large media with the Files API and give the file in its place: "
+              "client.generate([client.files.upload(path), ...])")
 _NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row whose code and words fit; {link} if given
     (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED",
      "If you sent an API key: Google refuses old unrestricted keys with this misleading text. No OAuth token is "
@@ -192,16 +194,17 @@ _NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row who
                               "another key or project, its name is wrong, or the project's billing has a problem. "
                               "client.files.list() shows what this key can use."),
     (400, "not in an ACTIVE state", "Wait for it first: file = client.files.wait(file)"),
-    (400, "Cached content is too small", "The first number is what the cache would have, the second the least that this "
-                                         "model takes: cache more, use a model that takes less, or send it uncached."),
+    (400, "Cached content is too small", "The first number is what the cache would have, the second the least that "
+                                         "this model takes: cache more, use a model that takes less, or send it "
+                                         "uncached."),
     (403, "CachedContent not found", "The cache expired or was deleted, belongs to another key or project, or its name "
                                      "is wrong: client.caches.list() shows those there are."),
     (400, "at most 100 requests", "Give client.embed the whole list: it splits it."),
     (401, "", "Check the API key or sign in again."),
     (403, "", "Check that this key or account may use the model and the project."),
     (404, "", "Check the model's name: client.models() lists those that a key can use, and a licence may have fewer."),
-    (413, "", "Send less, or upload large media with the Files API and refer to it by URI."),
-    (400, "payload size exceeds", "Send less, or upload large media with the Files API and refer to it by URI."),
+    (413, "", _TOO_LARGE),
+    (400, "payload size exceeds", _TOO_LARGE),
     (None, "MODEL_CAPACITY", "The model has no room now: try again later, or use another model."),
     (503, "", "Try again later, or use another model."),
 )

@@ -105,7 +105,7 @@ def test_the_type_is_told_by_the_name_then_by_the_first_bytes(
 
 
 @pytest.mark.parametrize("source, error, words", [
-    (b"\0\1\2\xff", ValueError, "mime_type"), (io.StringIO("text"), TypeError, "'rb'"), 
+    (b"\0\1\2\xff", ValueError, "mime_type"), (io.StringIO("text"), TypeError, "'rb'"),
     (iter(["text"]), TypeError, "bytes"),
     ("no such file", ValueError, "cannot read"), (7, TypeError, "an iterable of bytes"),
 ])

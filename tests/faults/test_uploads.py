@@ -1,4 +1,4 @@
-"""The fault matrix of the upload: each chunk, each fault, each amount that arrived, each answer to the question after it.
+"""The fault matrix of the upload: each chunk, each fault, each amount that arrived, each answer to what is asked then.
 
 In every cell the file is whole, there is one of it, no byte that the server had was sent again, the end was not sent
 again without asking, and no connection is left. A fault that stays ends in an error, with what is needed to go on.
