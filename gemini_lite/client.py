@@ -25,6 +25,7 @@ from .transport.transport import Limits, Transport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from .api.batches import Batches
     from .api.caches import Caches
     from .api.embeddings import Embeddings, EmbedPrompts
     from .api.files import Files
@@ -141,10 +142,16 @@ class GeminiClient(Chat):
         return Caches(self._sender(), self.options)
 
     @property
+    def batches(self) -> Batches:
+        """Jobs of many prompts at half the price: `create`, `wait`, `results` and so on."""
+        from .api.batches import Batches
+        return Batches(self._sender(), self.options)
+
+    @property
     def interactions(self) -> Interactions:
         """Conversations and background agents that Google keeps: `create`, `stream`, `get`, `wait` and so on."""
         from .api.interactions import Interactions
-        return Interactions(self._route, self.options, self._limits)
+        return Interactions(self._sender(), self.options)
 
     def embed(
         self, prompts: EmbedPrompts, *, model: Optional[str] = None, task_type: Optional[str] = None,

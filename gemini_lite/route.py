@@ -69,11 +69,6 @@ class Route:
                     settings=settings, creates=creates)
         return self._transport.stream(self.backend.endpoints, call)
 
-    @property
-    def retries(self) -> int:
-        """How often a call is made again at most, where it does not say so itself."""
-        return self._transport.retries
-
     def post(self, settings: CallSettings, model: str = "") -> BackendPost:
         """The function that a backend is handed for calls of its own."""
         return BackendPost(self, model, settings)

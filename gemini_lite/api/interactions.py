@@ -8,12 +8,12 @@ from ..contents import Prompt
 from ..errors import GeminiError, IncompleteError, JobFailedError, TransportError
 from ..json_data import JSON, str_or_none
 from ..options import GeminiOptions
-from ..route import Route
 from ..transport import retry
-from ..transport.deadline import CallLimits, CallSettings, Deadline
+from ..transport.deadline import CallSettings, Deadline
 from .interaction import FAILED, Interaction, InteractionEvent, InteractionFold
 from .interaction_body import build_body
-from .resources import backend_collection
+from .places import collection_path
+from .sending import Sender
 from .waiting import JobProgress, Poll, wait_until, whole_deadline
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ class Interactions:
     and other options hold for one call and have to be given again.
     """
 
-    def __init__(self, route: Route, options: GeminiOptions, limits: CallLimits) -> None:
-        self._route, self._options, self._limits = route, options, limits
+    def __init__(self, sender: Sender, options: GeminiOptions) -> None:
+        self._sender, self._options = sender, options
+        self._route, self._limits = sender.route, sender.limits
 
     def create(
         self, prompt: Prompt, *, agent: Optional[str] = None, previous_interaction: Optional[InteractionOrId] = None,
@@ -137,10 +138,10 @@ class Interactions:
         return resume
 
     def _retries(self, settings: CallSettings) -> int:
-        return self._route.retries if settings.retries is None else settings.retries
+        return self._sender.retries if settings.retries is None else settings.retries
 
     def _path(self, interaction: Optional[InteractionOrId] = None) -> str:
-        base = backend_collection(self._route.backend, "interactions", _ADVICE)
+        base = collection_path(self._sender, "interactions", _ADVICE)
         return base if interaction is None else f"{base}/{quote(_id(interaction), safe='-._~')}"
 
 

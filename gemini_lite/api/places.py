@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from .sending import Sender
 
-_OF_PROJECTS = frozenset(("cachedContents",))  # what is kept under projects/p/locations/l
+_OF_PROJECTS = frozenset(("cachedContents", "interactions", "batchPredictionJobs"))  # what is kept under projects/p/locations/l
 
 
 def collection_path(sender: Sender, name: str, advice: str) -> str:

@@ -9,7 +9,9 @@ from collections import deque
 from typing import Callable, Deque, Dict, Iterator, List, Optional, Union
 from urllib.parse import parse_qs, urlsplit
 
-from .server import JSON, Answer, Error, Raw, Request, _json_answer
+from ..json_data import JSON
+from .server import Answer, Error, Raw, Request
+from .service_answers import json_answer
 
 _ROUTE = re.compile(r"/[^/]+(?:/projects/[^/]+/locations/[^/]+)?/interactions(?:/([^/?]+)(/cancel)?)?")
 
@@ -55,7 +57,7 @@ class InteractionsService:
                 self.interactions[id]["status"] = "cancelled"
             elif request.method == "DELETE":
                 del self.interactions[id]
-                return _json_answer({})
+                return json_answer({})
             return self._get(id, parse_qs(urlsplit(request.path).query))
 
     def _create(self, request: Request) -> Answer:
@@ -81,7 +83,7 @@ class InteractionsService:
         self._inputs[id] = body.get("input")
         if body.get("stream"):
             return self._stream(data, "")
-        return _json_answer(data if not background else {**data, "steps": []})
+        return json_answer(data if not background else {**data, "steps": []})
 
     def _get(self, id: str, query: Dict[str, List[str]]) -> Answer:
         data = self.interactions[id]
@@ -95,7 +97,7 @@ class InteractionsService:
         if query.get("include_input") == ["true"]:
             content = [{"type": "text", "text": str(self._inputs.get(id))}]
             data = {**data, "steps": [{"type": "user_input", "content": content}, *data["steps"]]}
-        return _json_answer(data)
+        return json_answer(data)
 
     def _stream(self, data: JSON, last_event: str) -> Answer:
         events = list(_events({**data, "status": "completed" if data["status"] == "in_progress" else data["status"]}))
