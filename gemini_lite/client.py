@@ -29,9 +29,11 @@ from .transport.transport import Limits, Transport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from .api.batches import Batches
     from .api.caches import Caches
     from .api.embeddings import Embeddings, EmbedPrompts
     from .api.files import Files
+    from .api.interactions import Interactions
     from .api.sending import Sender
     from .many.engine import Run
     from .many.progress import Progress
@@ -204,6 +206,18 @@ class GeminiClient(Chat):
         """The contents that the API keeps for prompts to begin with: ``create``, ``get``, ``list`` and so on."""
         from .api.caches import Caches
         return Caches(self._sender(), self.options)
+
+    @property
+    def batches(self) -> Batches:
+        """Jobs of many prompts at half the price: `create`, `wait`, `results` and so on."""
+        from .api.batches import Batches
+        return Batches(self._sender(), self.options)
+
+    @property
+    def interactions(self) -> Interactions:
+        """Conversations and background agents that Google keeps: `create`, `stream`, `get`, `wait` and so on."""
+        from .api.interactions import Interactions
+        return Interactions(self._sender(), self.options)
 
     def embed(
         self, prompts: EmbedPrompts, *, model: Optional[str] = None, task_type: Optional[str] = None,

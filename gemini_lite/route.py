@@ -63,6 +63,13 @@ class Route:
         return self._transport.request(self.backend.endpoints, Call(path, headers, body, method=method,
                                                                     settings=settings, creates=creates))
 
+    def events(self, path: str, body: Optional[JSON] = None, *, settings: CallSettings = CallSettings(),
+               creates: bool = False) -> Events:
+        """`send`, answered by a stream of events; without a body the call is a GET."""
+        call = Call(path, self.backend.headers("", self._default_model), body, method="GET" if body is None else "POST",
+                    settings=settings, creates=creates)
+        return self._transport.stream(self.backend.endpoints, call)
+
     def sign_in(self, settings: CallSettings) -> None:
         """Have the credentials found and kept ready, before there is anything to send."""
         self._transport.sign_in(settings)

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from .sending import Sender
 
-_OF_PROJECTS = frozenset(("cachedContents",))  # what is kept under projects/p/locations/l
+# What is kept under projects/p/locations/l
+_OF_PROJECTS = frozenset(("cachedContents", "interactions", "batchPredictionJobs"))
 
 
 def collection_path(sender: Sender, name: str, advice: str) -> str:

@@ -4,17 +4,11 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from typing import Mapping, Optional
 
 from ..json_data import JSON
-from .server import Raw
+from .replies import json_answer
 
-
-def json_answer(body: JSON, status: int = 200, headers: Optional[Mapping[str, str]] = None) -> Raw:
-    """`body` as an answer."""
-    data = json.dumps(body, ensure_ascii=False).encode("utf-8")
-    usual = {"Content-Type": "application/json; charset=UTF-8", "Content-Length": str(len(data))}
-    return Raw(data, status=status, headers={**usual, **(headers or {})})
+__all__ = ["camel_case", "count_tokens", "json_answer", "time_text"]
 
 
 def count_tokens(value: object) -> int:
