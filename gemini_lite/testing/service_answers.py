@@ -2,10 +2,8 @@
 from __future__ import annotations
 
 import datetime
-import json
 import re
 
-from ..json_data import JSON
 from .replies import json_answer
 
 __all__ = ["camel_case", "count_tokens", "json_answer", "time_text"]
