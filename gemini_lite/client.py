@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Type, TypeVar, 
 import requests
 
 from . import contents
-from .auth.oauth import Secret, hidden
+from .auth.secret import Secret, as_secret
 from .backends.base import Backend
 from .backends.code_assist import CodeAssist
 from .backends.developer import DeveloperAPI
@@ -52,7 +52,7 @@ class GeminiClient(Chat):
         max_event_bytes: int = Limits().event, max_body_bytes: int = Limits().body,
         max_error_bytes: int = Limits().error, **overrides: Unpack[OptionFields],
     ) -> None:
-        api_key = hidden(api_key)
+        api_key = as_secret(api_key)
         if options is not None and not isinstance(options, GeminiOptions):
             raise TypeError(f"options must be GeminiOptions(...), not {type(options).__name__}")
         backend = _choose_backend(api_key, credentials_path, backend)
@@ -177,6 +177,6 @@ def query(
     api_key: Union[str, Secret, None] = None, backend: Optional[Backend] = None, **overrides: Any,
 ) -> GenerateContentResponse[Any]:
     """Ask once and close again; `str()` of the response is its text."""
-    api_key = hidden(api_key)
+    api_key = as_secret(api_key)
     with GeminiClient(GeminiOptions(model=model), credentials_path, api_key=api_key, backend=backend) as client:
         return client.send_message(prompt, **overrides)

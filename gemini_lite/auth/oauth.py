@@ -21,14 +21,10 @@ import urllib3.exceptions
 from ..errors import CredentialsError, GeminiError
 from ..transport.deadline import Deadline, Timeout
 from ..transport.timed_lock import TimedLock
-from .api_key import APIKey
 from .oauth_client import OAuthClient, find_installed_client
 from .secret import Secret, as_secret, check_secret
 from .sign_in import HOW_TO_SIGN_IN, SignIn, SignInFile, default_path
 from .token_endpoint import refresh
-
-__all__ = ["APIKey", "OAuthCredentials", "Secret", "hidden"]  # until client and backends import from their own rooms
-hidden = as_secret
 
 log = logging.getLogger("gemini_lite")
 

@@ -7,7 +7,8 @@ from typing import List, Mapping, Optional, Sequence, Tuple, Union
 from urllib.parse import quote
 
 from .. import errors
-from ..auth.oauth import APIKey, Secret, hidden
+from ..auth.api_key import APIKey
+from ..auth.secret import Secret, as_secret
 from ..json_data import JSON
 from ..options import GeminiOptions
 from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url
@@ -34,7 +35,7 @@ class DeveloperAPI:
     def __init__(
         self, api_key: Union[str, Secret, None] = None, *, base_url: Optional[str] = None, api_version: str = "v1beta",
     ) -> None:
-        api_key = hidden(api_key) or _key_from_environment()
+        api_key = as_secret(api_key) or _key_from_environment()
         if api_key is None:
             raise errors.CredentialsError(_NO_CREDENTIALS)
         self.auth = APIKey(api_key)
@@ -92,7 +93,7 @@ _DEVELOPER_HEADERS = {
 
 def _key_from_environment() -> Optional[Secret]:
     """GOOGLE_API_KEY, then GEMINI_API_KEY: the order of Google's own Python client."""
-    google, gemini = [hidden(os.environ.get(name) or None) for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY")]
+    google, gemini = [as_secret(os.environ.get(name) or None) for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY")]
     if google and gemini and google.value != gemini.value:
         log.warning("GOOGLE_API_KEY and GEMINI_API_KEY are both set and differ: GOOGLE_API_KEY is used")
     return google or gemini

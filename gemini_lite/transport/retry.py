@@ -88,7 +88,7 @@ def sleep(seconds: float) -> None:
     if call is None:
         time.sleep(seconds)
     else:
-        call.sleep(seconds)
+        call.wait(seconds)
 
 
 def pause(seconds: float) -> None:

@@ -86,7 +86,7 @@ class RunningCall:
         if self._wake is not None:
             self._wake.set()
 
-    def sleep(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         """Wait so long, or until it is ended."""
         self._wake = threading.Event()
         if self.ended is None:

@@ -477,13 +477,14 @@ def test_a_process_ends_with_a_stream_open(left: str) -> None:
 
 RENEWALS = """
 import itertools, json, os, pathlib, random, signal, sys, time
-from gemini_lite import OAuthCredentials, auth, gemini_cli
+from gemini_lite import OAuthCredentials
+from gemini_lite.auth import oauth
+from gemini_lite.auth.sign_in import SignIn
 
 path, rounds = sys.argv[1], int(sys.argv[2])
-gemini_cli._PAUSE = 0.0005
 numbers = itertools.count()
-auth._posted = lambda *args: (200, {}, json.dumps({
-    "access_token": "token-%d" % next(numbers), "expires_in": 1, "padding": "x" * random.randrange(20000)}).encode())
+oauth.refresh = lambda *args: SignIn.of_json({"access_token": f"token-{next(numbers)}",
+    "expiry_date": 1, "padding": "x" * random.randrange(20000)})
 
 def renew_for_ever():
     credentials = OAuthCredentials(path, "made-up-id", "made-up-secret")

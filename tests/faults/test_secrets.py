@@ -21,7 +21,7 @@ import requests
 
 import gemini_lite
 from gemini_lite import CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, OAuthCredentials
-from gemini_lite.auth.oauth import APIKey
+from gemini_lite.auth.api_key import APIKey
 from gemini_lite.cli import arguments, main
 from gemini_lite.testing import Error, FakeGemini, Raw
 
@@ -265,7 +265,7 @@ BAD_PLACES: Dict[str, Callable[[str], Any]] = {
     "APIKey": lambda bad: APIKey(bad),
     "token": lambda bad: OAuthCredentials(token=bad),
     "callable": lambda bad: GeminiClient(backend=CodeAssist(lambda: bad, endpoints=NOWHERE)).generate("Hi"),
-    "CLI": lambda bad: main._client(arguments.parse(["Hi"])[1]).__enter__(),
+    "CLI": lambda bad: main._open_client(arguments.parse_arguments(["Hi"])[1]).__enter__(),
 }
 
 
@@ -387,7 +387,7 @@ def run_cli(*arguments: str, **environment: str) -> "subprocess.CompletedProcess
 
 
 CRASH = """
-import sys, gemini_lite.cli as cli, gemini_lite.transport as transport
+import sys, gemini_lite.cli.main as main, gemini_lite.transport.transport as transport
 def crash(*args): raise RuntimeError("crash")
 transport.{name} = crash
 sys.exit(main.main(["Hi"]))

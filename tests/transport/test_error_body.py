@@ -322,7 +322,8 @@ def test_a_long_body_is_not_repeated_in_full():
 
 
 def test_the_token_endpoints_errors_are_read_too():
-    error = error_body.error_from_response(400, {}, b'{"error": "invalid_grant", "error_description": "Token has expired."}')
+    body = b'{"error": "invalid_grant", "error_description": "Token has expired."}'
+    error = error_body.error_from_response(400, {}, body)
     assert (str(error), error.status) == ("Token has expired.", "invalid_grant")
 
 
