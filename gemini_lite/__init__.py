@@ -1,5 +1,7 @@
 """The blocking Gemini client for Python, on requests and urllib3 alone."""
+import importlib
 import logging
+from typing import TYPE_CHECKING, List
 
 from .auth.oauth import OAuthCredentials
 from .backends.code_assist import CodeAssist
@@ -17,12 +19,31 @@ from .stream import Stream
 from .tools import Tool
 from .version import __version__  # noqa: F401  (re-exported; not among the public names)
 
+if TYPE_CHECKING:
+    from .backends.vertex import VertexAI
+    from .many.recipe import Recipe
+    from .many.result import Result
+    from .many.results_file import read_results
+
 __all__ = [
     "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",
     "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
     "IncompleteError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
-    "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
-    "TransportTimeout", "query",
+    "QuotaExhaustedError", "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool",
+    "TransportError", "TransportTimeout", "VertexAI", "query", "read_results",
 ]
+_LAZY = {"VertexAI": ".backends.vertex", "Recipe": ".many.recipe", "Result": ".many.result",
+         "read_results": ".many.results_file"}
 
 logging.getLogger("gemini_lite").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> object:
+    """What is imported when it is asked for, because its import takes time that few programs need to spend."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name], __name__), name)
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *__all__})

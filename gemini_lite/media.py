@@ -8,13 +8,14 @@ import mimetypes
 import os
 import re
 import struct
-from typing import Dict, Iterable, List, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Union
 from urllib.parse import urlsplit
 
 from . import files_on_disk
 from .json_data import JSON
 
 Data = Union[bytes, bytearray, memoryview]
+_BYTES = (bytes, bytearray, memoryview)
 
 _FILE_SIGNATURES = (  # offset, bytes, MIME type; of the types that Gemini takes
     (0, b"\x89PNG\r\n\x1a\n", "image/png"), (0, b"\xff\xd8\xff", "image/jpeg"), (0, b"GIF8", "image/gif"),
@@ -29,8 +30,10 @@ _PCM_TYPE = re.compile(r"audio/(?:l16|pcm|x-pcm)\b", re.IGNORECASE)
 _SAFE_MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _HTML_ELEMENTS = {"image": '<img src="{url}">', "audio": '<audio controls src="{url}"></audio>',
                   "video": '<video controls src="{url}"></video>'}
-_PCM_RATE = re.compile(r"rate=(\d+)", re.IGNORECASE)
-_PCM_CHANNELS = re.compile(r"channels=(\d+)", re.IGNORECASE)
+# A header of WAV has 32 bits for the rate; what is beyond these is no sound.
+_PCM_RATE = re.compile(r"\brate=0*([1-9]\d{1,5})(?!\d)", re.IGNORECASE | re.ASCII)
+_PCM_CHANNELS = re.compile(r"\bchannels=0*([1-9]\d?)(?!\d)", re.IGNORECASE | re.ASCII)
+_BASE64_OF_URLS = str.maketrans("-_", "+/")
 
 
 def from_bytes(data: Data, mime_type: Optional[str] = None) -> JSON:
@@ -47,17 +50,29 @@ def from_bytes(data: Data, mime_type: Optional[str] = None) -> JSON:
     return {"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode("ascii")}}
 
 
+def type_of_name(name: str) -> Optional[str]:
+    """The MIME type that the ending of a file's name tells; None if it tells none.
+
+    ValueError for a compressed file such as ``notes.txt.gz``, which Gemini would take for garbled text.
+    """
+    mime_type, compression = mimetypes.guess_type(name)
+    if compression is not None:
+        raise ValueError(f"{name} is compressed ({compression}), which Gemini does not read: unpack it, or name the "
+                         "type of the bytes yourself, such as application/gzip")
+    return mime_type
+
+
 def from_path(path: Union[str, "os.PathLike[str]"], mime_type: Optional[str] = None) -> JSON:
     """An ``inlineData`` part of a file; without `mime_type`, the type is that of its name, else of its first bytes.
 
-    ValueError if the file cannot be read or neither tells a type.
+    ValueError if the file cannot be read, is compressed, or neither tells a type.
     """
     try:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
         raise ValueError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
-    mime_type = mime_type or mimetypes.guess_type(os.fspath(path))[0] or _mime_type_of(data[:16])
+    mime_type = mime_type or type_of_name(os.fspath(path)) or _mime_type_of(data[:16])
     if mime_type is None:
         raise ValueError(f"neither the name nor the first bytes of {os.fspath(path)} tell a MIME type: write "
                          "(path.read_bytes(), 'type/subtype')")
@@ -68,22 +83,53 @@ def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:
     """A ``fileData`` part of a file that Google reads: in its Files API, on the web, in Cloud Storage, on YouTube."""
     if urlsplit(uri).scheme not in ("https", "http", "gs"):
         raise ValueError(f"{uri!r} is no URI of a file; for one on this machine use a pathlib path")
-    mime_type = mime_type or mimetypes.guess_type(urlsplit(uri).path)[0]
+    if mime_type is None:
+        guessed, compression = mimetypes.guess_type(urlsplit(uri).path)
+        mime_type = None if compression else guessed  # Google finds it out
     return {"fileData": {"fileUri": uri, **({"mimeType": mime_type} if mime_type else {})}}
 
 
 def from_object(item: object) -> Optional[JSON]:
-    """A part of a ``PIL.Image`` or a matplotlib figure, recognised by their methods; None for anything else."""
+    """A part of what stands for one (it has ``to_part``: an answer's `Blob`, an uploaded file), of a ``PIL.Image`` or
+    a matplotlib figure, all recognised by their methods; None for anything else."""
+    if callable(getattr(item, "to_part", None)):
+        return item.to_part()  # type: ignore[attr-defined, no-any-return]
+    return _from_picture(item) if _is_picture(item) else None
+
+
+def is_media(item: object) -> bool:
+    """Whether `to_part` takes `item`."""
+    if type(item) is tuple:
+        return len(item) == 2 and isinstance(item[0], _BYTES) and isinstance(item[1], str)
+    return isinstance(item, _BYTES) or callable(getattr(item, "to_part", None)) or _is_picture(item)
+
+
+def to_part(item: Any) -> JSON:
+    """A part of bytes, (bytes, MIME type) or what `from_object` takes. ValueError if no MIME type is known."""
+    if isinstance(item, _BYTES):
+        return from_bytes(item)
+    if type(item) is tuple:
+        return from_bytes(*item)
+    part = from_object(item)
+    if part is None:
+        raise TypeError(f"{type(item).__name__} is no picture, sound or file")
+    return part
+
+
+def _is_picture(item: object) -> bool:
+    return callable(getattr(item, "savefig", None)) or hasattr(item, "getbands") and callable(
+        getattr(item, "save", None))
+
+
+def _from_picture(item: Any) -> JSON:
     buffer = io.BytesIO()
-    if hasattr(item, "savefig") and callable(item.savefig):
+    if hasattr(item, "savefig"):
         item.savefig(buffer, format="png")
         return from_bytes(buffer.getvalue(), "image/png")
-    if hasattr(item, "getbands") and hasattr(item, "save") and callable(item.save):
-        known = getattr(item, "format", None)
-        image_format = known if known in ("PNG", "JPEG", "WEBP") else "PNG"
-        item.save(buffer, format=image_format)
-        return from_bytes(buffer.getvalue(), f"image/{image_format.lower()}")
-    return None
+    known = getattr(item, "format", None)
+    image_format = known if known in ("PNG", "JPEG", "WEBP") else "PNG"
+    item.save(buffer, format=image_format)
+    return from_bytes(buffer.getvalue(), f"image/{image_format.lower()}")
 
 
 class Blob(NamedTuple):
@@ -100,6 +146,10 @@ class Blob(NamedTuple):
     def raw(self) -> bool:
         """Whether this is PCM without a header, whose samples go on in the next piece of a stream."""
         return _PCM_TYPE.match(self.mime_type) is not None
+
+    def to_part(self) -> JSON:
+        """The file as an ``inlineData`` part of a prompt; raw PCM sound as WAV."""
+        return from_bytes(self._file_bytes(), "audio/wav" if self.raw else self.mime_type)
 
     def __repr__(self) -> str:
         return f"Blob({self.mime_type!r}, {len(self.data)} bytes)"
@@ -124,10 +174,17 @@ class Blob(NamedTuple):
 
 
 def blob(inline: JSON) -> Optional[Blob]:
-    """The file in an ``inlineData`` dict; None if the dict has none, or its data is not base64."""
+    """The file in an ``inlineData`` dict, in base64 of either alphabet, padded or not.
+
+    None if the dict has no file, or its data is not base64.
+    """
+    mime_type, data = inline.get("mimeType"), inline.get("data")
+    if not isinstance(mime_type, str) or not isinstance(data, str):
+        return None
     try:
-        return Blob(str(inline["mimeType"]), base64.b64decode(inline["data"]))
-    except (KeyError, TypeError, ValueError):
+        padded = data.rstrip("=").translate(_BASE64_OF_URLS) + "=" * (-len(data.rstrip("=")) % 4)
+        return Blob(mime_type, base64.b64decode(padded, validate=True))
+    except ValueError:
         return None
 
 

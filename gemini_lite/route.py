@@ -5,12 +5,13 @@ import os
 from typing import Generator, List, Optional
 
 from . import contents
+from .answers.check import check
 from .backends.base import Backend
 from .errors import GeminiError
 from .fold import Fold
 from .json_data import JSON
 from .options import GeminiOptions
-from .response import AnswerFormat, GenerateContentResponse, check
+from .response import AnswerFormat, GenerateContentResponse
 from .transport.deadline import CallSettings, Deadline
 from .transport.transport import Call, Transport
 
@@ -62,6 +63,10 @@ class Route:
         return self._transport.request(self.backend.endpoints, Call(path, headers, body, method=method,
                                                                     settings=settings, creates=creates))
 
+    def sign_in(self, settings: CallSettings) -> None:
+        """Have the credentials found and kept ready, before there is anything to send."""
+        self._transport.sign_in(settings)
+
     def post(self, settings: CallSettings, model: str = "") -> BackendPost:
         """The function that a backend is handed for calls of its own."""
         return BackendPost(self, model, settings)
@@ -69,6 +74,9 @@ class Route:
     def model(self, options: GeminiOptions) -> str:
         """The model that `options` name, or the default, without the prefix ``models/``."""
         model = (options.model or self._default_model).strip()
+        own_check = getattr(self.backend, "check_model", None)  # "models/x" is something else on Vertex AI
+        if own_check is not None:
+            return str(own_check(model))
         return model[len("models/"):] if model.startswith("models/") else model
 
     def _call(
@@ -91,6 +99,10 @@ class BackendPost:
     def deadline(self) -> Deadline:
         """The moment by which all of them must be done."""
         return self._settings.deadline
+
+    def sign_in(self) -> None:
+        """Have the credentials found, for a backend that asks them for its project or host."""
+        self._route.sign_in(self._settings)
 
     def __call__(self, path: str, body: Optional[JSON]) -> JSON:
         """The JSON object that answers `body`; without a body the call is a GET."""

@@ -22,6 +22,9 @@ class Post(Protocol):
     def deadline(self) -> Deadline:
         """The moment by which all of them must be done."""
 
+    def sign_in(self) -> None:
+        """Have the credentials found, for a backend that asks them for its project or host."""
+
     def __call__(self, path: str, body: Optional[JSON]) -> JSON:
         """The JSON object that answers `body`; without a body the call is a GET."""
 

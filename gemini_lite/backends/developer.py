@@ -35,7 +35,7 @@ class DeveloperAPI:
     def __init__(
         self, api_key: Union[str, Secret, None] = None, *, base_url: Optional[str] = None, api_version: str = "v1beta",
     ) -> None:
-        api_key = as_secret(api_key) or _key_from_environment()
+        api_key = as_secret(api_key) or key_from_environment()
         if api_key is None:
             raise errors.CredentialsError(_NO_CREDENTIALS)
         self.auth = APIKey(api_key)
@@ -91,7 +91,7 @@ _DEVELOPER_HEADERS = {
 }
 
 
-def _key_from_environment() -> Optional[Secret]:
+def key_from_environment() -> Optional[Secret]:
     """GOOGLE_API_KEY, then GEMINI_API_KEY: the order of Google's own Python client."""
     google, gemini = [as_secret(os.environ.get(name) or None) for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY")]
     if google and gemini and google.value != gemini.value:

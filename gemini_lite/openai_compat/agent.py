@@ -51,7 +51,7 @@ def to_agent_result(chunks: Iterable[AttributeDict], on_event: Optional[OnEvent]
 
 def warn_if_without_tools(model: str) -> None:
     """Log a warning if `model` is not of the family that is known to take tools."""
-    if not re.match(r"(models/)?gemini", model):
+    if not re.match(r"(.*/)?gemini", model):
         _log.warning("%s may have no tools: models that are named gemini do", model)
 
 

@@ -188,6 +188,17 @@ _NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row who
                                    "set GOOGLE_CLOUD_PROJECT to one that has; " + _USE_A_KEY),
     (403, "#3501", "The project has no Code Assist licence for you: ask its administrator for one, or set "
                    "GOOGLE_CLOUD_PROJECT to one that has; " + _USE_A_KEY),
+    (401, "API keys are not supported by this API",
+     "If this is a key for Vertex AI in express mode: it must belong to a project with that API, and has generate, "
+     "stream and count alone. Anything else takes VertexAI(project=..., credentials=...)."),
+    (403, "requires a quota project",
+     "Run `gcloud auth application-default set-quota-project PROJECT`, or set GOOGLE_CLOUD_QUOTA_PROJECT."),
+    (403, "Permission 'aiplatform.", "Grant the role roles/aiplatform.user in that project to this account, and check "
+                                     "that VertexAI(project=...) names the right one."),
+    (404, "Publisher Model", "Check the model's name (client.models() lists Google's) and the location: newer models "
+                             "are often in location='global' alone, and a preview may need access for the project."),
+    (404, "an HTML page",
+     "Check the base URL and, on Vertex AI, the location: one that does not exist has such a page."),
     (401, "", "Check the API key or sign in again."),
     (403, "", "Check that this key or account may use the model and the project."),
     (404, "", "Check the model's name: client.models() lists those that a key can use, and a licence may have fewer."),

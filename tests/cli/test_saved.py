@@ -78,7 +78,7 @@ def test_a_name_may_have_letters_of_any_language(name: str) -> None:
 
 @pytest.mark.parametrize("damage", [
     b"", b"{", b"[]", b"null", b"{}", b'{"version": 1}', b"\xff\xfe", b"[" * 100000,
-    b'{"version": 1, "model": null, "system": null, "history": [{"role": "user", "parts": [{"text": "a"}]}]}',
+    b'{"version": 1, "model": null, "system": null, "history": [{"role": "user", "parts": []}]}',
     b'{"version": 1, "model": null, "system": null, "history": {}}',
     b'{"version": 1, "model": 5, "system": null, "history": []}', b'{"version": "1"}', b'{"version": 0}',
 ])
@@ -110,7 +110,7 @@ def test_a_missing_chat_is_an_error_that_lists_the_saved_ones() -> None:
 
 def test_a_new_chat_cannot_take_the_name_of_another() -> None:
     save("x", "a", "b")
-    with pytest.raises(ValueError, match="there is a conversation x already .*--continue x"):
+    with pytest.raises(ValueError, match="there is a conversation x already .*--conversation x"):
         ChatFile("x").check_can_create()
     ChatFile("y").check_can_create()
 

@@ -6,7 +6,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from gemini_lite import GeminiClient
+from gemini_lite import GeminiClient, VertexAI
 from gemini_lite.openai_compat import OpenAIChat
 from gemini_lite.testing import FakeGemini, call
 from openai_compat.builders import HI, USAGE, WEATHER, sent_request
@@ -74,7 +74,8 @@ def test_functions_for_a_model_of_another_family_are_only_a_warning(
         return any("may have no tools" in text for text in caplog.messages)
 
     assert warned(FUNCTIONS, model="gemma-3-27b-it") and not warned((), model="gemma-3-27b-it")
-    assert not warned(FUNCTIONS, model="models/gemini-3-pro") and not warned(FUNCTIONS)
+    prefix = "publishers/google/" if isinstance(client.backend, VertexAI) else ""
+    assert not warned(FUNCTIONS, model=f"{prefix}models/gemini-3-pro") and not warned(FUNCTIONS)
     client.options = client.options.replace(model="gemma-3-27b-it")
     assert warned(FUNCTIONS)
     client.options = client.options.replace(model=None)
