@@ -1,12 +1,13 @@
 """Prompt and options in, request dict out: pure functions on dicts."""
 from __future__ import annotations
 
+import logging
 import os
 from typing import IO, Any, List, Mapping, Optional, Protocol, Sequence, Tuple, Union
 
 from . import media, schema
 from .json_data import JSON
-from .options import GeminiOptions
+from .options import GeminiOptions, SystemPrompt
 from .turns import GivenTurns, check_content, copy_json, is_content
 
 
@@ -27,12 +28,22 @@ class Figure(Protocol):
         """Write the picture."""
 
 
+class PartLike(Protocol):
+    """What stands for a part, such as a `File`."""
+
+    def to_part(self) -> JSON:
+        """The part."""
+
+
 PromptItem = Union[
     str, bytes, bytearray, memoryview, Mapping[str, Any], Tuple[Union[bytes, bytearray, memoryview], str],
-    "os.PathLike[str]", media.Blob, Image, Figure,
+    "os.PathLike[str]", media.Blob, Image, Figure, PartLike,
 ]
 Prompt = Union[PromptItem, Sequence[PromptItem]]
 
+log = logging.getLogger("gemini_lite")
+
+LARGE = 20_000_000  # bytes of attachments from which on a prompt is warned about
 _BYTES = (bytes, bytearray, memoryview)
 _PROMPT_FORMS = ("a string, a part dict, (bytes, MIME type), a pathlib path, a picture, or a list of these; "
                  "or content dicts ({'role': ..., 'parts': [...]})")
@@ -40,7 +51,8 @@ _CONFIG_NAMES = {
     "temperature": "temperature", "top_p": "topP", "top_k": "topK", "max_output_tokens": "maxOutputTokens",
     "stop_sequences": "stopSequences", "seed": "seed", "candidate_count": "candidateCount",
     "presence_penalty": "presencePenalty", "frequency_penalty": "frequencyPenalty",
-    "response_mime_type": "responseMimeType",
+    "response_mime_type": "responseMimeType", "response_modalities": "responseModalities",
+    "image_config": "imageConfig", "response_logprobs": "responseLogprobs", "logprobs": "logprobs",
 }
 _THINKING_NAMES = {"thinking_budget": "thinkingBudget", "include_thoughts": "includeThoughts"}
 _REQUEST_NAMES = {
@@ -53,8 +65,13 @@ def build_request(contents: List[JSON], options: GeminiOptions) -> JSON:
     """The request that the API documents: `contents`, and those of the `options` that are set."""
     request: JSON = {"contents": _with_signatures(contents) if options.fill_missing_signatures else contents}
     if options.system_prompt:
-        request["systemInstruction"] = {"role": "user", "parts": [{"text": options.system_prompt}]}
+        request["systemInstruction"] = {"role": "user", "parts": _system_parts(options.system_prompt)}
     config = _set_options(options, _CONFIG_NAMES)
+    if options.media_resolution is not None:
+        word = options.media_resolution.upper()
+        config["mediaResolution"] = word if word.startswith("MEDIA_RESOLUTION_") else f"MEDIA_RESOLUTION_{word}"
+    if options.speech_config is not None:
+        config["speechConfig"] = _speech_config(options.speech_config)
     thinking = _set_options(options, _THINKING_NAMES)
     if options.thinking_level is not None:
         thinking["thinkingLevel"] = options.thinking_level.upper()
@@ -71,6 +88,16 @@ def build_request(contents: List[JSON], options: GeminiOptions) -> JSON:
     if options.tool_choice is not None:
         request["toolConfig"] = options.toolbox.choice(options.tool_choice)
     return merged(request, options.extra) if options.extra else request
+
+
+def _system_parts(prompt: SystemPrompt) -> List[JSON]:
+    items = [prompt] if isinstance(prompt, str) else prompt
+    return [{"text": item} if isinstance(item, str) else copy_json(item) for item in items]
+
+
+def _speech_config(config: Union[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The API's dict; a string is the name of one of Google's voices."""
+    return {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": config}}} if isinstance(config, str) else config
 
 
 def _with_signatures(contents: List[JSON]) -> List[JSON]:
@@ -113,7 +140,9 @@ def from_prompt(prompt: Prompt) -> List[JSON]:
         raise ValueError(f"the prompt is empty: give {_PROMPT_FORMS}")
     whole = [index for index, item in enumerate(items) if is_content(item)]
     if not whole:
-        return [{"role": "user", "parts": [_part(item) for item in items]}]
+        parts = [_part(item) for item in items]
+        _warn_of_size(parts)
+        return [{"role": "user", "parts": parts}]
     if len(whole) < len(items):
         odd = next(index for index in range(len(items)) if index not in whole)
         raise ValueError(f"the prompt mixes content dicts with other items (entry {odd} is {type(items[odd]).__name__}"
@@ -122,6 +151,18 @@ def from_prompt(prompt: Prompt) -> List[JSON]:
     if all(part == {"text": ""} for item in checked for part in item["parts"]):
         raise ValueError(f"the prompt is empty: give {_PROMPT_FORMS}")
     return checked
+
+
+def _warn_of_size(parts: List[JSON]) -> None:
+    """Log that a prompt is large: what the API takes changes, so nothing is refused here."""
+    size = 0
+    for part in parts:
+        inline = part.get("inlineData")
+        if isinstance(inline, dict) and isinstance(inline.get("data"), str):
+            size += len(inline["data"]) * 3 // 4
+    if size > LARGE:
+        log.warning("%.0f MB are sent inside this request, and again with each later turn of a conversation: "
+                    "client.files.upload(path) sends a file once, and a prompt takes what it returns", size / 1e6)
 
 
 def _part(item: object) -> JSON:
@@ -137,6 +178,8 @@ def _part(item: object) -> JSON:
         return media.from_bytes(item)
     if isinstance(item, os.PathLike):
         return media.from_path(item)
+    if callable(getattr(item, "to_part", None)):
+        return item.to_part()  # type: ignore[attr-defined, no-any-return]
     part = media.from_object(item)
     if part is None:
         raise TypeError(f"a prompt cannot hold {type(item).__name__}: give {_PROMPT_FORMS}")

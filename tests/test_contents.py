@@ -373,3 +373,17 @@ def test_what_is_no_schema_is_refused(value):
 
 def test_only_contents_are_sent_when_nothing_else_is_asked_for():
     assert contents.build_request([HI], GeminiOptions()) == {"contents": [HI]}
+
+
+@pytest.mark.parametrize("size, warned", [(20_000_001, True), (10_000_001, True), (9_000_000, False)])
+def test_attachments_above_20_mb_are_warned_about_by_name_of_the_way_out(size, warned, caplog):
+    contents.from_prompt(["Sum up.", (bytes(size), "application/pdf"), (bytes(size), "application/pdf")])
+    assert ("client.files.upload" in caplog.text) == warned
+
+
+def test_what_stands_for_a_part_is_an_item_of_a_prompt():
+    class Kept:
+        def to_part(self):
+            return {"text": "kept"}
+
+    assert contents.from_prompt(["a", Kept()])[0]["parts"] == [{"text": "a"}, {"text": "kept"}]
