@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+from ..answers.usage import UsageMetadata
 from ..errors import GeminiError
 from ..json_data import JSON
-from ..response import GenerateContentResponse, UsageMetadata
+from ..response import GenerateContentResponse
 
 
 class Result:
