@@ -14,7 +14,7 @@ from .errors import (
     RateLimitError, ServerError, TransportError, TransportTimeout,
 )
 from .options import GeminiOptions
-from .response import GenerateContentResponse, StreamChunk
+from .response import GenerateContentResponse, Result, StreamChunk
 from .stream import Stream
 from .tools import Tool
 from .version import __version__  # noqa: F401  (re-exported; not among the public names)
@@ -22,7 +22,6 @@ from .version import __version__  # noqa: F401  (re-exported; not among the publ
 if TYPE_CHECKING:
     from .backends.vertex import VertexAI
     from .many.recipe import Recipe
-    from .many.result import Result
     from .many.results_file import read_results
 
 __all__ = [
@@ -32,7 +31,7 @@ __all__ = [
     "QuotaExhaustedError", "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool",
     "TransportError", "TransportTimeout", "VertexAI", "query", "read_results",
 ]
-_LAZY = {"VertexAI": ".backends.vertex", "Recipe": ".many.recipe", "Result": ".many.result",
+_LAZY = {"VertexAI": ".backends.vertex", "Recipe": ".many.recipe",
          "read_results": ".many.results_file"}
 
 logging.getLogger("gemini_lite").addHandler(logging.NullHandler())

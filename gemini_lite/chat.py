@@ -17,7 +17,7 @@ from .contents import Prompt
 from .errors import ConversationBusyError, GeminiError
 from .fold import Fold
 from .json_data import JSON
-from .options import GeminiOptions
+from .options import FixedOptions, GeminiOptions
 from .response import GenerateContentResponse, StreamChunk, plain_parts
 from .route import Events, Route, new_fold
 from .stream import Chunks, Stream, chunks
@@ -36,7 +36,7 @@ ToolResult = Union[Tuple[str, object], Tuple[str, object, Optional[str]]]  # (na
 ToolResults = Union[Sequence[ToolResult], Mapping[str, object]]
 
 
-class Chat:
+class Chat(FixedOptions):
     """A conversation with the model, which remembers its turns; `client.chat()` makes one.
 
     A turn is kept when its answer is whole, with the answer, as the last step of a send. Whatever fails or is

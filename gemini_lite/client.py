@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Type, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Type, TypeVar, Union, cast, overload
 
 import requests
 
@@ -16,7 +16,10 @@ from .chat import Chat, new_session_id
 from .contents import Prompt
 from .errors import ParseError
 from .json_data import JSON
-from .options import GeminiOptions
+from .options import (
+    ChatOverrides, GeminiOptions, OptionFields, QueryOverrides, list_options, options_for_one_request, reject_unknown,
+)
+from .other_clients import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
 from .response import GenerateContentResponse
 from .route import Route, new_fold
 from .stream import Stream, chunks
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from .many.progress import Progress
     from .many.runs import Caller
     from .many.stats import Stats
-    from .options import ChatOverrides, OptionFields, Overrides, QueryOverrides
+    from .options import Overrides
 
 log = logging.getLogger("gemini_lite")
 
@@ -60,8 +63,11 @@ class GeminiClient(Chat):
         max_error_bytes: int = Limits().error, **overrides: Unpack[OptionFields],
     ) -> None:
         api_key = as_secret(api_key)
+        wrong = reject_unknown(cast(JSON, overrides))
         if options is not None and not isinstance(options, GeminiOptions):
-            raise TypeError(f"options must be GeminiOptions(...), not {type(options).__name__}")
+            wrong, options = _no_options(options), None  # it may be a key, which no traceback may show
+        if wrong:
+            raise TypeError(wrong)
         backend = _choose_backend(api_key, credentials_path, backend)
         sizes = Limits(max_event_bytes, max_body_bytes, max_error_bytes)
         self._transport = Transport(backend.auth, session, timeout, retries, max_wait, sizes)
@@ -85,8 +91,13 @@ class GeminiClient(Chat):
     ) -> GenerateContentResponse[Any]: ...
 
     def generate(self, prompt: Prompt, **overrides: Any) -> GenerateContentResponse[Any]:
-        """One request, no history; `prompt`, `overrides` and errors as for `send_message`."""
+        """One request, no history, and no functions run; `prompt`, `overrides` and errors as for `send_message`.
+
+        Functions among the client's ``tools`` are left out. Given in this call they are a ValueError, unless
+        ``max_tool_rounds=0`` says that the calls are wanted, or ``tool_choice="none"`` that there will be none.
+        """
         options, settings = self._settings(overrides)
+        options = options_for_one_request(options, overrides, "generate")
         turns = contents.from_prompt(prompt)
         return self._route.generate(turns, options, options.session_id or new_session_id(), settings)
 
@@ -103,11 +114,13 @@ class GeminiClient(Chat):
     def stream(self, prompt: Prompt, **overrides: Any) -> Stream[Any]:
         """`generate`, streamed; its first event has arrived when this returns."""
         options, settings = self._settings(overrides)
+        options = options_for_one_request(options, overrides, "stream")
         session_id = options.session_id or new_session_id()
         events = self._route.stream(contents.from_prompt(prompt), options, session_id, settings)
         fold = new_fold(options)
         return Stream(chunks(events, fold, settings), fold, events, settings.running)
 
+    @with_hints(**CHAT_ATTRIBUTES)
     def chat(self, history: Optional[Sequence[JSON]] = None, **overrides: Unpack[ChatOverrides]) -> Chat:
         """Another conversation over the same connections, from a `history` or none; `overrides` hold for all of it."""
         limits, changes = self._limits.split(overrides)
@@ -122,12 +135,13 @@ class GeminiClient(Chat):
             raise ParseError(f"The answer holds no token count: {repr(answer)[:200]}", reason="NO_COUNT")
         return total
 
+    @with_hints(**MODELS_ATTRIBUTES)
     def models(self) -> List[JSON]:
         """The models this caller can use, as the API describes them: ``name``, ``inputTokenLimit`` and so on."""
         return self.backend.models(self._route.post(self._limits.start()))
 
-    def quota(self) -> Sequence[Any]:
-        """What is left of the quota, model by model; Code Assist only."""
+    def quota(self) -> List[JSON]:
+        """What is left of the quota, as the API describes it: ``modelId``, ``remainingFraction``; Code Assist only."""
         return self.backend.quota(self._route.post(self._limits.start()))
 
     def map(
@@ -194,6 +208,13 @@ class GeminiClient(Chat):
                         "prompts in other processes")
 
 
+def _no_options(value: object) -> str:
+    """What to write for a first argument that is no GeminiOptions."""
+    step = ("write GeminiClient(api_key=...) for a key, GeminiClient(model=...) for a model" if isinstance(value, str)
+            else "write GeminiClient(GeminiOptions(temperature=0)) or GeminiClient(temperature=0)")
+    return f"the first argument is a GeminiOptions, not {type(value).__name__}: {step}"
+
+
 def _choose_backend(
     api_key: Optional[Secret], credentials_path: CredentialsPath, backend: Optional[Backend],
 ) -> Backend:
@@ -247,5 +268,15 @@ def query(
 ) -> GenerateContentResponse[Any]:
     """Ask once and close again; `str()` of the response is its text."""
     api_key = as_secret(api_key)
+    wrong = reject_unknown(overrides, CALL_SETTINGS)
+    if wrong:
+        raise TypeError(wrong)
     with GeminiClient(GeminiOptions(model=model), credentials_path, api_key=api_key, backend=backend) as client:
         return client.send_message(prompt, **overrides)
+
+
+list_options(OptionFields, GeminiClient)
+list_options(ChatOverrides, GeminiClient.generate, GeminiClient.stream, GeminiClient.chat, GeminiClient.count_tokens,
+             Chat.send_message, Chat.send_message_stream, Chat.send_tool_result, Chat.send_tool_result_stream,
+             Chat.send_tool_results, Chat.send_tool_results_stream)
+list_options(QueryOverrides, query)

@@ -6,7 +6,7 @@ from typing import IO, Any, List, Mapping, Optional, Protocol, Sequence, Tuple, 
 
 from . import media, schema
 from .json_data import JSON
-from .options import GeminiOptions
+from .options import GeminiOptions, SystemPrompt
 from .turns import GivenTurns, check_content, copy_json, is_content
 
 
@@ -40,7 +40,8 @@ _CONFIG_NAMES = {
     "temperature": "temperature", "top_p": "topP", "top_k": "topK", "max_output_tokens": "maxOutputTokens",
     "stop_sequences": "stopSequences", "seed": "seed", "candidate_count": "candidateCount",
     "presence_penalty": "presencePenalty", "frequency_penalty": "frequencyPenalty",
-    "response_mime_type": "responseMimeType",
+    "response_mime_type": "responseMimeType", "response_modalities": "responseModalities",
+    "image_config": "imageConfig", "response_logprobs": "responseLogprobs", "logprobs": "logprobs",
 }
 _THINKING_NAMES = {"thinking_budget": "thinkingBudget", "include_thoughts": "includeThoughts"}
 _REQUEST_NAMES = {
@@ -53,8 +54,13 @@ def build_request(contents: List[JSON], options: GeminiOptions) -> JSON:
     """The request that the API documents: `contents`, and those of the `options` that are set."""
     request: JSON = {"contents": _with_signatures(contents) if options.fill_missing_signatures else contents}
     if options.system_prompt:
-        request["systemInstruction"] = {"role": "user", "parts": [{"text": options.system_prompt}]}
+        request["systemInstruction"] = {"role": "user", "parts": _system_parts(options.system_prompt)}
     config = _set_options(options, _CONFIG_NAMES)
+    if options.media_resolution is not None:
+        word = options.media_resolution.upper()
+        config["mediaResolution"] = word if word.startswith("MEDIA_RESOLUTION_") else f"MEDIA_RESOLUTION_{word}"
+    if options.speech_config is not None:
+        config["speechConfig"] = _speech_config(options.speech_config)
     thinking = _set_options(options, _THINKING_NAMES)
     if options.thinking_level is not None:
         thinking["thinkingLevel"] = options.thinking_level.upper()
@@ -71,6 +77,16 @@ def build_request(contents: List[JSON], options: GeminiOptions) -> JSON:
     if options.tool_choice is not None:
         request["toolConfig"] = options.toolbox.choice(options.tool_choice)
     return merged(request, options.extra) if options.extra else request
+
+
+def _system_parts(prompt: SystemPrompt) -> List[JSON]:
+    items = [prompt] if isinstance(prompt, str) else prompt
+    return [{"text": item} if isinstance(item, str) else copy_json(item) for item in items]
+
+
+def _speech_config(config: Union[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The API's dict; a string is the name of one of Google's voices."""
+    return {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": config}}} if isinstance(config, str) else config
 
 
 def _with_signatures(contents: List[JSON]) -> List[JSON]:

@@ -9,7 +9,7 @@ from .answers.citations import Citation, citations
 from .answers.streamed_calls import assembled
 from .answers.usage import UsageMetadata
 from .calls import FunctionCall, FunctionResult, open_calls
-from .errors import ParseError
+from .errors import GeminiError, ParseError
 from .json_data import JSON, APIObject, dict_or_empty, first_candidate, has_text, list_of_dicts, str_or_none
 
 if TYPE_CHECKING:
@@ -301,3 +301,49 @@ def _parts(data: object) -> List[JSON]:
 
 def _list(value: object) -> List[object]:
     return value if isinstance(value, list) else []
+
+
+class Result:
+    """The answer to one prompt of many, or its error; the other of the two is None.
+
+    `index` counts the prompts from 0, `key` is the one given with the prompt or else its index as a string, `tries`
+    the requests that were sent for it. What arrived before a failure is ``error.response``.
+    """
+
+    __slots__ = ("index", "key", "response", "error", "tries")
+
+    def __init__(
+        self, index: int, key: str, response: Optional[GenerateContentResponse[Any]],
+        error: Optional[GeminiError] = None, tries: int = 1,
+    ) -> None:
+        self.index = index
+        self.key = key
+        self.response = response
+        self.error = error
+        self.tries = tries
+
+    @property
+    def text(self) -> Optional[str]:
+        """The answer's text; None if the prompt failed."""
+        return None if self.response is None else self.response.text
+
+    @property
+    def parsed(self) -> Any:
+        """The answer as ``response_schema`` has it, as `GenerateContentResponse.parsed`; None if the prompt failed."""
+        return None if self.response is None else self.response.parsed
+
+    @property
+    def usage_metadata(self) -> UsageMetadata:
+        """The token counts of what arrived; without an answer, all of them None."""
+        answer = self.response if self.response is not None else getattr(self.error, "response", None)
+        return answer.usage_metadata if isinstance(answer, GenerateContentResponse) else UsageMetadata({})
+
+    def unwrap(self) -> GenerateContentResponse[Any]:
+        """The answer; raises the error if the prompt failed."""
+        if self.response is None:
+            raise self.error or GeminiError("There is neither an answer nor an error.")
+        return self.response
+
+    def __repr__(self) -> str:
+        what = repr(self.text) if self.error is None else repr(self.error)
+        return f"<Result {self.index} {self.key!r}: {what[:80]}>"

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Any, ContextManager, Generator, Generic, Optional, Type
+from typing import TYPE_CHECKING, Any, ContextManager, Generator, Generic, NoReturn, Optional, Type
 
 from .answers.check import check
 from .errors import GeminiError, IncompleteError
 from .fold import Fold
 from .json_data import JSON
+from .other_clients import no_attribute
 from .response import GenerateContentResponse, StreamChunk, T
 from .transport import watchdog
 from .transport.deadline import CallSettings
@@ -168,6 +169,10 @@ class Stream(Generic[T]):
         self._source.close()
         if self._events is not None:
             self._events.close()
+
+    if not TYPE_CHECKING:  # a type checker would take any name for known
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute("stream", self, name)
 
     def __repr__(self) -> str:
         return "<Stream: iterate it, or show it with .display()>"

@@ -95,6 +95,11 @@ class ToolOutput(NamedTuple):
     failure: Optional[Exception] = None
 
 
+def is_function(item: object) -> bool:
+    """Whether an item of the option ``tools`` is a Python function, which can be called, and no mere declaration."""
+    return item.function is not None if isinstance(item, Tool) else callable(item) and not isinstance(item, Mapping)
+
+
 def run(tool: Tool, call: FunctionCall) -> ToolOutput:
     """Run `tool` for `call`.
 

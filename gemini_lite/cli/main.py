@@ -159,13 +159,16 @@ def _run_quota(arguments: Arguments) -> int:
     with _open_client(arguments) as client:
         quotas = client.quota()
     if arguments.format == "json":
-        Printer().print_json([{**quota._asdict(), "reset_time": quota.reset_time and quota.reset_time.isoformat()}
-                              for quota in quotas])
+        Printer().print_json(quotas)
     else:
         Printer().print_table(("model", "left", "amount", "of", "comes back"), [
-            (quota.model, None if quota.remaining_fraction is None else f"{100 * quota.remaining_fraction:.0f}%",
-             quota.remaining_amount, quota.token_type, quota.reset_time) for quota in quotas])
+            (quota.get("modelId"), _percent(quota.get("remainingFraction")), quota.get("remainingAmount"),
+             quota.get("tokenType"), quota.get("resetTime")) for quota in quotas])
     return 0
+
+
+def _percent(fraction: object) -> Optional[str]:
+    return f"{100 * fraction:.0f}%" if isinstance(fraction, (int, float)) else None
 
 
 def _run_doctor(arguments: Arguments) -> int:

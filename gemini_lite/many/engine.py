@@ -10,13 +10,12 @@ import queue
 import random
 import time
 from types import TracebackType
-from typing import (
-    Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sized, Tuple, Type,
-)
+from typing import Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sized, Tuple, Type
 
 from ..errors import GeminiError, OverloadedError
 from ..json_data import JSON
 from ..options import GeminiOptions
+from ..response import Result
 from ..route import Route
 from ..transport.deadline import CallLimits
 from ..transport.transport import Transport
@@ -25,7 +24,6 @@ from .connections import transport_for
 from .interrupts import Interrupts
 from .pace import Pace, quota_of
 from .prompts import RequestBuilder, read_item
-from .result import Result
 from .senders import Sender, Task, Threads
 from .stats import Stats
 from .tokens import TokenEstimate, prompt_tokens, size_of
