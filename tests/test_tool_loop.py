@@ -68,7 +68,7 @@ def test_what_json_cannot_say_again_is_an_error_of_that_answer_and_the_next_send
     ('{}', None), ('{"text": ""}', None), ('{"functionCall": {}}', None), ('{"functionCall": null}', None),
     ('{"text": 5}', None), ('{"inlineData": "x"}', None), ('{"text": "hm", "thought": true}', None),
     ('{"text": "", "thoughtSignature": "s"}', {"text": "", "thoughtSignature": "s"}),
-    ('{"newKind": {"x": 1}}', {"newKind": {"x": 1}}), ('"x"', None), ('[]', None),
+    ('{"fileData": {"fileUri": "https://a/b"}}', {"fileData": {"fileUri": "https://a/b"}}), ('"x"', None), ('[]', None),
 ])
 def test_a_part_that_google_would_refuse_is_not_kept_and_every_other_is(
     fake: FakeGemini, client: Any, send: Any, odd: str, kept: Any,
