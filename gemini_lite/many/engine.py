@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import heapq
 import itertools
 import logging
@@ -101,7 +102,7 @@ class Run:
         self._stop: Optional[BaseException] = None  # why no more is sent
         self._is_open = True
         self._next_turn = 0.0
-        self.interrupts = Interrupts(lambda: self._done.put(None))
+        self.interrupts = Interrupts(functools.partial(self._done.put, None))  # holds no run: one forgotten can end
 
     def __iter__(self) -> Run:
         return self
@@ -145,6 +146,7 @@ class Run:
                 self._keeper.end(list(self._in_flight.values()))
         finally:
             self._open.close()
+            self.interrupts.close()
 
     def _is_over(self) -> bool:
         """Whether nothing is in flight, and nothing will be."""
@@ -166,9 +168,9 @@ class Run:
         started = self._start_calls()
         self._collect(0.0 if self._ready else self._pause(started))
         if self.interrupts.count:
-            self._end(KeyboardInterrupt())
+            self._end(self.interrupts.error())
             if self.interrupts.count > 1:
-                raise self._with_summary(KeyboardInterrupt())
+                raise self._with_summary(self.interrupts.error())
         self._show()
         self._next_turn = time.monotonic() + BETWEEN_TURNS
 
