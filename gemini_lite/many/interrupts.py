@@ -23,7 +23,7 @@ class Interrupts:
         self._depth = 0
         self._left_at = 0.0
         self._before: Optional[Any] = None
-        self._is_raised = False
+        self.is_raised = False  # the run's consumer knows that it was stopped
 
     def __enter__(self) -> Interrupts:
         self._depth += 1
@@ -38,11 +38,6 @@ class Interrupts:
         self._depth -= 1
         self._left_at = time.monotonic()
 
-    def error(self) -> KeyboardInterrupt:
-        """What a run raises that was interrupted."""
-        self._is_raised = True
-        return KeyboardInterrupt()
-
     def close(self) -> None:
         """Put the handler back that was there before; a Ctrl-C that nobody raised is raised now."""
         if self._before is None or threading.current_thread() is not threading.main_thread():
@@ -50,14 +45,15 @@ class Interrupts:
         before, self._before = self._before, None
         if signal.getsignal(signal.SIGINT) == self._note:
             signal.signal(signal.SIGINT, before)
-        if self.count and not self._is_raised:
-            self._is_raised = True
+        if self.count and not self.is_raised:
+            self.is_raised = True
             signal.raise_signal(signal.SIGINT)
 
     def _note(self, number: int, frame: object) -> None:
         if not self._depth and time.monotonic() - self._left_at > SHORT:
-            raise self.error()
+            self.is_raised = True
+            raise KeyboardInterrupt
         self.count += 1
         self._wake()  # SimpleQueue.put, which may be called while the queue is in use
         if self.may_raise or self.count > 2:
-            raise self.error()
+            raise KeyboardInterrupt
