@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Type, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Type, TypeVar, Union, cast, overload
 
 import requests
 
@@ -16,7 +16,10 @@ from .chat import Chat, new_session_id
 from .contents import Prompt
 from .errors import ParseError
 from .json_data import JSON
-from .options import GeminiOptions
+from .options import (
+    ChatOverrides, GeminiOptions, OptionFields, QueryOverrides, list_options, options_for_one_request, reject_unknown,
+)
+from .other_clients import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
 from .response import GenerateContentResponse
 from .route import Route, new_fold
 from .stream import Stream, chunks
@@ -26,11 +29,15 @@ from .transport.transport import Limits, Transport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from .api.caches import Caches
+    from .api.embeddings import Embeddings, EmbedPrompts
+    from .api.files import Files
+    from .api.sending import Sender
     from .many.engine import Run
     from .many.progress import Progress
     from .many.runs import Caller
     from .many.stats import Stats
-    from .options import ChatOverrides, OptionFields, Overrides, QueryOverrides
+    from .options import Overrides
 
 log = logging.getLogger("gemini_lite")
 
@@ -60,8 +67,11 @@ class GeminiClient(Chat):
         max_error_bytes: int = Limits().error, **overrides: Unpack[OptionFields],
     ) -> None:
         api_key = as_secret(api_key)
+        wrong = reject_unknown(cast(JSON, overrides))
         if options is not None and not isinstance(options, GeminiOptions):
-            raise TypeError(f"options must be GeminiOptions(...), not {type(options).__name__}")
+            wrong, options = _no_options(options), None  # it may be a key, which no traceback may show
+        if wrong:
+            raise TypeError(wrong)
         backend = _choose_backend(api_key, credentials_path, backend)
         sizes = Limits(max_event_bytes, max_body_bytes, max_error_bytes)
         self._transport = Transport(backend.auth, session, timeout, retries, max_wait, sizes)
@@ -85,8 +95,13 @@ class GeminiClient(Chat):
     ) -> GenerateContentResponse[Any]: ...
 
     def generate(self, prompt: Prompt, **overrides: Any) -> GenerateContentResponse[Any]:
-        """One request, no history; `prompt`, `overrides` and errors as for `send_message`."""
+        """One request, no history, and no functions run; `prompt`, `overrides` and errors as for `send_message`.
+
+        Functions among the client's ``tools`` are left out. Given in this call they are a ValueError, unless
+        ``max_tool_rounds=0`` says that the calls are wanted, or ``tool_choice="none"`` that there will be none.
+        """
         options, settings = self._settings(overrides)
+        options = options_for_one_request(options, overrides, "generate")
         turns = contents.from_prompt(prompt)
         return self._route.generate(turns, options, options.session_id or new_session_id(), settings)
 
@@ -103,11 +118,13 @@ class GeminiClient(Chat):
     def stream(self, prompt: Prompt, **overrides: Any) -> Stream[Any]:
         """`generate`, streamed; its first event has arrived when this returns."""
         options, settings = self._settings(overrides)
+        options = options_for_one_request(options, overrides, "stream")
         session_id = options.session_id or new_session_id()
         events = self._route.stream(contents.from_prompt(prompt), options, session_id, settings)
         fold = new_fold(options)
         return Stream(chunks(events, fold, settings), fold, events, settings.running)
 
+    @with_hints(**CHAT_ATTRIBUTES)
     def chat(self, history: Optional[Sequence[JSON]] = None, **overrides: Unpack[ChatOverrides]) -> Chat:
         """Another conversation over the same connections, from a `history` or none; `overrides` hold for all of it."""
         limits, changes = self._limits.split(overrides)
@@ -122,12 +139,13 @@ class GeminiClient(Chat):
             raise ParseError(f"The answer holds no token count: {repr(answer)[:200]}", reason="NO_COUNT")
         return total
 
+    @with_hints(**MODELS_ATTRIBUTES)
     def models(self) -> List[JSON]:
         """The models this caller can use, as the API describes them: ``name``, ``inputTokenLimit`` and so on."""
         return self.backend.models(self._route.post(self._limits.start()))
 
-    def quota(self) -> Sequence[Any]:
-        """What is left of the quota, model by model; Code Assist only."""
+    def quota(self) -> List[JSON]:
+        """What is left of the quota, as the API describes it: ``modelId``, ``remainingFraction``; Code Assist only."""
         return self.backend.quota(self._route.post(self._limits.start()))
 
     def map(
@@ -175,6 +193,33 @@ class GeminiClient(Chat):
         from .many.runs import Caller
         return Caller(self._route, self._transport, self.options, self._limits)
 
+    @property
+    def files(self) -> Files:
+        """The files that the API keeps: ``upload``, ``get``, ``list``, ``delete``, ``wait`` and ``download``."""
+        from .api.files import Files
+        return Files(self._sender())
+
+    @property
+    def caches(self) -> Caches:
+        """The contents that the API keeps for prompts to begin with: ``create``, ``get``, ``list`` and so on."""
+        from .api.caches import Caches
+        return Caches(self._sender(), self.options)
+
+    def embed(
+        self, prompts: EmbedPrompts, *, model: Optional[str] = None, task_type: Optional[str] = None,
+        title: Optional[str] = None, output_dimensionality: Optional[int] = None, normalize: bool = False,
+        concurrency: int = 1, deadline: Optional[float] = None,
+    ) -> Embeddings:
+        """A vector for each item of `prompts`; see `gemini_lite.api.embeddings`."""
+        from .api.embeddings import embed
+        return embed(self._sender(), prompts, model=model, task_type=task_type, title=title,
+                     output_dimensionality=output_dimensionality, normalize=normalize, concurrency=concurrency,
+                     deadline=deadline)
+
+    def _sender(self) -> Sender:
+        from .api.sending import Sender
+        return Sender(self._route, self._transport, self._limits)
+
     def close(self) -> None:
         """End the calls that other threads are making, and close the connections (not those of a session you gave).
 
@@ -192,6 +237,13 @@ class GeminiClient(Chat):
         raise TypeError("a client holds connections and credentials and cannot be pickled: make one in each process; "
                         "options, histories and responses can be passed on, and a gemini_lite.Recipe answers many "
                         "prompts in other processes")
+
+
+def _no_options(value: object) -> str:
+    """What to write for a first argument that is no GeminiOptions."""
+    step = ("write GeminiClient(api_key=...) for a key, GeminiClient(model=...) for a model" if isinstance(value, str)
+            else "write GeminiClient(GeminiOptions(temperature=0)) or GeminiClient(temperature=0)")
+    return f"the first argument is a GeminiOptions, not {type(value).__name__}: {step}"
 
 
 def _choose_backend(
@@ -247,5 +299,15 @@ def query(
 ) -> GenerateContentResponse[Any]:
     """Ask once and close again; `str()` of the response is its text."""
     api_key = as_secret(api_key)
+    wrong = reject_unknown(overrides, CALL_SETTINGS)
+    if wrong:
+        raise TypeError(wrong)
     with GeminiClient(GeminiOptions(model=model), credentials_path, api_key=api_key, backend=backend) as client:
         return client.send_message(prompt, **overrides)
+
+
+list_options(OptionFields, GeminiClient)
+list_options(ChatOverrides, GeminiClient.generate, GeminiClient.stream, GeminiClient.chat, GeminiClient.count_tokens,
+             Chat.send_message, Chat.send_message_stream, Chat.send_tool_result, Chat.send_tool_result_stream,
+             Chat.send_tool_results, Chat.send_tool_results_stream)
+list_options(QueryOverrides, query)

@@ -5,12 +5,13 @@ import os
 from typing import Generator, List, Optional
 
 from . import contents
-from .backends.base import Backend
+from .answers.check import check
+from .backends.base import Backend, check_model
 from .errors import GeminiError
 from .fold import Fold
 from .json_data import JSON
 from .options import GeminiOptions
-from .response import AnswerFormat, GenerateContentResponse, check
+from .response import AnswerFormat, GenerateContentResponse
 from .transport.deadline import CallSettings, Deadline
 from .transport.transport import Call, Transport
 
@@ -71,12 +72,10 @@ class Route:
         return BackendPost(self, model, settings)
 
     def model(self, options: GeminiOptions) -> str:
-        """The model that `options` name, or the default, without the prefix ``models/``."""
-        model = (options.model or self._default_model).strip()
+        """The model that `options` name, or the default; ValueError for a name that would leave the API's path."""
+        model = options.model or self._default_model
         own_check = getattr(self.backend, "check_model", None)  # "models/x" is something else on Vertex AI
-        if own_check is not None:
-            return str(own_check(model))
-        return model[len("models/"):] if model.startswith("models/") else model
+        return check_model(model) if own_check is None else str(own_check(model.strip()))
 
     def _call(
         self, method: str, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings,

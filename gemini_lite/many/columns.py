@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional
 
-from .result import Result
+from ..response import Result
 
 
 class Column:

@@ -16,6 +16,7 @@ from typing import Callable, Deque, Dict, Iterable, Iterator, List, Optional, Si
 from ..errors import GeminiError, OverloadedError
 from ..json_data import JSON
 from ..options import GeminiOptions
+from ..response import Result
 from ..route import Route
 from ..transport.transport import Transport
 from . import failures
@@ -24,7 +25,6 @@ from .interrupts import Interrupts
 from .order import ResultOrder
 from .pace import Pace, quota_of
 from .prompts import RequestBuilder, read_item
-from .result import Result
 from .senders import Sender, Task, Threads
 from .settings import Keeper, Settings
 from .stats import Stats

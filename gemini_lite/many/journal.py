@@ -12,10 +12,10 @@ from typing import Callable, Iterator, List, Optional, Union
 from .. import files_on_disk
 from ..errors import GeminiError
 from ..json_data import JSON
+from ..response import Result
 from ..transport import retry
 from .known_keys import KnownKeys, hash_request
 from .records import LOST, hash_of, is_error, is_transient, to_line
-from .result import Result
 from .results_file import read_lines
 from .senders import Task
 from .sent_keys import SentKeys

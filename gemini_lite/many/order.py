@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Dict, List
 
-from .result import Result
+from ..response import Result
 
 
 class ResultOrder:

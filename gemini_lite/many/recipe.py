@@ -12,12 +12,11 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Unio
 
 from ..backends.base import Backend
 from ..options import GeminiOptions
-from ..response import AnswerFormat
+from ..response import AnswerFormat, Result
 from .checks import check_numbers, check_options, check_prompts
 from .columns import Column
 from .prompts import with_key
 from .records import read_record, to_result
-from .result import Result
 from .worker import answer_chunk
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -11,8 +11,7 @@ from typing import Any, Optional, Type
 from .. import errors
 from ..errors import GeminiError
 from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts, str_or_none
-from ..response import AnswerFormat, GenerateContentResponse
-from .result import Result
+from ..response import AnswerFormat, GenerateContentResponse, Result
 
 VERSION = 1
 BEGINNING = b'{"key":'  # of every line that we write

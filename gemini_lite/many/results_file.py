@@ -5,9 +5,8 @@ import os
 from typing import BinaryIO, Iterator, NamedTuple, Optional, Union
 
 from ..json_data import JSON
-from ..response import AnswerFormat
+from ..response import AnswerFormat, Result
 from .records import BEGINNING, read_record, to_result
-from .result import Result
 
 
 class Line(NamedTuple):

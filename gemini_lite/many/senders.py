@@ -6,10 +6,11 @@ import threading
 import uuid
 from typing import Any, Optional, Union
 
+from ..answers.check import check
 from ..backends.base import Backend
 from ..json_data import JSON
 from ..options import GeminiOptions
-from ..response import AnswerFormat, GenerateContentResponse, check
+from ..response import AnswerFormat, GenerateContentResponse
 from ..route import Route, answer_format
 from ..transport.deadline import CallLimits, CallSettings
 from ..transport.transport import Call, Transport

@@ -4,8 +4,8 @@ from __future__ import annotations
 from typing import List, NamedTuple, Optional, Protocol
 
 from ..json_data import JSON
+from ..response import Result
 from ..transport.deadline import CallLimits
-from .result import Result
 from .senders import Task
 
 

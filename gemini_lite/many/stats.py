@@ -5,7 +5,7 @@ import time
 from typing import Dict, List, Optional
 
 from ..json_data import JSON, int_or_none
-from .result import Result, usage_of
+from ..response import Result
 
 _TOKEN_NAMES = {
     "prompt": "promptTokenCount", "cached": "cachedContentTokenCount", "answer": "candidatesTokenCount",
@@ -57,7 +57,7 @@ class Stats:
             self.answered += 1
         else:
             self.failed += 1
-        usage = usage_of(result.response, result.error)
+        usage = result.usage_metadata.data
         if usage:
             self._add_tokens(usage, (result.response and result.response.model_version) or model)
 
