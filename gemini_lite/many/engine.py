@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import heapq
 import itertools
 import logging
@@ -10,21 +11,22 @@ import queue
 import random
 import time
 from types import TracebackType
-from typing import Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sized, Tuple, Type
+from typing import Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sized, Tuple, Type
 
 from ..errors import GeminiError, OverloadedError
 from ..json_data import JSON
 from ..options import GeminiOptions
 from ..response import Result
 from ..route import Route
-from ..transport.deadline import CallLimits
 from ..transport.transport import Transport
 from . import failures
 from .connections import transport_for
 from .interrupts import Interrupts
+from .order import ResultOrder
 from .pace import Pace, quota_of
 from .prompts import RequestBuilder, read_item
 from .senders import Sender, Task, Threads
+from .settings import Keeper, Settings
 from .stats import Stats
 from .tokens import TokenEstimate, prompt_tokens, size_of
 
@@ -36,32 +38,6 @@ BETWEEN_TURNS = 0.001  # seconds, in which results that are there are handed on 
 LONGEST_LOOK = 1.0  # seconds in which something may have changed that wakes nobody
 HELD = 16  # times `concurrency`: the results that may wait for a slow one before them
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds, where the server named none
-
-
-class Keeper(Protocol):
-    """Keeps the results of a run, such as a `Journal`."""
-
-    def admit(self, key: str, request: JSON, model: str) -> Optional[int]:
-        """A hash of what is asked, or None if `key` has its answer already; ValueError if another was asked."""
-
-    def sending(self, task: Task) -> None:
-        """A task goes out for the first time."""
-
-    def add(self, result: Result, hash: int, model: str) -> None:
-        """Keep one result; OSError if that fails."""
-
-    def end(self, lost: List[Task]) -> None:
-        """No more come; those `lost` were sent, and their answers were not waited for."""
-
-
-class Settings(NamedTuple):
-    """How a run goes about its work."""
-
-    concurrency: int = 64
-    ordered: bool = True
-    retries: int = 4
-    max_errors: Optional[int] = None
-    limits: CallLimits = CallLimits()
 
 
 class Run:
@@ -94,12 +70,12 @@ class Run:
         self._serial = itertools.count()
         self._in_flight: Dict[int, Task] = {}  # by index
         self._ready: Deque[Result] = collections.deque()
-        self._order = _Order() if settings.ordered else None
+        self._order = ResultOrder() if settings.ordered else None
         self._first_failures = failures.FirstFailures()
         self._stop: Optional[BaseException] = None  # why no more is sent
         self._is_open = True
         self._next_turn = 0.0
-        self.interrupts = Interrupts(lambda: self._done.put(None))
+        self.interrupts = Interrupts(functools.partial(self._done.put, None))  # holds no run: one forgotten can end
 
     def __iter__(self) -> Run:
         return self
@@ -143,6 +119,7 @@ class Run:
                 self._keeper.end(list(self._in_flight.values()))
         finally:
             self._open.close()
+            self.interrupts.close()
 
     def _is_over(self) -> bool:
         """Whether nothing is in flight, and nothing will be."""
@@ -171,6 +148,7 @@ class Run:
         self._next_turn = time.monotonic() + BETWEEN_TURNS
 
     def _with_summary(self, error: BaseException) -> BaseException:
+        self.interrupts.is_raised = True
         setattr(error, "summary", self.stats)
         return error
 
@@ -377,32 +355,6 @@ class Run:
                                code=error.code, status=error.status, reason="MAX_ERRORS")
         if stop is not None:
             self._end(stop)
-
-
-class _Order:
-    """Holds results back until those before them are there."""
-
-    def __init__(self) -> None:
-        self._held: Dict[int, Result] = {}
-        self._next = 0
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def flush(self) -> List[Result]:
-        """All results that are held, in order."""
-        ready = [self._held[index] for index in sorted(self._held)]
-        self._held.clear()
-        return ready
-
-    def add(self, result: Result) -> List[Result]:
-        """The results whose turn it is now."""
-        self._held[result.index] = result
-        ready = []
-        while self._next in self._held:
-            ready.append(self._held.pop(self._next))
-            self._next += 1
-        return ready
 
 
 def _wait(error: GeminiError, failed: int) -> float:

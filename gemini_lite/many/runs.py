@@ -9,10 +9,11 @@ from ..route import Route
 from ..transport.deadline import CallLimits
 from ..transport.transport import Transport
 from .checks import check_numbers, check_options, check_prompts, check_rate
-from .engine import Keeper, Run, Settings
+from .engine import Run
 from .journal import Journal
 from .pace import Pace
 from .progress import Progress, reporter
+from .settings import Keeper, Settings
 from .stats import Stats
 
 

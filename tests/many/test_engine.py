@@ -391,3 +391,32 @@ def test_options_are_not_changed_by_a_run(serving, client):
     made = client(serving(echo), options)
     list(made.map(["x"], temperature=0))
     assert made.options == options
+
+
+def test_the_handler_of_ctrl_c_is_put_back_after_every_end(serving, client, interruptible):
+    before = signal.getsignal(signal.SIGINT)
+    made = client(serving(echo))
+    assert len(list(made.map(map(str, range(5))))) == 5
+    assert signal.getsignal(signal.SIGINT) is before
+    for _ in made.map(map(str, range(50))):
+        break
+    assert signal.getsignal(signal.SIGINT) is before
+    with made.map(map(str, range(50))) as run:
+        next(run)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_ctrl_c_that_the_run_noted_is_not_lost_when_its_consumer_leaves(serving, client, interruptible):
+    with pytest.raises(KeyboardInterrupt):
+        with client(serving(echo)).map(map(str, range(500))) as run:
+            next(run)
+            signal.raise_signal(signal.SIGINT)
+            next(run)
+
+
+def test_a_ctrl_c_in_long_code_of_the_consumers_is_raised_there(serving, client, interruptible):
+    with client(serving(echo)).map(map(str, range(500))) as run:
+        next(run)
+        time.sleep(0.6)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
