@@ -16,7 +16,7 @@ from .errors import (
     QuotaExhaustedError, RateLimitError, ServerError, TransportError, TransportTimeout,
 )
 from .options import GeminiOptions
-from .response import GenerateContentResponse, StreamChunk
+from .response import GenerateContentResponse, Result, StreamChunk
 from .stream import Stream
 from .tools import Tool
 from .version import __version__  # noqa: F401  (re-exported; not among the public names)
@@ -27,27 +27,30 @@ if TYPE_CHECKING:
     from .api.files import File
     from .api.upload_state import UploadState
     from .backends.vertex import VertexAI
+    from .many.recipe import Recipe
+    from .many.results_file import read_results
 
 __all__ = [
     "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Cache", "Chat", "CodeAssist",
     "ConversationBusyError", "CredentialsError", "DeveloperAPI", "Embeddings", "File", "GeminiClient", "GeminiError",
     "GeminiOptions", "GenerateContentResponse", "IncompleteError", "JobFailedError", "NotFoundError",
     "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError", "QuotaExhaustedError",
-    "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError", "TransportTimeout",
-    "UploadState", "VertexAI", "query",
+    "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
+    "TransportTimeout", "UploadState", "VertexAI", "query", "read_results",
 ]
+_LAZY = {
+    "Cache": ".api.caches", "Embeddings": ".api.embeddings", "File": ".api.files", "UploadState": ".api.upload_state",
+    "VertexAI": ".backends.vertex", "Recipe": ".many.recipe", "read_results": ".many.results_file",
+}
 
 logging.getLogger("gemini_lite").addHandler(logging.NullHandler())
 
-_LAZY = {"Cache": "api.caches", "Embeddings": "api.embeddings", "File": "api.files",
-         "UploadState": "api.upload_state", "VertexAI": "backends.vertex"}
-
 
 def __getattr__(name: str) -> object:
-    """What many programs do not use is imported when it is, because that takes time."""
+    """What is imported when it is asked for, because its import takes time that few programs need to spend."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    return getattr(importlib.import_module(_LAZY[name], __name__), name)
 
 
 def __dir__() -> List[str]:

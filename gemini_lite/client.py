@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Type, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Type, TypeVar, Union, overload
 
 import requests
 
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from .api.embeddings import Embeddings, EmbedPrompts
     from .api.files import Files
     from .api.sending import Sender
+    from .many.engine import Run
+    from .many.progress import Progress
+    from .many.runs import Caller
+    from .many.stats import Stats
     from .options import ChatOverrides, OptionFields, Overrides, QueryOverrides
 
 log = logging.getLogger("gemini_lite")
@@ -157,6 +161,51 @@ class GeminiClient(Chat):
         from .api.sending import Sender
         return Sender(self._route, self._transport, self._limits)
 
+    def map(
+        self, prompts: Iterable[object], *, concurrency: int = 64, ordered: bool = True,
+        requests_per_minute: Optional[float] = None, max_errors: Optional[int] = None, progress: Progress = None,
+        **overrides: Unpack[ChatOverrides],
+    ) -> Run:
+        """Answer many `prompts`, `concurrency` of them at a time, paced by what the server says: iterate for `Result`s.
+
+        Each is what `generate` takes, ``(key, prompt)``, or a dict with a "key" and a "prompt" or a whole "request".
+        They are read as there is room, and nothing is sent while nobody iterates. A prompt that fails has a result
+        with its `error`. What fails for all of them ends the run when what is in flight has arrived: credentials, a
+        quota that is spent, a model that is not there, more than `max_errors` failures, 20 failures alike at the
+        beginning, Ctrl-C. Not `ordered`: results as they come. `progress` is a function of the `Stats`, True, or
+        False; None shows a line on a terminal and a bar in a notebook. `overrides` as for `generate`, but ``deadline``
+        is for each prompt from its first request, and the functions among ``tools`` are refused.
+        """
+        from .many.runs import start_run
+        return start_run(
+            self._as_caller(), prompts, concurrency=concurrency, ordered=ordered,
+            requests_per_minute=requests_per_minute, max_errors=max_errors, progress=progress, overrides=overrides)
+
+    def map_to(
+        self, path: Union[str, "os.PathLike[str]"], prompts: Iterable[object], *, resume: bool = True,
+        retry_errors: str = "transient", fsync_every: float = 1.0, on_crash: str = "resend", concurrency: int = 64,
+        requests_per_minute: Optional[float] = None, max_errors: Optional[int] = None, progress: Progress = None,
+        **overrides: Unpack[ChatOverrides],
+    ) -> Stats:
+        """`map` into the file `path`, a line of JSON for each prompt as its answer arrives; the counts at the end.
+
+        The same call goes on with a file that is there, after any end, and sends nothing that has a line: a key (the
+        position, where none is given) has one line, once. Of the errors in it, `retry_errors` are tried again:
+        "transient", "all" or "none". `fsync_every` is in seconds: a power cut costs what was written within that time,
+        0 is every line. A killed run may have up to `concurrency` prompts in flight: `on_crash="resend"` sends them
+        again, ``"report"`` makes them errors instead. ValueError for a changed prompt, a key given twice, and a file
+        that is damaged or of another kind; the file stays as it was. `read_results` reads it.
+        """
+        from .many.runs import run_to_file
+        return run_to_file(
+            self._as_caller(), path, prompts, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every,
+            on_crash=on_crash, concurrency=concurrency, requests_per_minute=requests_per_minute, max_errors=max_errors,
+            progress=progress, overrides=overrides)
+
+    def _as_caller(self) -> Caller:
+        from .many.runs import Caller
+        return Caller(self._route, self._transport, self.options, self._limits)
+
     def close(self) -> None:
         """End the calls that other threads are making, and close the connections (not those of a session you gave).
 
@@ -172,7 +221,8 @@ class GeminiClient(Chat):
 
     def __reduce__(self) -> str:
         raise TypeError("a client holds connections and credentials and cannot be pickled: make one in each process; "
-                        "options, histories and responses can be passed on")
+                        "options, histories and responses can be passed on, and a gemini_lite.Recipe answers many "
+                        "prompts in other processes")
 
 
 def _choose_backend(

@@ -133,7 +133,7 @@ class GeminiOptions:
 
     def without_forced_calls(self) -> GeminiOptions:
         """These options for the request that brings results: a model that must call again would never answer."""
-        return self if self.tool_choice in (None, "auto", "none") else self.replace(tool_choice=None)
+        return self if self.tool_choice in (None, "auto", "none", "validated") else self.replace(tool_choice=None)
 
 
 class BaseOptions(TypedDict, total=False):

@@ -5,12 +5,13 @@ import os
 from typing import Generator, List, Optional
 
 from . import contents
+from .answers.check import check
 from .backends.base import Backend
 from .errors import GeminiError
 from .fold import Fold
 from .json_data import JSON
 from .options import GeminiOptions
-from .response import AnswerFormat, GenerateContentResponse, check
+from .response import AnswerFormat, GenerateContentResponse
 from .transport.deadline import CallSettings, Deadline
 from .transport.transport import Call, Transport
 

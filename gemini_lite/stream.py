@@ -5,10 +5,11 @@ import contextlib
 import threading
 from typing import Any, ContextManager, Generator, Generic, Optional, Type
 
+from .answers.check import check
 from .errors import GeminiError, IncompleteError
 from .fold import Fold
 from .json_data import JSON
-from .response import GenerateContentResponse, StreamChunk, T, check
+from .response import GenerateContentResponse, StreamChunk, T
 from .transport import watchdog
 from .transport.deadline import CallSettings
 from .transport.running import CLOSED, RunningCall
@@ -24,9 +25,9 @@ def chunks(events: Events, fold: Fold, settings: CallSettings = CallSettings()) 
     fold.tries = settings.tries
     try:
         for event in events:
-            fold.add(event)
-            yield StreamChunk(event, answer_format)
-        check(fold.outline(), streamed=True)
+            parts = fold.add(event)
+            yield StreamChunk(event, answer_format, None, parts)
+        check(fold.response(), streamed=True)
         fold.complete = True
     except GeneratorExit:
         if settings.running is not None and settings.running.keeps_rest:
@@ -44,7 +45,7 @@ def _read_rest(events: Events, fold: Fold) -> None:
     with contextlib.suppress(GeminiError):
         for event in events:
             fold.add(event)
-        check(fold.outline(), streamed=True)
+        check(fold.response(), streamed=True)
         fold.complete = True
 
 

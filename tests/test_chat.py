@@ -204,7 +204,7 @@ def test_a_blocked_prompt_raises_with_the_answer_and_is_not_kept(fake: FakeGemin
 
 @both
 @pytest.mark.parametrize("parts, reason", [
-    ([], "STOP"), ([], "MAX_TOKENS"), ([{"text": "only thoughts", "thought": True}], "MAX_TOKENS"), ([""], "STOP"),
+    ([], "STOP"), ([{"text": "only thoughts", "thought": True}], "STOP"), ([""], "STOP"),
     ([{"text": "signed", "thought": True, "thoughtSignature": "MQ=="}], "STOP"),
 ])
 def test_an_answer_without_words_is_returned_with_its_reason_and_not_kept(
@@ -220,8 +220,7 @@ def test_an_answer_without_words_is_returned_with_its_reason_and_not_kept(
 
 def test_bad_input_leaves_history_alone_and_sends_nothing(fake: FakeGemini, chat: Any) -> None:
     for bad, error in (("", ValueError), ([], ValueError), (5, TypeError), ([user("a"), "b"], ValueError),
-                       ([model("a")], ValueError), ([user("a"), user("b")], ValueError),
-                       ([user("a"), model("b")], ValueError)):
+                       ([user("")], ValueError), ([{"role": "user", "parts": []}], ValueError)):
         for method in (chat.send_message, chat.send_message_stream):
             with pytest.raises(error):
                 method(bad)
@@ -667,10 +666,6 @@ REFUSED: Dict[str, Any] = {
     "a string": ("Hi", "history"),
     "a dict": ({"role": "user", "parts": [{"text": "a"}]}, "history"),
     "strings": (["Hi"], "entry 0"),
-    "starts with model": ([model("a"), user("b")], "entry 0"),
-    "two users": ([user("a"), user("b")], "entry 1"),
-    "two models": ([user("a"), model("b"), user("c"), model("d"), model("e")], "entry 4"),
-    "nobody answered": ([user("a"), model("b"), user("c")], "entry 2"),
     "assistant": ([user("a"), {"role": "assistant", "parts": [{"text": "b"}]}], "entry 1.*openai_compat"),
     "OpenAI": ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "entry 0"),
     "role of another type": ([{"role": 5, "parts": [{"text": "a"}]}, model("b")], "entry 0"),
@@ -680,7 +675,6 @@ REFUSED: Dict[str, Any] = {
     "parts as strings": ([{"role": "user", "parts": ["a"]}, model("b")], "entry 0"),
     "empty part": ([user("a"), {"role": "model", "parts": [{}]}], "entry 1"),
     "only thoughts": ([user("a"), model({"text": "b", "thought": True})], "entry 1"),
-    "only empty text": ([user("a"), model("")], "entry 1"),
 }
 
 

@@ -19,8 +19,8 @@ NAMES = [
     "ConversationBusyError", "CredentialsError", "DeveloperAPI", "Embeddings", "File", "GeminiClient", "GeminiError",
     "GeminiOptions", "GenerateContentResponse", "IncompleteError", "JobFailedError", "NotFoundError",
     "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError", "QuotaExhaustedError",
-    "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError", "TransportTimeout",
-    "UploadState", "VertexAI", "query",
+    "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
+    "TransportTimeout", "UploadState", "VertexAI", "query", "read_results",
 ]
 ERRORS = {
     "GeminiError": "Exception", "CredentialsError": "GeminiError", "ConversationBusyError": "GeminiError",
@@ -41,6 +41,15 @@ SIGNATURES = {
     "GeminiClient.clear_history": "(self)",
     "GeminiClient.chat": "(self, history=None, **overrides)",
     "GeminiClient.count_tokens": "(self, prompt, **overrides)",
+    "GeminiClient.map": "(self, prompts, *, concurrency=64, ordered=True, requests_per_minute=None, max_errors=None, "
+                        "progress=None, **overrides)",
+    "GeminiClient.map_to": "(self, path, prompts, *, resume=True, retry_errors='transient', fsync_every=1.0, "
+                           "on_crash='resend', concurrency=64, requests_per_minute=None, max_errors=None, "
+                           "progress=None, **overrides)",
+    "Recipe": "(options=None, *, backend=None, key_env=None, key_file=None, key_function=None, concurrency=32)",
+    "Recipe.map": "(self, prompts, *, executor, chunk=100, ahead=None)",
+    "Recipe.column": "(self, name, *, into, error=None)",
+    "read_results": "(path, *, response_schema=None)",
     "GeminiClient.models": "(self)",
     "GeminiClient.quota": "(self)",
     "GeminiClient.close": "(self)",
@@ -162,6 +171,7 @@ def test_importing_reaches_no_network_reads_no_files_of_the_user_and_starts_noth
 
 
 @pytest.mark.parametrize("name", [
+    "gemini_lite.many", "concurrent.futures",
     "asyncio", "gemini_lite.testing", "gemini_lite.cli", "gemini_lite.openai_compat", "http.server", "pydantic", "PIL",
     "IPython", "tqdm", "numpy",
 ])

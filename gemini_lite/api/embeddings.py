@@ -7,10 +7,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union, cast, overload
 
 from .. import contents
+from ..answers.usage import UsageMetadata
 from ..contents import Prompt, PromptItem
 from ..errors import GeminiError, ParseError
 from ..json_data import JSON
-from ..response import UsageMetadata
 from ..transport.deadline import Deadline
 from .embedding_forms import Form, form_of
 from .sending import Sender

@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, cast
 
 from .. import CodeAssist, DeveloperAPI, GeminiClient, GeminiError
 from .arguments import Arguments, parse_arguments
@@ -194,9 +194,14 @@ def _run_completion(arguments: Arguments) -> int:
     return 0
 
 
+def _run_map(arguments: Arguments) -> int:
+    from .map_command import run_map
+    return run_map(cast(Any, arguments), lambda: _open_client(arguments))
+
+
 _COMMANDS: Dict[str, Callable[[Arguments], int]] = {
     "prompt": _run_prompt, "chat": _run_chat, "conversations": _run_conversations, "models": _run_models,
-    "count": _run_count, "quota": _run_quota, "doctor": _run_doctor, "completion": _run_completion,
+    "map": _run_map, "count": _run_count, "quota": _run_quota, "doctor": _run_doctor, "completion": _run_completion,
     "files": _run_files, "caches": _run_caches, "embed": _run_embed,
 }
 

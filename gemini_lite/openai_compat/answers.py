@@ -8,12 +8,12 @@ import time
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from ..calls import FunctionCall
-from ..contents import sendable
 from ..errors import BlockedError, IncompleteError
 from ..fold import Fold
 from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts
 from ..response import GenerateContentResponse, StreamChunk
 from ..schema import to_json
+from ..turns import sendable
 
 _FINISH_REASONS = {  # all others are "stop" or "tool_calls"
     "MAX_TOKENS": "length", "SAFETY": "content_filter", "RECITATION": "content_filter", "BLOCKLIST": "content_filter",
