@@ -20,7 +20,7 @@ from gemini_lite import CredentialsError, GeminiClient, ServerError, TransportEr
 from gemini_lite.auth.google import GoogleCredentials
 from gemini_lite.auth.google_request import GoogleRequest
 from gemini_lite.testing import Error, Raw
-from gemini_lite.transport.deadline import Deadline
+from gemini_lite.transport.deadline import CallSettings, Deadline
 
 TIMEOUT = (5.0, 5.0)
 
@@ -208,6 +208,25 @@ def test_a_token_that_no_header_can_carry_is_a_credentials_error(bad: Any) -> No
 
     with pytest.raises(CredentialsError):
         bearer(GoogleCredentials(Odd()))
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_sign_in_leaves_no_call_behind_that_close_would_end(
+        fake: FakeVertex, google: Google, refused: bool) -> None:
+    if refused:
+        google.answers["token"] = [answer({"error": "x"}, 400)]
+
+    def ask(request: Any) -> None:
+        if request("https://oauth2.googleapis.com/token", method="POST").status != 200:
+            raise ValueError("refused")
+
+    with vertex(fake, Lasting(3600, ask), session=google.session) as client:
+        if refused:
+            with pytest.raises(CredentialsError):
+                client.generate("Hi")
+        assert client.generate("Hi").text == "ok" and client._transport._calls == set()
+        client._transport.sign_in(CallSettings())
+        assert client._transport._calls == set()
 
 
 # Failures
