@@ -29,8 +29,10 @@ _PCM_TYPE = re.compile(r"audio/(?:l16|pcm|x-pcm)\b", re.IGNORECASE)
 _SAFE_MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _HTML_ELEMENTS = {"image": '<img src="{url}">', "audio": '<audio controls src="{url}"></audio>',
                   "video": '<video controls src="{url}"></video>'}
-_PCM_RATE = re.compile(r"rate=(\d+)", re.IGNORECASE)
-_PCM_CHANNELS = re.compile(r"channels=(\d+)", re.IGNORECASE)
+# A header of WAV has 32 bits for the rate; what is beyond these is no sound.
+_PCM_RATE = re.compile(r"\brate=0*([1-9]\d{1,5})(?!\d)", re.IGNORECASE | re.ASCII)
+_PCM_CHANNELS = re.compile(r"\bchannels=0*([1-9]\d?)(?!\d)", re.IGNORECASE | re.ASCII)
+_BASE64_OF_URLS = str.maketrans("-_", "+/")
 
 
 def from_bytes(data: Data, mime_type: Optional[str] = None) -> JSON:
@@ -47,17 +49,29 @@ def from_bytes(data: Data, mime_type: Optional[str] = None) -> JSON:
     return {"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode("ascii")}}
 
 
+def type_of_name(name: str) -> Optional[str]:
+    """The MIME type that the ending of a file's name tells; None if it tells none.
+
+    ValueError for a compressed file such as ``notes.txt.gz``, which Gemini would take for garbled text.
+    """
+    mime_type, compression = mimetypes.guess_type(name)
+    if compression is not None:
+        raise ValueError(f"{name} is compressed ({compression}), which Gemini does not read: unpack it, or name the "
+                         "type of the bytes yourself, such as application/gzip")
+    return mime_type
+
+
 def from_path(path: Union[str, "os.PathLike[str]"], mime_type: Optional[str] = None) -> JSON:
     """An ``inlineData`` part of a file; without `mime_type`, the type is that of its name, else of its first bytes.
 
-    ValueError if the file cannot be read or neither tells a type.
+    ValueError if the file cannot be read, is compressed, or neither tells a type.
     """
     try:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
         raise ValueError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
-    mime_type = mime_type or mimetypes.guess_type(os.fspath(path))[0] or _mime_type_of(data[:16])
+    mime_type = mime_type or type_of_name(os.fspath(path)) or _mime_type_of(data[:16])
     if mime_type is None:
         raise ValueError(f"neither the name nor the first bytes of {os.fspath(path)} tell a MIME type: write "
                          "(path.read_bytes(), 'type/subtype')")
@@ -68,12 +82,19 @@ def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:
     """A ``fileData`` part of a file that Google reads: in its Files API, on the web, in Cloud Storage, on YouTube."""
     if urlsplit(uri).scheme not in ("https", "http", "gs"):
         raise ValueError(f"{uri!r} is no URI of a file; for one on this machine use a pathlib path")
-    mime_type = mime_type or mimetypes.guess_type(urlsplit(uri).path)[0]
+    if mime_type is None:
+        guessed, compression = mimetypes.guess_type(urlsplit(uri).path)
+        mime_type = None if compression else guessed  # Google finds it out
     return {"fileData": {"fileUri": uri, **({"mimeType": mime_type} if mime_type else {})}}
 
 
 def from_object(item: object) -> Optional[JSON]:
-    """A part of a ``PIL.Image`` or a matplotlib figure, recognised by their methods; None for anything else."""
+    """A part of a `Blob`, or of a ``PIL.Image`` or a matplotlib figure, which are recognised by their methods.
+
+    None for anything else.
+    """
+    if isinstance(item, Blob):
+        return item.part
     buffer = io.BytesIO()
     if hasattr(item, "savefig") and callable(item.savefig):
         item.savefig(buffer, format="png")
@@ -95,6 +116,11 @@ class Blob(NamedTuple):
     def save(self, path: Union[str, "os.PathLike[str]"]) -> None:
         """Write the file, whole or not at all; raw PCM sound is written as WAV."""
         files_on_disk.write(path, self._file_bytes())
+
+    @property
+    def part(self) -> JSON:
+        """The file as an ``inlineData`` part of a prompt; raw PCM sound as WAV."""
+        return from_bytes(self._file_bytes(), "audio/wav" if self.raw else self.mime_type)
 
     @property
     def raw(self) -> bool:
@@ -124,10 +150,17 @@ class Blob(NamedTuple):
 
 
 def blob(inline: JSON) -> Optional[Blob]:
-    """The file in an ``inlineData`` dict; None if the dict has none, or its data is not base64."""
+    """The file in an ``inlineData`` dict, in base64 of either alphabet, padded or not.
+
+    None if the dict has no file, or its data is not base64.
+    """
+    mime_type, data = inline.get("mimeType"), inline.get("data")
+    if not isinstance(mime_type, str) or not isinstance(data, str):
+        return None
     try:
-        return Blob(str(inline["mimeType"]), base64.b64decode(inline["data"]))
-    except (KeyError, TypeError, ValueError):
+        padded = data.rstrip("=").translate(_BASE64_OF_URLS) + "=" * (-len(data.rstrip("=")) % 4)
+        return Blob(mime_type, base64.b64decode(padded, validate=True))
+    except ValueError:
         return None
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
+import requests
 
 import gemini_lite
 from gemini_lite import CodeAssist, DeveloperAPI, GeminiClient, Tool, demo
@@ -149,3 +151,86 @@ def test_a_signal_ends_the_command_and_then_the_stand_in(sent: signal.Signals, c
         else:
             process.send_signal(sent)
         assert process.wait(30) == code and time.monotonic() - started < 20
+
+
+# The forms
+
+@pytest.mark.parametrize("prompt, mark", [
+    ("Tell me a story", "# The clerk"), ("Compare the planets in a table", "|:------"),
+    ("Write Python code", "```python"),
+    ("What is the formula?", "$$"), ("Give me a list", "1. **"), ("The tablet is a storyteller's codec", "You said:"),
+])
+def test_a_word_of_the_prompt_asks_for_a_form(client: GeminiClient, prompt: str, mark: str) -> None:
+    assert mark in client.generate(prompt).text
+
+
+def test_a_story_takes_long_enough_to_be_watched(client: GeminiClient) -> None:
+    assert 6 < 0.02 * sum(1 for _ in client.stream("A story")) < 10
+
+
+def test_code_search_and_bare_json_are_answered_in_their_form(client: GeminiClient) -> None:
+    assert client.generate("Hi", tools=[{"codeExecution": {}}]).code
+    assert client.generate("Hi", tools=[{"googleSearch": {}}]).citations[0].uri == "https://example.com/"
+    assert json.loads(client.generate("Hi", response_mime_type="application/json").text) == {"answer": "demo"}
+
+
+def test_the_function_that_the_prompt_names_is_called(client: GeminiClient) -> None:
+    tools = [Tool("get_weather", "x", {}), Tool("send_mail", "x", {})]
+    assert client.generate("Send a mail", tools=tools).function_calls[0].name == "send_mail"
+    assert client.generate("x", tools=tools, tool_choice="send_mail").function_calls[0].name == "send_mail"
+    assert not client.generate("Send a mail", tools=tools, tool_choice="none").function_calls
+
+
+UPPER = {"type": "OBJECT",
+         "properties": {"a": {"type": "STRING", "format": "date"},
+                        "b": {"type": "ARRAY", "items": {"type": "INTEGER"}, "minItems": "2"},
+                        "c": {"any_of": [{"type": "NUMBER"}]}}, "required": ["a", "b", "c"]}
+FITTING = {"a": "2026-01-31", "b": [1, 1], "c": 1}
+
+
+@pytest.mark.parametrize("config", [
+    {"generationConfig": {"responseSchema": UPPER}}, {"generation_config": {"response_schema": UPPER}},
+    {"generationConfig": {"responseJsonSchema": UPPER}}, {"generationConfig": {"response_json_schema": UPPER}},
+])
+def test_a_schema_in_any_spelling_is_fitted(config: Any) -> None:
+    answer = asked({**config, "contents": [{"parts": [{"text": "Hi"}]}]})
+    assert json.loads("".join(part["text"] for part in answer)) == FITTING
+
+
+@pytest.mark.parametrize("tools", [
+    [{"functionDeclarations": [{"name": "f", "parameters": UPPER}]}],
+    [{"function_declarations": [{"name": "f", "parameters": UPPER}]}],
+    [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": UPPER}]}],
+    [{"function_declarations": [{"name": "f", "parameters_json_schema": UPPER}]}],
+])
+def test_the_arguments_of_a_call_fit_a_declaration_in_any_spelling(tools: Any) -> None:
+    assert asked({"tools": tools,
+                  "contents": [{"parts": [{"text": "Hi"}]}]}) == [{"functionCall": {"name": "f", "args": FITTING}}]
+
+
+def test_thoughts_and_enums_in_snake_case_are_understood() -> None:
+    body = {"contents": [{"parts": [{"text": "Hi"}]}], "generation_config": {
+        "thinking_config": {"include_thoughts": True}, "response_mime_type": "text/x.enum",
+        "response_schema": {"type": "STRING", "enum": ["x", "y"]}}}
+    parts = asked(body)
+    assert parts[0]["thought"] and parts[-1] == {"text": "x"}
+
+
+@pytest.mark.parametrize("body", [
+    {}, {"contents": []}, {"contents": "x"}, {"contents": [{}]},
+    {"contents": [{"parts": [{"functionResponse": None}]}]},
+    {"tools": [{"functionDeclarations": [{}]}]},
+    {"tools": [{"functionDeclarations": [{"parameters": {"type": "STRING"}}]}]},
+    {"generationConfig": []}, {"generationConfig": {"responseSchema": {"$ref": "#/$defs/x"}}},
+    {"generationConfig": {"responseSchema": {"$ref": "#/$defs/x", "$defs": {"x": {"$ref": "#/$defs/x"}}}}},
+])
+def test_odd_requests_are_answered(body: Any) -> None:
+    asked(body)
+
+
+def asked(body: Any) -> Any:
+    """The parts that the stand-in answers to a request body."""
+    with demo.demo() as server:
+        url = f"{server.url}/v1beta/models/m:generateContent"
+        answer = requests.post(url, json=body, timeout=30).json()
+    return answer["candidates"][0].get("content", {}).get("parts", [])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gemini_lite import GenerateContentResponse, contents, media
+from growth import assert_linear
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
 
@@ -151,3 +152,68 @@ def test_citations_name_source_and_piece_of_text() -> None:
     assert answer({"text": "one two"}, groundingMetadata=grounding).citations == [
         ("A", "https://a", "one"), ("B", "https://b", "one"), ("B", "https://b", "two"), ("C", "gs://c", "")]
     assert answer({"text": "x"}).citations == []
+
+
+@pytest.mark.parametrize("name", ["notes.txt.gz", "a.tar.bz2", "b.csv.xz", "c.tgz", "d.json.Z"])
+def test_a_compressed_file_is_refused_unless_its_type_is_named(tmp_path: pathlib.Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x1f\x8b")
+    with pytest.raises(ValueError, match="is compressed .* unpack it"):
+        media.from_path(tmp_path / name)
+    assert media.from_path(tmp_path / name, "application/gzip") == inline(b"\x1f\x8b", "application/gzip")
+    assert media.from_uri(f"https://example.com/{name}") == {"fileData": {"fileUri": f"https://example.com/{name}"}}
+
+
+@pytest.mark.parametrize("data, expected", [
+    (base64.b64encode(b"\xfb\xff\xfe").decode(), b"\xfb\xff\xfe"),
+    (base64.urlsafe_b64encode(b"\xfb\xff\xfe").decode(), b"\xfb\xff\xfe"),
+    ("eHk", b"xy"), ("eHk=", b"xy"), ("", b""),
+    ("%%%%", None), ("e", None), ("eHk\n=", None), ("e Hk", None), ("ä", None), (5, None), (None, None),
+    (b"eHk=", None),
+])
+def test_a_file_is_base64_of_either_alphabet_and_nothing_else(data: Any, expected: Any) -> None:
+    found = media.blob({"mimeType": "image/png", "data": data})
+    assert found == (None if expected is None else media.Blob("image/png", expected))
+
+
+@pytest.mark.parametrize("inline_data",
+                         [{}, {"data": "eHk="}, {"mimeType": 5, "data": "eHk="},
+                          {"mimeType": ["image/png"], "data": "eHk="}])
+def test_what_names_no_type_is_no_file(inline_data: Any) -> None:
+    assert media.blob(inline_data) is None
+
+
+@pytest.mark.parametrize("parameters, rate, channels", [
+    ("rate=99999999999", 24000, 1), ("rate=0", 24000, 1), ("rate=-5", 24000, 1), ("rate=" + "9" * 5000, 24000, 1),
+    ("rate=٣٣٣", 24000, 1),
+    ("rate=048000", 48000, 1), ("channels=2", 24000, 2), ("channels=0", 24000, 1), ("channels=99999", 24000, 1),
+    ("rate=1e9", 24000, 1),
+    ("bitrate=16000", 24000, 1),
+])
+def test_odd_parameters_of_raw_sound_are_passed_over(parameters: str, rate: int, channels: int,
+                                                     tmp_path: pathlib.Path) -> None:
+    sound = media.Blob(f"audio/pcm;{parameters}", b"\0\0\0\0")
+    sound.save(tmp_path / "a.wav")
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert (file.getframerate(), file.getnchannels()) == (rate, channels)
+    assert "text/html" in sound._repr_mimebundle_()
+
+
+def test_a_file_of_an_answer_is_a_part_of_the_next_prompt() -> None:
+    assert media.from_object(media.Blob("image/png", PNG)) == inline(PNG, "image/png")
+    part = media.from_object(media.Blob("audio/L16;rate=16000", b"\0\0"))
+    assert part is not None and part["inlineData"]["mimeType"] == "audio/wav"
+    assert base64.b64decode(part["inlineData"]["data"])[:4] == b"RIFF"
+
+
+@pytest.mark.parametrize("make", [
+    lambda n: "A" * n, lambda n: "=" * n, lambda n: "%" * n, lambda n: "-_" * n,
+])
+def test_base64_is_read_in_linear_time(make: Any) -> None:
+    assert_linear(make, lambda data: media.blob({"mimeType": "image/png", "data": data}), 5000)
+
+
+@pytest.mark.parametrize("make",
+                         [lambda n: "rate=" * n, lambda n: "rate=" + "1" * n, lambda n: "rate=" + "0" * n,
+                          lambda n: "channels=0" * n])
+def test_parameters_are_read_in_linear_time(make: Any) -> None:
+    assert_linear(lambda n: media.Blob(f"audio/pcm;{make(n)}", b""), lambda sound: sound._repr_mimebundle_(), 1000)

@@ -1,76 +1,18 @@
-"""The arguments of the command line: its commands, their flags and their help."""
+"""The arguments of the command line: its commands, their options and their help."""
 from __future__ import annotations
 
 import argparse
+import difflib
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..version import __version__
 
 Attachment = Union[str, List[str]]  # --attach gives a file name, --at a list of file name and MIME type
-
-_PROMPT_HELP = """\
-commands, each with a --help of its own:
-  prompt     ask once: the default, so this word may be left out
-  chat       a conversation
-  models     the models there are, with their token limits
-  count      how many tokens a prompt has
-  quota      what is left of the quota (Code Assist)
-  doctor     who is signed in, where that leads, and whether it works
-
-A prompt that begins with one of these words: gemini-lite prompt models, or gemini-lite -- models.
-
-examples:
-  gemini-lite "Explain server-sent events in one sentence"
-  cat err.log | gemini-lite "Why did this fail?"
-  gemini-lite -a photo.jpg "What is this?"
-  curl -s https://example.com/a.pdf | gemini-lite -a - "Sum up"
-  gemini-lite --schema person.json "Who wrote the first program?" | jq .name
-  gemini-lite --tool weather:forecast "Do I need an umbrella in Paris?"    calls forecast() in ./weather.py
-  gemini-lite --save trip "Three days in Rome"
-  gemini-lite --continue trip "And if it rains?"
-  gemini-lite --demo "Hello"            the whole client against a stand-in on this machine, no account needed
-
-The answer goes to standard output, everything else to standard error.
-
-environment:
-  GEMINI_API_KEY     a key from https://aistudio.google.com/apikey; GOOGLE_API_KEY comes before it
-  GEMINI_MODEL       the default model
-  GEMINI_LITE_HOME   the folder for saved conversations, in place of the platform's usual one
-  NO_COLOR           no colours
-
-exit codes:
-  0 done, 1 the call failed or nobody is signed in, 2 wrong usage, 130 interrupted
-"""
-_CHAT_HELP = """\
-Type /help in a chat for its commands. Ctrl-C cancels an answer and leaves the conversation as it was, or clears the
-line; Ctrl-D leaves. From a pipe each line is a message, and the exit code is 1 if any of them failed.
-
-examples:
-  gemini-lite chat
-  gemini-lite chat --continue trip
-  gemini-lite chat --system "You are a patient teacher." --tool weather:forecast
-  printf 'Name a prime.\\nAnd the next one?\\n' | gemini-lite chat
-"""
-_MODELS_HELP = """\
-example:
-  gemini-lite models -o json | jq -r '.[].name'
-"""
-_COUNT_HELP = """\
-examples:
-  gemini-lite count "Hello"
-  gemini-lite count -a book.pdf
-  cat *.py | gemini-lite count
-"""
-_QUOTA_HELP = """\
-Only Code Assist tells a quota: GOOGLE_GENAI_USE_GCA=true gemini-lite quota
-"""
-_DOCTOR_HELP = """\
-It makes one real call, which costs nothing. No key or token is ever shown. The exit code is 0 if all is well, else 1.
-"""
+AddArguments = Callable[[argparse.ArgumentParser], None]
 
 
 class Arguments(argparse.Namespace):
-    """The parsed arguments of one command; what the command has no flag for is not set."""
+    """The parsed arguments of one command; what the command has no option for is not set."""
 
     command: str
     demo: bool
@@ -79,101 +21,206 @@ class Arguments(argparse.Namespace):
     system: Optional[str]
     attach: List[Attachment]
     tool: List[str]
+    functions: List[str]
+    search: bool
+    yes: bool
+    settings: List[str]  # --set
     temperature: Optional[float]
     thinking: bool
     save: Optional[str]
-    resume: Optional[str]  # --continue
+    resume_last: bool  # --continue
+    conversation: Optional[str]
     no_rich: bool
     schema: Optional[str]
-    output: str
+    format: str
+    output: Optional[str]
+    extract: bool
     no_stream: bool
+    action: str  # of conversations
+    shell: str  # of completion
+    notices: List[str]  # what is to be said before the command runs
+
+
+class Command(NamedTuple):
+    """A command: its line in ``gemini-lite --help``, its options, and the examples below them in its own help."""
+
+    summary: str
+    add_arguments: AddArguments
+    examples: str
+
+
+_HELP_END = """\
+Any other first word begins a prompt. Options stand before or after commands:
+  gemini-lite -m gemini-2.5-pro -a photo.jpg "What is this?"
+  cat err.log | gemini-lite "Why did this fail?"
+  gemini-lite --demo "Hello"      a stand-in on this machine, no account needed
+  gemini-lite COMMAND --help      its options, with examples
+
+GEMINI_API_KEY holds your key. Exit codes: 0 done, 1 it failed, 2 wrong usage,
+130 interrupted. --version prints the version.
+"""
+_PROMPT_EXAMPLES = """\
+examples:
+  gemini-lite "Explain server-sent events in one sentence"
+  cat err.log | gemini-lite "Why did this fail?"
+  gemini-lite -a photo.jpg -a notes.pdf "Is this what the notes describe?"
+  gemini-lite --schema "name, born int" "Who wrote the first program?" | jq .name
+  gemini-lite --functions tools.py "Do I need an umbrella in Paris?"    calls the functions in tools.py
+  gemini-lite -x "A shell script that counts files" > count.sh          the last code block alone
+  gemini-lite --conversation trip "Three days in Rome"
+  gemini-lite -c "And if it rains?"                                     goes on with the last conversation
+  gemini-lite -m gemini-2.5-flash-image -o cat.png "Draw a cat"
+  gemini-lite --set top_p=0.9 --set seed=7 "Name a colour"
+
+The answer goes to standard output, everything else to standard error. A prompt that begins with the word of a command:
+gemini-lite prompt models, or gemini-lite -- models.
+
+environment:
+  GEMINI_API_KEY     a key from https://aistudio.google.com/apikey; GOOGLE_API_KEY comes before it
+  GEMINI_MODEL       the default model
+  GEMINI_LITE_HOME   the folder for conversations, in place of the platform's usual one
+  NO_COLOR           no colours
+"""
+_CHAT_EXAMPLES = """\
+Type /help in a chat for its commands. Ctrl-C cancels an answer and leaves the conversation as it was, or clears the
+line; Ctrl-D leaves. From a pipe each line is a message, and the exit code is 1 if any of them failed.
+
+examples:
+  gemini-lite chat
+  gemini-lite chat --continue
+  gemini-lite chat --conversation trip
+  gemini-lite chat --system "You are a patient teacher." --tool weather:forecast
+  printf 'Name a prime.\\nAnd the next one?\\n' | gemini-lite chat
+"""
+_CONVERSATIONS_EXAMPLES = """\
+examples:
+  gemini-lite conversations
+  gemini-lite conversations show trip
+  gemini-lite conversations search umbrella
+  gemini-lite conversations export trip -o trip.md
+  gemini-lite conversations export trip -f json | jq .history
+  gemini-lite conversations delete trip --yes
+"""
+_MODELS_EXAMPLES = """\
+examples:
+  gemini-lite models
+  gemini-lite models -f json | jq -r '.[].name'
+"""
+_COUNT_EXAMPLES = """\
+examples:
+  gemini-lite count "Hello"
+  gemini-lite count -a book.pdf
+  cat *.py | gemini-lite count
+"""
+_QUOTA_EXAMPLES = """\
+Only Code Assist tells a quota.
+
+example:
+  GOOGLE_GENAI_USE_GCA=true gemini-lite quota
+"""
+_DOCTOR_EXAMPLES = """\
+It makes one real call, which costs nothing. No key or token is ever shown. The exit code is 0 if all is well, else 1.
+
+example:
+  gemini-lite doctor
+"""
+_COMPLETION_EXAMPLES = """\
+examples:
+  gemini-lite completion bash >> ~/.bashrc
+  gemini-lite completion zsh > ~/.zfunc/_gemini-lite
+"""
 
 
 def parse_arguments(argv: List[str]) -> Tuple[argparse.ArgumentParser, Arguments]:
-    """The parser of the command that `argv` begins with ("prompt" if it names none), and what it parsed."""
-    position = 1 if argv[:1] == ["--demo"] else 0
-    is_named = len(argv) > position and argv[position] in _COMMANDS
-    name = argv[position] if is_named else "prompt"
+    """The parser of the command that `argv` names, "prompt" if it names none, and what it parsed."""
+    position = _command_position(argv)
+    if position is None and not any(word not in ("-h", "--help", "--version", "--demo") for word in argv) and argv:
+        make_parser().parse_args(argv)  # prints the help or the version, and exits
+    name = "prompt" if position is None else argv[position]
+    rest = argv if position is None else argv[:position] + argv[position + 1:]
     parser = make_parsers()[name]
-    own_arguments = argv[:position] + argv[position + 1:] if is_named else argv
-    arguments, unknown = parser.parse_known_args(own_arguments, Arguments())
+    arguments, unknown = parser.parse_known_args(rest, Arguments())
+    if unknown and "--" not in rest:  # words may stand on both sides of an option
+        arguments, unknown = parser.parse_known_intermixed_args(rest, Arguments())
     if unknown:
-        hint = "" if "words" in arguments else "; if this is a prompt, write: gemini-lite prompt ..."
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        asked = "" if name == "prompt" else f"; if this is a prompt, write: gemini-lite prompt {name} ..."
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{asked}")
     arguments.command = name
+    arguments.notices = _find_ambiguities(arguments, is_named=position is not None and name != "prompt")
     return parser, arguments
 
 
+def _command_position(argv: List[str]) -> Optional[int]:
+    """Where the first word that is no option or an option's value stands in `argv`, if it names a command."""
+    values = _option_values()
+    index = 0
+    while index < len(argv) and argv[index] != "--":
+        word = argv[index]
+        if not word.startswith("-") or word == "-":
+            return index if word in COMMANDS else None
+        is_attached = "=" in word if word.startswith("--") else len(word) > 2
+        index += 1 if is_attached else 1 + values.get(word, 0)
+    return None
+
+
+def _option_values() -> Dict[str, int]:
+    """How many values each option takes."""
+    return {option: action.nargs if isinstance(action.nargs, int) else 1
+            for parser in make_parsers().values() for action in parser._actions for option in action.option_strings}
+
+
+def _find_ambiguities(arguments: Arguments, *, is_named: bool) -> List[str]:
+    """What might have been meant otherwise, each as a sentence."""
+    words = getattr(arguments, "words", [])
+    if is_named and arguments.command == "count" and len(words) > 1:
+        return ["this counts the tokens of these words; to ask them, write: gemini-lite prompt count ..."]
+    if not is_named and arguments.command == "prompt" and len(words) == 1:
+        close = difflib.get_close_matches(words[0], COMMANDS, 1, 0.8)
+        if close and words[0] not in COMMANDS:
+            return [f"{words[0]!r} is sent as a prompt; there is a command named {close[0]}"]
+    return []
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line, whose help fits a screen."""
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog="gemini-lite", usage="gemini-lite [COMMAND] [OPTIONS] [PROMPT]", allow_abbrev=False, epilog=_HELP_END,
+        description="\n".join(["Ask Gemini, and read the answer as it is written. Commands:", *rows]), add_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="version", version=f"gemini-lite {__version__}", help=argparse.SUPPRESS)
+    parser.add_argument("--demo", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
 def make_parsers() -> Dict[str, argparse.ArgumentParser]:
-    """A parser for each command, by its name."""
-    parsers = {}
-    for name, command in _COMMANDS.items():
-        parser = parsers[name] = argparse.ArgumentParser(
-            prog="gemini-lite" if name == "prompt" else f"gemini-lite {name}", description=command.description,
-            epilog=command.epilog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
-        command.add_arguments(parser)
-        parser.add_argument("--demo", action="store_true",
-                            help="talk to a stand-in on this machine: no model, no account")
+    """The parser of each command, by its name."""
+    return _add_commands(argparse.ArgumentParser(prog="gemini-lite"))
+
+
+def _add_commands(parser: argparse.ArgumentParser) -> Dict[str, argparse.ArgumentParser]:
+    commands = parser.add_subparsers(dest="command")
+    parsers: Dict[str, argparse.ArgumentParser] = {}
+    for name, command in COMMANDS.items():
+        parsers[name] = commands.add_parser(
+            name, help=command.summary, description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+            epilog=command.examples, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+            prog="gemini-lite" if name == "prompt" else f"gemini-lite {name}")
+        command.add_arguments(parsers[name])
+        parsers[name].add_argument("--demo", action="store_true",
+                                   help="talk to a stand-in on this machine: no model, no account")
     return parsers
 
 
-def _add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_prompt_words(parser)
-    _add_request_flags(parser)
-    _add_chat_flags(parser)
-    parser.add_argument("--schema", metavar="FILE", help="a JSON Schema: the answer is JSON that fits it")
-    _add_output_flag(parser, "text", "json", "jsonl")
-    parser.add_argument("--json", action="store_const", dest="output", const="json", help="the same as -o json")
-    parser.add_argument("--no-stream", action="store_true", help="print the answer when it is complete")
-    parser.add_argument("--version", action="version", version=f"gemini-lite {__version__}")
-
-
-def _add_chat_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_request_flags(parser)
-    _add_chat_flags(parser)
-
-
-def _add_output_flag_only(parser: argparse.ArgumentParser) -> None:
-    _add_output_flag(parser, "text", "json")
-
-
-def _add_count_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_prompt_words(parser)
-    _add_request_flags(parser)
-    _add_output_flag(parser, "text", "json")
-
-
-def _add_no_arguments(parser: argparse.ArgumentParser) -> None:
-    """For a command without arguments of its own."""
-
-
-class _Command(NamedTuple):
-    """A command: its arguments, and the texts above and below the list of its flags in --help."""
-
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    description: str
-    epilog: str
-
-
-_COMMANDS: Dict[str, _Command] = {
-    "prompt": _Command(_add_prompt_arguments, "Ask Gemini and read the answer as it is written.", _PROMPT_HELP),
-    "chat": _Command(_add_chat_arguments, "Talk with Gemini.", _CHAT_HELP),
-    "models": _Command(_add_output_flag_only, "List the models that this key can use, with their token limits.",
-                       _MODELS_HELP),
-    "count": _Command(_add_count_arguments, "Count the tokens of a prompt, without sending it to the model.",
-                      _COUNT_HELP),
-    "quota": _Command(_add_output_flag_only, "Show what is left of the quota, model by model.", _QUOTA_HELP),
-    "doctor": _Command(_add_no_arguments, "Say who is signed in, where that leads, and whether Gemini can be reached.",
-                       _DOCTOR_HELP),
-}
-
-
-def _add_prompt_words(parser: argparse.ArgumentParser) -> None:
+def add_prompt_words(parser: argparse.ArgumentParser) -> None:
+    """The words of a prompt."""
     parser.add_argument("words", nargs="*", metavar="prompt",
                         help="the prompt; what comes on standard input goes before it")
 
 
-def _add_request_flags(parser: argparse.ArgumentParser) -> None:
+def add_request_options(parser: argparse.ArgumentParser) -> None:
     """What the request holds besides the words; a token count needs these too."""
     parser.add_argument("-m", "--model", help="the model's name (default: GEMINI_MODEL, else the backend's own)")
     parser.add_argument("-s", "--system", metavar="TEXT", help="a system prompt")
@@ -183,20 +230,88 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
                         help="the same, with its MIME type")
     parser.add_argument("-T", "--tool", metavar="MODULE:FUNCTION", action="append", default=[],
                         help="a Python function that the model may call; as often as you like")
+    parser.add_argument("--functions", metavar="FILE", action="append", default=[],
+                        help="all functions of a Python file, without those that begin with _ (or its __all__)")
+    parser.add_argument("--search", action="store_true", help="let the model search the web with Google")
+    parser.add_argument("--set", metavar="NAME=VALUE", dest="settings", action="append", default=[],
+                        help="any field of GeminiOptions, such as top_p=0.9 or stop_sequences='[\"END\"]'")
 
 
-def _add_chat_flags(parser: argparse.ArgumentParser) -> None:
-    """How the model answers, how that is shown, and where the chat is kept."""
+def add_output_options(parser: argparse.ArgumentParser, *formats: str) -> None:
+    """The format of the output, and the file it goes to."""
+    lines = "; jsonl: each event of it" if "jsonl" in formats else ""
+    parser.add_argument("-f", "--format", choices=formats, default="text",
+                        help=f"text; json: the whole answer as the API has it{lines}")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to a file in place of standard output")
+
+
+def _add_chat_options(parser: argparse.ArgumentParser) -> None:
+    """How the model answers, how that is shown, and where the conversation is kept."""
     parser.add_argument("-t", "--temperature", type=float, metavar="NUMBER", help="0 is the most predictable")
     parser.add_argument("--thinking", action="store_true", help="show the model's thoughts, on standard error")
+    parser.add_argument("-c", "--continue", dest="resume_last", action="store_true",
+                        help="go on with the conversation that was saved last")
+    parser.add_argument("--conversation", metavar="NAME", help="go on with the conversation NAME, or begin it")
     parser.add_argument("--save", metavar="NAME", help="keep the conversation under a new name")
-    parser.add_argument("--continue", metavar="NAME", dest="resume",
-                        help="go on with a saved conversation, and keep it again (with --save: under that name)")
+    parser.add_argument("-y", "--yes", action="store_true",
+                        help="run the functions that the model calls without asking at a terminal")
     parser.add_argument("--no-rich", action="store_true",
                         help="plain text in a terminal too, where rich would show Markdown")
 
 
-def _add_output_flag(parser: argparse.ArgumentParser, *formats: str) -> None:
-    jsonl_help = "; jsonl: each event of it" if "jsonl" in formats else ""
-    parser.add_argument("-o", "--output", choices=formats, default="text",
-                        help=f"text; json: the whole answer as the API has it{jsonl_help}")
+def _add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
+    add_prompt_words(parser)
+    add_request_options(parser)
+    _add_chat_options(parser)
+    parser.add_argument("--schema", metavar="SCHEMA",
+                        help="the answer is JSON that fits: a JSON Schema file, or 'name, age int, tags list'")
+    add_output_options(parser, "text", "json", "jsonl")
+    parser.add_argument("--json", action="store_const", dest="format", const="json", help="the same as -f json")
+    parser.add_argument("-x", "--extract", action="store_true", help="print only the last fenced block of the answer")
+    parser.add_argument("--no-stream", action="store_true", help="print the answer when it is complete")
+    parser.add_argument("--version", action="version", version=f"gemini-lite {__version__}")
+
+
+def _add_chat_arguments(parser: argparse.ArgumentParser) -> None:
+    add_request_options(parser)
+    _add_chat_options(parser)
+
+
+def _add_conversations_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", default="list", choices=("list", "show", "search", "delete", "export"),
+                        help="what to do; list if it is left out")
+    parser.add_argument("words", nargs="*", metavar="NAME", help="the names, or the text to search for")
+    add_output_options(parser, "text", "json")
+    parser.add_argument("-y", "--yes", action="store_true", help="delete without asking")
+
+
+def _add_list_arguments(parser: argparse.ArgumentParser) -> None:
+    add_output_options(parser, "text", "json")
+
+
+def _add_count_arguments(parser: argparse.ArgumentParser) -> None:
+    add_prompt_words(parser)
+    add_request_options(parser)
+    add_output_options(parser, "text", "json")
+
+
+def _add_completion_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh"), help="the shell to write it for")
+
+
+def _add_no_arguments(parser: argparse.ArgumentParser) -> None:
+    """For a command without arguments of its own."""
+
+
+COMMANDS: Dict[str, Command] = {
+    "prompt": Command("ask once; this word may be left out", _add_prompt_arguments, _PROMPT_EXAMPLES),
+    "chat": Command("talk, line by line", _add_chat_arguments, _CHAT_EXAMPLES),
+    "conversations": Command("list, show, search, delete or export what was saved", _add_conversations_arguments,
+                             _CONVERSATIONS_EXAMPLES),
+    "models": Command("list the models, with their token limits", _add_list_arguments, _MODELS_EXAMPLES),
+    "count": Command("count the tokens of a prompt", _add_count_arguments, _COUNT_EXAMPLES),
+    "quota": Command("show what is left of the quota (Code Assist)", _add_list_arguments, _QUOTA_EXAMPLES),
+    "doctor": Command("say who is signed in, where that leads, and whether it works", _add_no_arguments,
+                      _DOCTOR_EXAMPLES),
+    "completion": Command("write the completion script of a shell", _add_completion_arguments, _COMPLETION_EXAMPLES),
+}

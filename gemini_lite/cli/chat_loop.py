@@ -23,7 +23,7 @@ class ChatLoop:
 
     def __init__(self, client: GeminiClient, arguments: Arguments) -> None:
         self._inputs = Inputs("the chat")
-        self._current = CurrentChat(client, build_options(arguments), save_as=arguments.save, resume=arguments.resume)
+        self._current = CurrentChat.from_arguments(client, build_options(arguments), arguments)
         self._attachments = self._inputs.attachment_parts(arguments.attach)  # for the next message
         self._line_reader = LineReader()
         self._printer = Printer(thinking=arguments.thinking, rich=not arguments.no_rich)

@@ -8,6 +8,8 @@ from ..chat import Chat
 from ..client import GeminiClient
 from ..json_data import JSON
 from ..options import GeminiOptions
+from . import saved
+from .arguments import Arguments
 from .saved import ChatFile, ChatRecord
 from .standard_error import print_status
 
@@ -26,6 +28,25 @@ class CurrentChat:
             self.load(resume)
         if save_as is not None:
             self._start_file(save_as)
+
+    @classmethod
+    def from_arguments(cls, client: GeminiClient, options: GeminiOptions, arguments: Arguments) -> CurrentChat:
+        """The chat that --continue, --conversation and --save ask for."""
+        resume = arguments.conversation
+        if arguments.resume_last:
+            if resume is not None:
+                raise ValueError("--continue goes on with the last conversation, --conversation with the one it names: "
+                                 "write one of them")
+            words = getattr(arguments, "words", [])
+            if len(words) > 1 and words[0] in saved.names():
+                raise ValueError(f"--continue takes no name: write --conversation {words[0]}")
+            resume = saved.last_name()
+        if resume is not None and arguments.conversation is not None and not saved.ChatFile(resume).exists():
+            if arguments.save is not None:
+                raise ValueError(f"there is no conversation {resume} to save as {arguments.save}")
+            print_status(f"a new conversation: {resume}")
+            return cls(client, options, save_as=resume)
+        return cls(client, options, save_as=arguments.save, resume=resume)
 
     @property
     def has_unsaved_turns(self) -> bool:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-import mimetypes
+import os
 import re
 import sys
 from typing import List, Optional, Sequence, Union
@@ -12,6 +12,8 @@ from ..json_data import JSON
 from .arguments import Attachment
 
 _URI = re.compile(r"(https?|gs)://")
+_TYPE_NAMES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_SHORT_TYPE = re.compile(r"(str|int|float|bool)|(list)(?:\[(str|int|float|bool)\])?")
 _MIME_TYPE = re.compile(r"[\w.+-]+/[^/]+")
 
 
@@ -46,9 +48,9 @@ class Inputs:
         data = self._read_file(name, "an attachment")
         if not data:
             raise ValueError(f"the attachment {name} is empty")
-        by_name, compression = mimetypes.guess_type(name)
+        mime_type = mime_type or media.type_of_name(name)
         try:
-            return media.from_bytes(data, mime_type or (None if compression else by_name))
+            return media.from_bytes(data, mime_type)
         except ValueError:
             if b"\0" in data or not _is_utf8(data):
                 raise ValueError(f"neither the name nor the first bytes of {name} tell what it is: write --at {name} "
@@ -56,14 +58,10 @@ class Inputs:
         return media.from_bytes(data, "text/plain")
 
     def load_schema(self, name: str) -> JSON:
-        """The JSON Schema in a file."""
-        try:
-            schema: object = json.loads(self._read_file(name, "the schema"))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ValueError(f"the schema {name} is no JSON: {error}") from None
-        if not isinstance(schema, dict):
-            raise ValueError(f'the schema {name} is no JSON Schema, which is an object: {{"type": ...}}')
-        return schema
+        """The JSON Schema in a file, or in the text itself: as JSON, or as `parse_short_schema` reads it."""
+        if not os.path.exists(name) and re.search(r"[,{ ]", name):
+            return parse_short_schema(name) if not name.lstrip().startswith("{") else _parse_schema(name, name)
+        return _parse_schema(self._read_file(name, "the schema"), name)
 
     def _read_file(self, name: str, use: str) -> bytes:
         """The bytes of a file; `use` names in errors what they are for."""
@@ -86,6 +84,39 @@ class Inputs:
             return b"" if sys.stdin is None else sys.stdin.buffer.read()
         except OSError as error:
             raise ValueError(f"standard input cannot be read: {error.strerror}") from error
+
+
+def parse_short_schema(text: str) -> JSON:
+    """The schema of ``name, age int, tags list``: an object with these required properties, strings where no type is.
+
+    A word after the name is its type: str, int, float, bool, list, or a list of one of these as ``list[int]``.
+    """
+    properties: JSON = {}
+    for field in text.split(","):
+        words = field.split()
+        kind = _SHORT_TYPE.fullmatch(words[1] if len(words) > 1 else "str")
+        if not words or len(words) > 2 or kind is None or not words[0].isidentifier():
+            raise ValueError(f"the schema {text!r} is neither a file nor a list of fields such as 'name, age int, tags "
+                             f"list'; the types are {', '.join(_TYPE_NAMES)}, list and list[int]")
+        item = {"type": _TYPE_NAMES[kind.group(1) or kind.group(3) or "str"]}
+        properties[words[0]] = item if kind.group(1) else {"type": "array", "items": item}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def file_notices(words: Sequence[str]) -> List[str]:
+    """A sentence for each of the words that names a file here: it is sent as text."""
+    return [f"{word} is a file here, and was taken as words: to send it along, write -a {word}"
+            for word in words if re.fullmatch(r"\S*[./]\S*", word) and len(word) < 1000 and os.path.isfile(word)]
+
+
+def _parse_schema(data: Union[str, bytes], name: str) -> JSON:
+    try:
+        schema: object = json.loads(data)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"the schema {name} is no JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise ValueError(f'the schema {name} is no JSON Schema, which is an object: {{"type": ...}}')
+    return schema
 
 
 def stdin_is_piped() -> bool:

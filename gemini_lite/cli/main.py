@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -9,40 +10,80 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from .. import CodeAssist, DeveloperAPI, GeminiClient, GeminiError
 from .arguments import Arguments, parse_arguments
-from .inputs import Inputs
+from .inputs import Inputs, file_notices
+from .output import open_output
 from .printer import Printer
-from .request_options import build_options, import_tools
+from .request_options import build_options
 from .standard_error import print_status
+from .wait_line import log_notices
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command in `argv`, by default that of the process, and return its exit code."""
-    parser, arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # an answer may hold what the terminal cannot show
-    try:
-        return _COMMANDS[arguments.command](arguments)
-    except _NoPromptError:
-        parser.error("no prompt: give one as an argument or on standard input")
-    except OSError as error:  # files and the network have errors of their own: this is standard output
-        return _report_failed_output(error)
-    except KeyboardInterrupt:
-        return 130
-    except GeminiError as error:
-        print_status(str(error))
-        return 1
-    except (ValueError, TypeError) as error:
-        print_status(str(error))
-        return 2
+    with _missing_streams():
+        parser, arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # an answer may hold what the terminal cannot show
+        try:
+            with log_notices(warnings=arguments.command != "doctor"):  # which says them itself
+                return _run(arguments)
+        except _NoPromptError:
+            parser.error("no prompt: give one as an argument or on standard input")
+        except OSError as error:
+            return _report_os_error(error)
+        except KeyboardInterrupt:
+            return 130
+        except GeminiError as error:
+            print_status(str(error))
+            return 1
+        except (ValueError, TypeError) as error:
+            print_status(str(error))
+            return 2
 
 
 class _NoPromptError(Exception):
     """Neither the arguments nor standard input hold a prompt."""
 
 
-def _report_failed_output(error: OSError) -> int:
-    """The exit code when standard output cannot be written: 0 if its reader has closed it, else 1 with a notice."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's flush at exit would fail again
+@contextlib.contextmanager
+def _missing_streams() -> Iterator[None]:
+    """Put something that can be written to in the place of a standard output and error that were closed at the start.
+    """
+    with contextlib.ExitStack() as stack:
+        if sys.stderr is None:
+            stack.enter_context(contextlib.redirect_stderr(stack.enter_context(open(os.devnull, "w"))))
+        if sys.stdout is None:
+            stack.enter_context(contextlib.redirect_stdout(_ClosedOutput()))
+        yield
+
+
+class _ClosedOutput(io.StringIO):
+    """Standard output where there is none: the first write fails."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
+
+
+def _run(arguments: Arguments) -> int:
+    for notice in [*arguments.notices, *file_notices(getattr(arguments, "words", []))]:
+        print_status(notice)
+    output = getattr(arguments, "output", None)
+    if output is None and isinstance(sys.stdout, _ClosedOutput):
+        raise OSError(errno.EBADF, "standard output is closed")  # before anything is paid for
+    with open_output(output):
+        return _COMMANDS[arguments.command](arguments)
+
+
+def _report_os_error(error: OSError) -> int:
+    """The exit code: 0 if the reader of standard output has closed it, else 1 with a notice of what failed."""
+    if error.filename is not None:
+        print_status(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}")
+        return 1
+    if error.errno == errno.ENOENT:  # what os.getcwd raises
+        print_status("the current folder is not there any more: change to another one")
+        return 1
+    with contextlib.suppress(OSError, ValueError):  # or Python's flush at exit would fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
         return 0
     print_status(f"the answer could not be written: {error.strerror}")
@@ -54,13 +95,13 @@ def _run_prompt(arguments: Arguments) -> int:
     inputs = Inputs()
     with _open_client(arguments) as client:
         schema = inputs.load_schema(arguments.schema) if arguments.schema else None
-        current = CurrentChat(client, build_options(arguments, response_schema=schema), save_as=arguments.save,
-                              resume=arguments.resume)
+        current = CurrentChat.from_arguments(client, build_options(arguments, response_schema=schema), arguments)
         prompt = inputs.build_prompt(arguments.words, arguments.attach)
         if not prompt:
             raise _NoPromptError
-        printer = Printer(arguments.output, thinking=arguments.thinking, rich=not arguments.no_rich and schema is None)
-        if arguments.no_stream or arguments.output == "json":
+        printer = Printer(arguments.format, thinking=arguments.thinking, output=arguments.output,
+                          rich=not arguments.no_rich and schema is None, extract=arguments.extract)
+        if arguments.no_stream or arguments.extract or arguments.format == "json":
             with contextlib.redirect_stdout(sys.stderr):  # what a tool prints is no part of the answer
                 response = current.chat.send_message(prompt)
             printer.print_response(response)
@@ -78,6 +119,11 @@ def _run_chat(arguments: Arguments) -> int:
         return ChatLoop(client, arguments).run()
 
 
+def _run_conversations(arguments: Arguments) -> int:
+    from .conversations import run_conversations
+    return run_conversations(arguments)
+
+
 def _run_models(arguments: Arguments) -> int:
     with _open_client(arguments) as client:
         try:
@@ -85,7 +131,7 @@ def _run_models(arguments: Arguments) -> int:
         except ValueError:  # Code Assist
             raise ValueError("this backend has no list of models: 'gemini-lite quota' names those that you have a "
                              "quota for") from None
-    if arguments.output == "json":
+    if arguments.format == "json":
         Printer().print_json(models)
     else:
         Printer().print_table(("model", "input tokens", "output tokens"), [
@@ -99,9 +145,10 @@ def _run_count(arguments: Arguments) -> int:
         prompt = Inputs().build_prompt(arguments.words, arguments.attach)
         if not prompt:
             raise _NoPromptError
-        count = client.count_tokens(prompt, model=arguments.model, system_prompt=arguments.system,
-                                    tools=import_tools(arguments.tool))
-    if arguments.output == "json":
+        options = build_options(arguments)
+        count = client.count_tokens(prompt, model=options.model, system_prompt=options.system_prompt,
+                                    tools=options.tools)
+    if arguments.format == "json":
         Printer().print_json({"totalTokens": count}, None)
     else:
         print(count, flush=True)
@@ -111,7 +158,7 @@ def _run_count(arguments: Arguments) -> int:
 def _run_quota(arguments: Arguments) -> int:
     with _open_client(arguments) as client:
         quotas = client.quota()
-    if arguments.output == "json":
+    if arguments.format == "json":
         Printer().print_json([{**quota._asdict(), "reset_time": quota.reset_time and quota.reset_time.isoformat()}
                               for quota in quotas])
     else:
@@ -126,9 +173,15 @@ def _run_doctor(arguments: Arguments) -> int:
     return run_doctor(lambda: _open_client(arguments, retries=0, timeout=(10, 30)), is_demo=arguments.demo)
 
 
+def _run_completion(arguments: Arguments) -> int:
+    from .completion import completion_script
+    print(completion_script(arguments.shell), end="", flush=True)
+    return 0
+
+
 _COMMANDS: Dict[str, Callable[[Arguments], int]] = {
-    "prompt": _run_prompt, "chat": _run_chat, "models": _run_models, "count": _run_count, "quota": _run_quota,
-    "doctor": _run_doctor,
+    "prompt": _run_prompt, "chat": _run_chat, "conversations": _run_conversations, "models": _run_models,
+    "count": _run_count, "quota": _run_quota, "doctor": _run_doctor, "completion": _run_completion,
 }
 
 

@@ -5,23 +5,33 @@ import contextlib
 import json
 import os
 import sys
-from typing import Dict, List, Optional, Sequence, Union
+from itertools import islice
+from typing import Dict, List, Mapping, Optional, Sequence, Set, Union
 
 from ..calls import FunctionCall, FunctionResult
 from ..errors import IncompleteError
+from ..previews import preview_json
 from ..response import GenerateContentResponse, StreamChunk
 from ..stream import Stream
+from .output import save_first_file
 from .standard_error import print_status
 from .writers import PlainWriter, Writer, escape_controls, make_stdout_writer
 
+_MOST_ARGUMENTS = 30
 _LONGEST_VALUE = 300  # characters of an argument or a result that are shown
 
 
 class Printer:
     """Shows answers in one format: "text", "json" (when the answer is whole) or "jsonl" (each event as it comes)."""
 
-    def __init__(self, output_format: str = "text", *, thinking: bool = False, rich: bool = False) -> None:
+    def __init__(
+        self, output_format: str = "text", *, thinking: bool = False, rich: bool = False, extract: bool = False,
+        output: Optional[str] = None,
+    ) -> None:
         self._format = output_format
+        self._extract = extract  # only the last fenced block of an answer
+        self._output = output  # the file that standard output goes to, if it does
+        self._shown_sources: Set[str] = set()
         self._thinking = thinking
         self._plain_writer = PlainWriter(sys.stdout)
         self._text_writer = make_stdout_writer(markdown=rich)
@@ -46,7 +56,7 @@ class Printer:
                 print_status(f"called {_describe_call(call)}")
             view = self._make_text_view()
             view.show_thoughts(response.thinking)
-            view.show_text(response.text)
+            view.show_text(self._extract_block(response.text) if self._extract else response.text)
             view.end()
         else:
             self.print_json(response.data, indent=2 if self._format == "json" else None)
@@ -55,6 +65,17 @@ class Printer:
     def print_json(self, value: object, indent: Optional[int] = 2) -> None:
         """Show `value` as JSON; on one line if `indent` is None."""
         self._plain_writer.write(f"{json.dumps(value, ensure_ascii=False, indent=indent)}\n")
+
+    def print_text(self, text: str) -> None:
+        """Show text as it is."""
+        self._plain_writer.write(text)
+
+    def _extract_block(self, text: str) -> str:
+        """The last fenced block of `text`; the whole, with a notice, if there is none."""
+        block = last_fenced_block(text)
+        if block is None:
+            print_status("the answer has no fenced block: this is all of it")
+        return text if block is None else block
 
     def print_table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Show columns, those of numbers aligned to the right; None is shown as ``-``."""
@@ -79,9 +100,17 @@ class Printer:
             print_status(f"the answer ended early: {response.finish_reason}")
         elif not response.parts:
             print_status("the answer is empty")
-        file_types = [blob.mime_type for blob in response.files] if self._format == "text" else []
-        if file_types:
-            print_status(f"the answer holds what text cannot show ({', '.join(file_types)}): -o json has it")
+        for citation in response.citations if self._format == "text" else []:
+            if citation.uri and citation.uri not in self._shown_sources:
+                self._shown_sources.add(citation.uri)
+                print_status(f"source: {citation.title or ''} {citation.uri}")
+        files = response.files if self._format == "text" else []
+        saved_file = save_first_file(files, self._output)
+        if saved_file is not None:
+            print_status(f"{self._output}: {saved_file.mime_type}, {len(saved_file.data)} bytes")
+        elif files:
+            print_status(f"the answer holds what text cannot show ({', '.join(one.mime_type for one in files)}): "
+                         "-f json has it, and -o FILE.png or another ending saves the first that fits")
 
 
 class _EventLines:
@@ -157,11 +186,40 @@ def _dim(text: str) -> str:
     return text if plain else f"\x1b[2m{text}\x1b[0m"
 
 
+def last_fenced_block(text: str) -> Optional[str]:
+    """The content of the last fenced block of Markdown `text`, which may lack its closing fence; None without one."""
+    found: Optional[str] = None
+    lines = text.split("\n")
+    start = 0
+    while start < len(lines):
+        marks = _opening_marks(lines[start])
+        start += 1
+        if marks is not None:
+            end = start
+            while end < len(lines) and not (lines[end].strip().startswith(marks) and not lines[end].strip(" \t\r`~")):
+                end += 1
+            found, start = "".join(f"{line}\n" for line in lines[start:end]), end + 1
+    return found
+
+
+def _opening_marks(line: str) -> Optional[str]:
+    """The backticks or tildes of a line that opens a fenced block."""
+    bare = line.lstrip(" \t")
+    rest = bare.lstrip(bare[:1]) if bare[:1] in ("`", "~") else bare
+    marks = bare[:len(bare) - len(rest)]
+    return marks if len(marks) >= 3 and "`" not in rest else None
+
+
 def _describe_call(call: FunctionCall) -> str:
-    arguments = ", ".join(f"{name}={_shorten(value)}" for name, value in call.args.items())
-    return f"{call.name}({arguments})"
+    return describe_call(call.name, call.args)
+
+
+def describe_call(name: str, arguments: Mapping[str, object]) -> str:
+    """A call as it would be written, with long arguments cut."""
+    shown = ", ".join(f"{key}={_shorten(value)}" for key, value in islice(arguments.items(), _MOST_ARGUMENTS))
+    return f"{name}({shown})"
 
 
 def _shorten(value: object) -> str:
     """The start of `value` as JSON."""
-    return json.dumps(value, ensure_ascii=False)[:_LONGEST_VALUE]
+    return preview_json(value, _LONGEST_VALUE)

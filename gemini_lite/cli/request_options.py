@@ -1,47 +1,48 @@
-"""From the flags of a command to `GeminiOptions`, with the Python functions that --tool names."""
+"""From the options of a command to `GeminiOptions`."""
 from __future__ import annotations
 
-import contextlib
-import importlib
-import os
-import sys
-from typing import List, Optional, Sequence, cast
+import json
+from typing import Dict, List, Optional
 
 from ..json_data import JSON
 from ..options import GeminiOptions
 from ..tools import ToolLike
 from .arguments import Arguments
+from .functions import ask_before_running, import_tools, load_functions
 
 
 def build_options(arguments: Arguments, *, response_schema: Optional[JSON] = None) -> GeminiOptions:
-    """The options that the flags of a prompt or a chat ask for."""
+    """The options that a prompt, a chat or a token count asks for; ValueError or TypeError for what cannot be one."""
+    tools = [*(import_tools(arguments.tool) or []), *load_functions(arguments.functions)]
+    tools = [tool if getattr(arguments, "yes", True) else ask_before_running(tool) for tool in tools]
+    search: List[ToolLike] = [{"googleSearch": {}}] if arguments.search else []
     options = GeminiOptions(
-        model=arguments.model, system_prompt=arguments.system, temperature=arguments.temperature,
-        include_thoughts=arguments.thinking or None, tools=import_tools(arguments.tool),
+        model=arguments.model, system_prompt=arguments.system, temperature=getattr(arguments, "temperature", None),
+        include_thoughts=getattr(arguments, "thinking", False) or None, tools=[*tools, *search] or None,
         response_schema=response_schema)
+    options = apply_settings(options, arguments.settings)
     options.toolbox  # raises now, before anything is sent, for what cannot be a tool
     return options
 
 
-def import_tools(names: Sequence[str]) -> Optional[List[ToolLike]]:
-    """The objects named ``module:function``, None for no names; modules in the current folder are found too."""
-    if names and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    return [_import_tool(name) for name in names] or None
+def apply_settings(options: GeminiOptions, settings: List[str]) -> GeminiOptions:
+    """`options` with each NAME=VALUE of --set; a value is JSON where the option takes it, else a string."""
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name:
+            raise ValueError(f"--set {setting}: write NAME=VALUE, such as --set top_p=0.9")
+        changes: Dict[str, object] = {name: _json_or_text(text)}
+        try:
+            options = options.replace(**changes)
+        except TypeError:
+            options = options.replace(**{name: text})  # 7 as a system prompt; raises what is wrong with it otherwise
+    return options
 
 
-def _import_tool(name: str) -> ToolLike:
-    module, colon, path = name.partition(":")
-    if not (module and colon and path):
-        raise ValueError(f"{name!r} names no tool: write --tool module:function")
+def _json_or_text(text: str) -> object:
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # standard output is for the answer
-            found: object = importlib.import_module(module)
-    except Exception as error:  # the user's code may raise anything
-        raise ValueError(f"the tool {name} cannot be imported: {type(error).__name__}: {error}") from error
-    try:
-        for attribute in path.split("."):
-            found = getattr(found, attribute)
-    except AttributeError as error:
-        raise ValueError(f"the tool {name} is not there: {error}") from None
-    return cast(ToolLike, found)  # whoever declares the tools refuses an object that is none
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value

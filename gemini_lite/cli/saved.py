@@ -1,6 +1,7 @@
 """Saved chats: each is a JSON file under a name of its own, which only its owner can read."""
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -17,6 +18,7 @@ from ..transport.retry import pause
 
 VERSION = 1  # of the file's format
 _LOCK_SECONDS = 60.0  # the longest wait for other processes that save chats; each takes milliseconds
+_LONGEST_NAME = 230  # bytes; file systems allow 255, of which the endings of the file and its lock need some
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no file can have such a name
 
@@ -45,8 +47,20 @@ class ChatFile:
         """ValueError if the name is taken, GeminiError if the folder cannot be made."""
         _make_folder(folder())
         if self.path.exists():
-            raise ValueError(f"there is a conversation {self.name} already ({self.path}): go on with it (--continue "
-                             f"{self.name} in the shell, /load {self.name} in a chat), or take another name")
+            raise ValueError(f"there is a conversation {self.name} already ({self.path}): go on with it "
+                             f"(--conversation {self.name} in the shell, /load {self.name} in a chat), or take another "
+                             "name")
+
+    def exists(self) -> bool:
+        """Whether there is such a file."""
+        return self.path.exists()
+
+    def delete(self) -> None:
+        """Remove the file; GeminiError if that fails."""
+        try:
+            self.path.unlink()
+        except OSError as error:
+            raise GeminiError(f"{self.path} cannot be deleted: {error.strerror}") from None
 
     def read(self) -> ChatRecord:
         """What the file holds; ValueError if there is none, GeminiError if it is damaged."""
@@ -100,11 +114,36 @@ def names() -> List[str]:
     return sorted(path.stem for path in folder().glob("*.json"))
 
 
+def changed_time(name: str) -> float:
+    """When a saved chat was last written, in seconds since 1970; 0 if it is gone."""
+    with contextlib.suppress(OSError):
+        return ChatFile(name).path.stat().st_mtime
+    return 0.0
+
+
+def names_by_time() -> List[str]:
+    """The names of the saved chats, that which was written last first; files with other names are passed over."""
+    return sorted(filter(_is_name, names()), key=changed_time, reverse=True)
+
+
+def last_name() -> str:
+    """The name of the chat that was written last; ValueError if none is saved."""
+    found = names_by_time()
+    if not found:
+        raise ValueError(f"no conversation is saved in {folder()} yet: --conversation NAME begins one")
+    return found[0]
+
+
 def _check_name(name: str) -> None:
     """ValueError unless `name` can be a file's on every platform, and leads to no other folder."""
-    if not _NAME.fullmatch(name) or name.endswith(".") or _WINDOWS_DEVICE.fullmatch(name):
+    if not _is_name(name):
         raise ValueError(f"{name!r} cannot name a conversation: take up to 64 letters, digits, '_', '-' and '.', a "
                          "letter or digit first")
+
+
+def _is_name(name: str) -> bool:
+    fits = _NAME.fullmatch(name) and len(name.encode("utf-8", "replace")) <= _LONGEST_NAME
+    return bool(fits) and not name.endswith(".") and not _WINDOWS_DEVICE.fullmatch(name)
 
 
 def _make_folder(path: Path) -> None:

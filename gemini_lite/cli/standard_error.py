@@ -14,3 +14,8 @@ def print_status(text: str) -> None:
 def print_lines(text: str) -> None:
     """Print `text` with its lines as they are."""
     print(escape_controls(text), file=sys.stderr, flush=True)
+
+
+def print_prompt(text: str) -> None:
+    """Print a question without ending its line."""
+    print(f"gemini-lite: {escape_controls(' '.join(text.split()))} ", end="", file=sys.stderr, flush=True)

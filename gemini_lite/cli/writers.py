@@ -5,14 +5,21 @@ import contextlib
 import os
 import re
 import sys
-from typing import Protocol, TextIO
+from typing import Match, Protocol, TextIO
 
-_CONTROL_CHARACTER = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL_CHARACTER = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # C0 and C1
+    "\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u206f\\ufff9-\\ufffb]")  # can show a line otherwise than it is
 
 
 def escape_controls(text: str) -> str:
     """`text` with control characters as ``\\x1b`` and so on: what a model writes must not steer the terminal."""
-    return _CONTROL_CHARACTER.sub(lambda match: f"\\x{ord(match.group()):02x}", text.replace("\r", ""))
+    return _CONTROL_CHARACTER.sub(_escape, text.replace("\r", ""))
+
+
+def _escape(match: Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 class Writer(Protocol):

@@ -22,18 +22,23 @@ def in_notebook() -> bool:
 def publish(outputs: Iterable[Output]) -> None:
     """Show each output on its own, under the cell that runs."""
     for output in outputs:
-        _ipython_display()(output._repr_mimebundle_(), raw=True)
+        publish_bundle(output._repr_mimebundle_())
 
 
-class _DisplayHandle(Protocol):
+def publish_bundle(bundle: MimeBundle) -> None:
+    """Show data by MIME type as an output under the cell that runs."""
+    ipython_display()(bundle, raw=True)
+
+
+class DisplayHandle(Protocol):
     """IPython's own, for an output that is shown."""
 
     def update(self, bundle: MimeBundle, *, raw: bool) -> None:
         """Replace the output."""
 
 
-def _ipython_display() -> Callable[..., _DisplayHandle]:
-    display: Callable[..., _DisplayHandle] = importlib.import_module("IPython.display").display
+def ipython_display() -> Callable[..., DisplayHandle]:
+    display: Callable[..., DisplayHandle] = importlib.import_module("IPython.display").display
     return display
 
 
@@ -86,7 +91,7 @@ class _CellWriter:
 
     def __init__(self) -> None:
         self._page = Page()
-        self._handles: List[_DisplayHandle] = []  # one for each output that is shown
+        self._handles: List[DisplayHandle] = []  # one for each output that is shown
         self._last_shown: MimeBundle = {}
         self._next_update = 0.0  # on the monotonic clock
 
@@ -101,7 +106,7 @@ class _CellWriter:
         self._update(self._page.outputs)
 
     def _update(self, outputs: List[Output]) -> None:
-        display = _ipython_display()
+        display = ipython_display()
         for index in range(max(0, len(self._handles) - 1), len(outputs)):
             bundle = outputs[index]._repr_mimebundle_()
             if index == len(self._handles):
@@ -140,6 +145,3 @@ class _TerminalWriter:
 
 def _continues(piece: Piece, last: Piece) -> bool:
     return not isinstance(piece, Blob) and not isinstance(last, Blob) and piece.continues(last.kind)
-
-
-# Until response and stream hand over plain dicts.

@@ -6,7 +6,7 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Uni
 from ..json_data import JSON
 from ..media import Blob, joined
 from . import markdown
-from .pieces import THOUGHT, Piece, TextPiece, closing_pieces, part_pieces
+from .pieces import LINKS, THOUGHT, Piece, TextPiece, closing_pieces, part_pieces
 
 MimeBundle = Dict[str, str]  # data by MIME type; a front end shows the richest type that it knows
 
@@ -26,7 +26,8 @@ class MarkdownOutput:
     @property
     def markdown(self) -> str:
         """The output as Markdown without active HTML, thoughts as quotations."""
-        runs = [(kind, markdown.html_as_text("".join(texts))) for kind, texts in self._text_runs]
+        runs = [(kind, "".join(texts)) for kind, texts in self._text_runs]
+        runs = [(kind, text if kind == LINKS else markdown.make_harmless(text)) for kind, text in runs]
         return "\n\n".join([markdown.block_quote(text) if kind == THOUGHT else text for kind, text in runs])
 
     def __str__(self) -> str:

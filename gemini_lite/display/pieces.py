@@ -1,27 +1,29 @@
 """The parts of an answer as pieces to show: texts, blocks of Markdown and files."""
 from __future__ import annotations
 
-import json
+from itertools import islice
 from typing import Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from urllib.parse import quote
 
 from ..json_data import JSON, dict_or_empty, str_or_none
 from ..media import Blob, blob
+from ..previews import preview, preview_json, shorten
 from . import markdown
 
-TEXT, THOUGHT, BLOCK = "text", "thought", "block"
+TEXT, THOUGHT, BLOCK, LINKS = "text", "thought", "block", "links"
 _LONGEST_CALL = 500  # characters
+_MOST_ARGUMENTS = 50
 
 
 class TextPiece(NamedTuple):
-    """A piece of Markdown; its kind is TEXT, THOUGHT or BLOCK."""
+    """A piece of Markdown; its kind is TEXT, THOUGHT, BLOCK, or LINKS, which were made here and are harmless."""
 
     kind: str
     text: str
 
     def continues(self, kind: Optional[str]) -> bool:
-        """Whether this goes on with the text of the piece before it, which is of that kind; a BLOCK stands alone."""
-        return self.kind == kind and kind != BLOCK
+        """Whether this goes on with the text before it, which is of that kind; BLOCK and LINKS stand alone."""
+        return self.kind == kind and kind in (TEXT, THOUGHT)
 
 
 Piece = Union[TextPiece, Blob]
@@ -43,7 +45,7 @@ def part_pieces(parts: Sequence[JSON], tool_names: Mapping[str, str]) -> Iterato
 def tool_result_pieces(results: Iterable[Tuple[str, JSON]]) -> Iterator[Piece]:
     """What the results of tools show; each is the name of a tool and its ``response`` object."""
     for name, response in results:
-        yield _code_piece(_shorten(f"{name} -> {json.dumps(response, ensure_ascii=False)}"))
+        yield _code_piece(shorten(f"{name} -> {preview_json(response, _LONGEST_CALL)}", _LONGEST_CALL))
 
 
 def closing_pieces(
@@ -59,7 +61,7 @@ def closing_pieces(
         yield TextPiece(BLOCK, "*The answer is empty.*")
     links = dict.fromkeys((title or uri, uri) for title, uri in sources)
     if links:
-        yield TextPiece(BLOCK, "Sources:\n\n" + "\n".join(f"1. {_link(title, uri)}" for title, uri in links))
+        yield TextPiece(LINKS, "Sources:\n\n" + "\n".join(f"1. {_link(title, uri)}" for title, uri in links))
 
 
 def _block_pieces(part: JSON, tool_names: Mapping[str, str]) -> Iterator[Piece]:
@@ -68,8 +70,9 @@ def _block_pieces(part: JSON, tool_names: Mapping[str, str]) -> Iterator[Piece]:
     result, file = dict_or_empty(part.get("codeExecutionResult")), dict_or_empty(part.get("fileData"))
     if call:
         name = str_or_none(call.get("name")) or ""
-        arguments = ", ".join(f"{key}={value!r}" for key, value in dict_or_empty(call.get("args")).items())
-        yield _code_piece(_shorten(f"{tool_names.get(name, name)}({arguments})"))
+        arguments = ", ".join(f"{key}={preview(value, _LONGEST_CALL)}"
+                              for key, value in islice(dict_or_empty(call.get("args")).items(), _MOST_ARGUMENTS))
+        yield _code_piece(shorten(f"{tool_names.get(name, name)}({arguments})", _LONGEST_CALL))
     if code:
         yield _code_piece(str_or_none(code.get("code")) or "", (str_or_none(code.get("language")) or "").lower())
     if result:
@@ -89,7 +92,3 @@ def _link(title: str, uri: str) -> str:
     if not uri.startswith(("https://", "http://")):
         return markdown.escape_punctuation(title)
     return f"[{markdown.escape_punctuation(title)}]({quote(uri, safe='/:?&=#%+,;@~', errors='replace')})"
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _LONGEST_CALL else f"{text[:_LONGEST_CALL]}..."

@@ -5,10 +5,12 @@ import collections.abc
 import contextlib
 import enum
 import typing
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple
 
+from ..errors import ParseError
 from ..json_data import JSON
 from . import shapes
+from .error_places import Place
 from .fields import MISSING, Field, class_docstring, class_fields
 from .hint_parts import special_form, unsupported_hint, unwrap_hint
 from .json_values import to_json
@@ -41,14 +43,29 @@ def from_json(value: object, hint: object, where: str = "") -> Any:
     stays as it is if its own type is among them. 3.0 is an integer, as in JSON Schema, and no number is a bool.
     ParseError names the place, after `where`: ``people[2].age``.
     """
-    return _HintReader().read_hint(hint, where or "the type").read(value, where)
+    return read_value(_HintReader().read_hint(hint, where or "the type"), value, where)
 
 
-def fields_shape(fields: Iterable[Field], where: str) -> Shape:
-    """An object with these fields, read as a dict."""
+def read_value(shape: Shape, value: object, where: str = "") -> Any:
+    """`value` as `shape` reads it; ParseError if it does not fit, or is nested too deeply for Python."""
+    try:
+        return shape.read(value, Place(where))
+    except RecursionError:
+        raise ParseError(f"{where or 'the value'} is nested too deeply to be read") from None
+
+
+class Record(NamedTuple):
+    """An object with known fields: its JSON Schema, and what reads a value at a place such as ``""`` as a dict."""
+
+    schema: JSON
+    read: Callable[[object, str], JSON]
+
+
+def fields_record(fields: Iterable[Field], where: str) -> Record:
+    """An object with these fields."""
     reader = _HintReader()
     shape = shapes.record([reader.read_field(field, where) for field in fields], dict)
-    return shape._replace(schema=reader.complete_schema(shape))
+    return Record(reader.complete_schema(shape), lambda value, place: read_value(shape, value, place))
 
 
 class _HintReader:
@@ -148,7 +165,7 @@ class _HintReader:
     def _read_once(self, hint: object, read: Callable[[], Shape]) -> Shape:
         """The shape that `read` gives for `hint`; where `hint` is met again inside itself, a reference to that."""
         if hint in self._unfinished:
-            return Shape(self._reference(hint), lambda value, where: self._shapes[hint].read(value, where))
+            return Shape(self._reference(hint), lambda value, place: self._shapes[hint].read(value, place))
         if hint not in self._shapes:
             self._unfinished.add(hint)
             shape = read()

@@ -16,7 +16,10 @@ def to_json(value: object, where: str = "the value") -> Any:
     dataclasses and NamedTuples (to objects), pydantic models, and objects with a ``tolist`` method, as numpy has.
     For anything else, TypeError or ValueError names its place inside `where`.
     """
-    return _convert(value, where, ())
+    try:
+        return _convert(value, where, ())
+    except RecursionError:
+        raise ValueError(f"{where} is nested too deeply to be made JSON") from None
 
 
 def _convert(value: object, where: str, container_ids: Tuple[int, ...]) -> Any:

@@ -7,9 +7,11 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from ..errors import ParseError
 from ..json_data import JSON
-from .error_places import item_place, member_place
+from ..previews import preview, shorten
+from .error_places import Place
 
-Reader = Callable[[object, str], Any]
+Reader = Callable[[object, Place], Any]
+_LONGEST_REASON = 500  # characters; a model gets the error to read
 
 _TYPE_NAMES: Dict[type, str] = {
     str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null",
@@ -23,7 +25,7 @@ _DATE, _TIME = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?
 class Shape(NamedTuple):
     """A kind of JSON value.
 
-    `read(value, where)` gives the Python value, or raises ParseError with the place `where`; `expected` is what an
+    `read(value, place)` gives the Python value, or raises ParseError that names the place; `expected` is what an
     error calls such a value.
     """
 
@@ -65,12 +67,12 @@ def is_date_or_time(cls: type) -> bool:
 
 def unchecked(schema: JSON, expected: str = "an object") -> Shape:
     """Values that are taken as they are, whatever `schema` tells the model."""
-    return Shape(schema, lambda value, where: value, expected)
+    return Shape(schema, lambda value, place: value, expected)
 
 
 def converted(schema: JSON, convert: Callable[[object], object]) -> Shape:
     """Values that `convert` makes, or refuses with TypeError or ValueError."""
-    return Shape(schema, lambda value, where: _convert_or_refuse(convert, value, where))
+    return Shape(schema, lambda value, place: _convert_or_refuse(convert, value, place))
 
 
 def scalar(cls: type) -> Shape:
@@ -78,14 +80,14 @@ def scalar(cls: type) -> Shape:
     name = _TYPE_NAMES[cls]
     expected = _EXPECTED[name]
 
-    def read(value: object, where: str) -> object:
+    def read(value: object, place: Place) -> object:
         if type(value) is cls:
             return value
         if cls is float and type(value) is int and value.bit_length() < 1024:  # float() of a longer one overflows
             return float(value)
         if cls is int and type(value) is float and value.is_integer():
             return int(value)
-        raise _mismatch(value, where, expected)
+        raise _mismatch(value, place, expected)
 
     return Shape({"type": name}, read, expected)
 
@@ -95,10 +97,10 @@ def date_or_time(cls: type) -> Shape:
     kind = _DATES_AND_TIMES[cls]
     expected = f"a string of the format {kind.format} (RFC 3339)"
 
-    def read(value: object, where: str) -> object:
+    def read(value: object, place: Place) -> object:
         if not isinstance(value, str) or not re.fullmatch(kind.pattern, value, re.ASCII | re.IGNORECASE):
-            raise _mismatch(value, where, expected)
-        return _convert_or_refuse(kind.parse, _to_fromisoformat(value), where)  # refuses the 31st of February
+            raise _mismatch(value, place, expected)
+        return _convert_or_refuse(kind.parse, _to_fromisoformat(value), place)  # refuses the 31st of February
 
     return Shape({"type": "string", "format": kind.format}, read, expected)
 
@@ -116,22 +118,22 @@ def choice(choices: Sequence[Tuple[object, object]], hint: object, where: str) -
     schemas: List[JSON] = [_NULL if name == "null" else {"type": name, "enum": by_type[name]} for name in by_type]
     expected = f"one of {', '.join(repr(json_value) for json_value, _ in choices)}"
 
-    def read(value: object, where: str) -> object:
+    def read(value: object, place: Place) -> object:
         for json_value, python_value in choices:
             if json_value == value and isinstance(json_value, bool) == isinstance(value, bool):  # 1 == True
                 return python_value
-        raise _mismatch(value, where, expected)
+        raise _mismatch(value, place, expected)
 
     return Shape(schemas[0] if len(schemas) == 1 else {"anyOf": schemas}, read, expected)
 
 
 def array(item: Shape, make: Callable[[List[object]], object]) -> Shape:
     """An array of any length, which `make` turns into the Python collection."""
-    def read(value: object, where: str) -> object:
+    def read(value: object, place: Place) -> object:
         if not isinstance(value, list):
-            raise _mismatch(value, where, "an array")
-        items = [item.read(one, item_place(where, index)) for index, one in enumerate(value)]
-        return _convert_or_refuse(make, items, where)
+            raise _mismatch(value, place, "an array")
+        items = [item.read(one, place.item(index)) for index, one in enumerate(value)]
+        return _convert_or_refuse(make, items, place)
 
     return Shape({"type": "array", "items": item.schema}, read, "an array")
 
@@ -141,10 +143,10 @@ def fixed_tuple(items: Sequence[Shape]) -> Shape:
     count = len(items)
     expected = f"an array of {count}"
 
-    def read(value: object, where: str) -> object:
+    def read(value: object, place: Place) -> object:
         if not isinstance(value, list) or len(value) != count:
-            raise _mismatch(value, where, expected)
-        return tuple(items[index].read(one, item_place(where, index)) for index, one in enumerate(value))
+            raise _mismatch(value, place, expected)
+        return tuple(items[index].read(one, place.item(index)) for index, one in enumerate(value))
 
     schema = {"type": "array", "prefixItems": [item.schema for item in items], "minItems": count, "maxItems": count}
     return Shape(schema, read, expected)
@@ -152,10 +154,10 @@ def fixed_tuple(items: Sequence[Shape]) -> Shape:
 
 def string_dict(member: Shape) -> Shape:
     """An object with any names, all of whose members have one shape; read as a dict."""
-    def read(value: object, where: str) -> object:
+    def read(value: object, place: Place) -> object:
         if not isinstance(value, dict):
-            raise _mismatch(value, where, "an object")
-        return {name: member.read(one, member_place(where, name)) for name, one in value.items()}
+            raise _mismatch(value, place, "an object")
+        return {name: member.read(one, place.member(name)) for name, one in value.items()}
 
     return Shape({"type": "object", "additionalProperties": member.schema or True}, read)
 
@@ -165,18 +167,19 @@ def record(properties: Sequence[Property], make: Callable[[Dict[str, object]], o
     shapes = {one.name: one.shape for one in properties}
     required = [one.name for one in properties if one.required]
 
-    def read(value: object, where: str) -> object:
+    def read(value: object, place: Place) -> object:
         if not isinstance(value, dict):
-            raise _mismatch(value, where, "an object")
+            raise _mismatch(value, place, "an object")
         for name in value:
             if name not in shapes:
-                raise ParseError(
-                    f"{member_place(where, name)} is unknown; the names are: {', '.join(shapes) or 'none'}")
+                known = shorten(", ".join(shapes), _LONGEST_REASON) or "none"
+                raise ParseError(f"{place.member(name)} is unknown; the names are: {known}")
         for name in required:
             if name not in value:
-                raise ParseError(f"{member_place(where, name)} is missing; it must be {shapes[name].expected}")
-        values = {name: shapes[name].read(one, member_place(where, name)) for name, one in value.items()}
-        return _convert_or_refuse(make, values, where)
+                expected = shorten(shapes[name].expected, _LONGEST_REASON)
+                raise ParseError(f"{place.member(name)} is missing; it must be {expected}")
+        values = {name: shapes[name].read(one, place.member(name)) for name, one in value.items()}
+        return _convert_or_refuse(make, values, place)
 
     schema: JSON = {"type": "object", "properties": {name: shape.schema for name, shape in shapes.items()}}
     if required:
@@ -188,20 +191,38 @@ def union(options: Sequence[Shape]) -> Shape:
     """A value of the first option that fits; a number stays as it is where its own type is among the options."""
     schemas = [option.schema for option in options]
 
-    def read(value: object, where: str) -> object:
+    def read(value: object, place: Place) -> object:
         if type(value) in (int, float) and {"type": _TYPE_NAMES[type(value)]} in schemas:
             return value
-        reasons = []
-        for option in options:
+        if not isinstance(value, (dict, list)):
+            return _read_first_fit(options, value, place)
+        known = (id(options), id(value))
+        if known not in place.results:
             try:
-                return option.read(value, where)
+                place.results[known] = _read_first_fit(options, value, place)
             except ParseError as error:
-                reasons.append(error)
-        if len(reasons) == 2 and _NULL in schemas:  # Optional: the reason of the other option names the place
-            raise reasons[1 - schemas.index(_NULL)]
-        raise ParseError(f"{where or 'the value'} fits none of its types: {'; '.join(map(str, reasons))}")
+                place.results[known] = error
+        result = place.results[known]
+        if isinstance(result, ParseError):
+            raise result.with_traceback(None)
+        return result
 
-    return Shape({"anyOf": schemas}, read, " or ".join(option.expected for option in options))
+    return Shape({"anyOf": schemas}, read, " or ".join(dict.fromkeys(option.expected for option in options)))
+
+
+def _read_first_fit(options: Sequence[Shape], value: object, place: Place) -> object:
+    """`value` as the first option reads it that can; ParseError with the reason of each if none can."""
+    reasons = []
+    for option in options:
+        try:
+            return option.read(value, place)
+        except ParseError as error:
+            reasons.append(error)
+    other = [reason for option, reason in zip(options, reasons) if option.schema != _NULL]
+    if len(reasons) == 2 and len(other) == 1:  # Optional: the reason of the other option names the place
+        raise other[0]
+    shown = [shorten(str(reason), _LONGEST_REASON // len(reasons)) for reason in reasons]
+    raise ParseError(f"{place} fits none of its types: {'; '.join(shown)}")
 
 
 def nullable(shape: Shape) -> Shape:
@@ -230,13 +251,13 @@ def _to_fromisoformat(text: str) -> str:
     return re.sub(r"\.(\d+)", lambda fraction: f".{fraction.group(1)[:6].ljust(6, '0')}", text)
 
 
-def _mismatch(value: object, where: str, expected: str) -> ParseError:
-    return ParseError(f"{where or 'the value'} must be {expected}, not {value!r:.80}")
+def _mismatch(value: object, place: Place, expected: str) -> ParseError:
+    return ParseError(f"{place} must be {shorten(expected, _LONGEST_REASON)}, not {preview(value)}")
 
 
-def _convert_or_refuse(convert: Callable[[Any], object], value: object, where: str) -> object:
+def _convert_or_refuse(convert: Callable[[Any], object], value: object, place: Place) -> object:
     """`convert(value)`; ParseError if it refuses, as a ``__post_init__``, a set of lists or pydantic may do."""
     try:
         return convert(value)
     except (TypeError, ValueError) as error:
-        raise ParseError(f"{where or 'the value'} does not fit: {error}") from error
+        raise ParseError(f"{place} does not fit: {shorten(str(error), _LONGEST_REASON)}") from error

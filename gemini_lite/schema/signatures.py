@@ -9,8 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, Set, Tuple
 from .docstrings import split_docstring
 from .fields import MISSING, Field
 from .hint_parts import resolve_hints
-from .hints import fields_shape
-from .shapes import Shape
+from .hints import Record, fields_record
 
 Function = Callable[..., object]
 
@@ -47,7 +46,7 @@ def documentation(function: Function) -> Tuple[str, Dict[str, str]]:
     return split_docstring(docstring or "")
 
 
-def arguments_shape(function: Function, name: str) -> Shape:
+def arguments_shape(function: Function, name: str) -> Record:
     """The arguments as an object, read as a dict of what the type hints say; TypeError where a hint is missing.
 
     Parameters that a `functools.partial` has filled in are left out.
@@ -62,7 +61,7 @@ def arguments_shape(function: Function, name: str) -> Shape:
         getattr(inspect.unwrap(_annotated_function(function)), "__globals__", {}), {},
     )
     descriptions = documentation(function)[1]
-    return fields_shape([_field(one, hints, descriptions) for one in parameters], name)
+    return fields_record([_field(one, hints, descriptions) for one in parameters], name)
 
 
 def _without_partial(function: Function) -> Function:

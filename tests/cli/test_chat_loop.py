@@ -153,8 +153,8 @@ def test_a_continued_chat_is_saved_again(at_fake: FakeGemini) -> None:
     for reply in "abc":
         at_fake.reply(reply)
     chat("1\n", "--save", "x")
-    assert chat("2\n", "--continue", "x").returncode == 0
-    assert chat("3\n", "--continue", "x", "--save", "y").returncode == 0
+    assert chat("2\n", "--conversation", "x").returncode == 0
+    assert chat("3\n", "--conversation", "x", "--save", "y").returncode == 0
     assert [len(ChatFile(name).read().history) for name in ("x", "y")] == [4, 6]
 
 
@@ -208,7 +208,7 @@ def test_a_failed_save_is_shown_and_the_chat_goes_on(at_fake: FakeGemini, home: 
         at_fake.reply(reply)
     chat("1\n", "--save", "x")
     (home / "conversations" / ".lock").mkdir()
-    done = chat("2\n3\n", "--continue", "x")
+    done = chat("2\n3\n", "--conversation", "x")
     assert (done.returncode, done.stdout) == (1, "b\nc\n") and done.stderr.count("could not be saved") >= 2
     assert len(ChatFile("x").read().history) == 2
 

@@ -26,9 +26,9 @@ def test_a_chat_is_saved_and_continued_with_its_model_and_system_prompt(
     monkeypatch.setenv("GEMINI_MODEL", "from-env")
     assert run("--save", "x", "-s", "S", "1") == 0
     monkeypatch.setenv("GEMINI_MODEL", "another")
-    assert run("--continue", "x", "2") == run("--continue", "x", "-m", "m", "-s", "T", "-o", "json", "3") == 0
+    assert run("--conversation", "x", "2") == run("--conversation", "x", "-m", "m", "-s", "T", "-f", "json", "3") == 0
     assert saved_texts("x") == ["1", "a", "2", "b", "3", "c"]
-    assert run("--continue", "x", "--save", "y", "4") == 0
+    assert run("--conversation", "x", "--save", "y", "4") == 0
     assert len(saved_texts("x")) == 6 and len(saved_texts("y")) == 8
     assert [request.model for request in at_fake.requests] == ["from-env", "from-env", "m", "m"]
     systems = [request.body["systemInstruction"]["parts"][0]["text"] for request in at_fake.requests]
@@ -36,7 +36,7 @@ def test_a_chat_is_saved_and_continued_with_its_model_and_system_prompt(
     assert [turn["parts"][0]["text"] for turn in at_fake.requests[2].body["contents"]] == ["1", "a", "2", "b", "3"]
 
 
-@pytest.mark.parametrize("flag", ["--save", "--continue"])
+@pytest.mark.parametrize("flag", ["--save", "--conversation"])
 def test_a_chat_that_another_process_has_continued_meanwhile_is_saved_under_another_name(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str) -> None:
     def meanwhile(request: Request) -> str:
@@ -48,7 +48,7 @@ def test_a_chat_that_another_process_has_continued_meanwhile_is_saved_under_anot
 
     with FakeGemini(meanwhile) as fake:
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
-        if flag == "--continue":
+        if flag == "--conversation":
             meanwhile(Request("", "", {}, None, 0))
         assert run(flag, "x", "mine") == 0
     assert set(saved_texts("x")) == {"other"} and saved_texts("x-2")[-2:] == ["mine", "a"]
@@ -66,7 +66,7 @@ def test_a_failed_call_saves_nothing_and_keeps_the_old_file(
     before = saved.ChatFile("x").path.read_bytes()
     failure(at_fake)
     failure(at_fake)
-    codes = run("--continue", "x", "2"), run("--save", "y", "2")
+    codes = run("--conversation", "x", "2"), run("--save", "y", "2")
     assert codes in ((1, 1), (0, 0)), "an empty answer is no failure"
     assert saved.ChatFile("x").path.read_bytes() == before and saved.names() == ["x"]
 
@@ -78,9 +78,9 @@ def test_a_damaged_file_is_refused_before_anything_is_sent(
     path = saved.ChatFile("x").path
     path.write_bytes(path.read_bytes()[:-20])
     before = path.read_bytes()
-    assert (run("--continue", "x", "2"), run("--save", "x", "2")) == (1, 2)
+    assert (run("--conversation", "x", "2"), run("--save", "x", "2")) == (1, 2)
     err = capsys.readouterr().err
-    assert str(path) in err.splitlines()[0] and "damaged" in err and "--continue x" in err.splitlines()[1]
+    assert str(path) in err.splitlines()[0] and "damaged" in err and "--conversation x" in err.splitlines()[1]
     assert path.read_bytes() == before and len(at_fake.requests) == 1
 
 
@@ -95,6 +95,6 @@ def test_a_chat_with_tools_and_attachments_is_saved_whole(
     at_fake.reply("b")
     assert run("-T", "toolbox_of_mine:now", "-a", "a.png", "--save", "x", "When?") == 0
     sys.modules.pop("toolbox_of_mine")
-    assert run("--continue", "x", "Sure?") == 0
+    assert run("--conversation", "x", "Sure?") == 0
     first, second, third = [request.body["contents"] for request in at_fake.requests]
     assert third[:3] == second and second[0] == first[0] and third[1]["parts"][0]["thoughtSignature"] == "MQ=="

@@ -69,7 +69,7 @@ def test_an_attachment_may_come_on_standard_input(
 @pytest.mark.parametrize("flags, data, expected", [
     (["-a", "nowhere.png"], b"", "nowhere.png cannot be read: No such file"), (["-a", "."], b"", ". cannot be read: "),
     (["-a", "empty.png"], b"", "empty.png is empty"), (["-a", "odd"], b"", "--at odd TYPE/SUBTYPE"),
-    (["-a", "odd.tar.gz"], b"", "--at odd.tar.gz"), (["--at", "odd", "png"], b"", "no MIME type"),
+    (["-a", "odd.tar.gz"], b"", "is compressed (gzip)"), (["--at", "odd", "png"], b"", "no MIME type"),
     (["-a", "-"], None, "terminal"), (["-a", "-", "-a", "-"], b"x", "once"),
     (["-a", "-", "--schema", "-"], b"{}", "once"), (["-a", ""], b"", "cannot be read"),
     (["-a", "a\0b"], b"", "cannot be read"), (["--schema", "nowhere"], b"", "nowhere"),
@@ -79,8 +79,8 @@ def test_an_attachment_may_come_on_standard_input(
     (["--tool", "nowhere:x"], b"", "nowhere"), (["--tool", "tools:nowhere"], b"", "nowhere"),
     (["--tool", "tools:text"], b"", "function"), (["--tool", "broken:x"], b"", "ZeroDivisionError"),
     (["--tool", "tools:good", "--tool", "tools:good"], b"", "two tools are named good"),
-    (["--save", "../x"], b"", "cannot name"), (["--continue", "/x"], b"", "cannot name"),
-    (["--continue", "nobody"], b"", "no conversation nobody"),
+    (["--save", "../x"], b"", "cannot name"), (["--conversation", "/x"], b"", "cannot name"),
+    (["--continue"], b"", "no conversation is saved"), (["-c", "--conversation", "x"], b"", "write one of them"),
 ])
 def test_bad_files_tools_and_names_are_code_2_and_no_request(
         fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],

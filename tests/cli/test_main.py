@@ -10,6 +10,7 @@ import pytest
 
 import gemini_lite
 from cli.commands import SOON, pipe_stdin, prompt_of, run
+from gemini_lite.cli.arguments import COMMANDS
 from gemini_lite.testing import FakeGemini
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -72,9 +73,9 @@ def test_version_prints_the_package_s_version_and_needs_no_credentials(
 def test_help_names_the_options_the_key_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--help") == 0
     out = capsys.readouterr().out
-    for word in ("--model", "--system", "--temperature", "--json", "--no-stream", "--demo", "--version",
-                 "GEMINI_API_KEY", "GEMINI_MODEL", "130"):
+    for word in ("-m ", "-a ", "--demo", "--version", "GEMINI_API_KEY", "130", *COMMANDS):
         assert word in out
+    assert len(out.splitlines()) < 24 and max(map(len, out.splitlines())) <= 80, "it fits a screen"
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"], ["--no-stream"]])
@@ -134,7 +135,8 @@ def test_main_leaves_no_connection_behind(at_fake: FakeGemini, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--", "models"], ["prompt", "models"], ["prompt", "--", "models"], ["-m", "m", "models"], ["--", "models", "-m"]])
+    ["--", "models"], ["prompt", "models"], ["prompt", "--", "models"], ["-m", "m", "--", "models"],
+    ["--", "models", "-m"]])
 def test_a_prompt_may_be_the_word_of_a_command(at_fake: FakeGemini, arguments: List[str]) -> None:
     at_fake.reply("a")
     assert run(*arguments) == 0
@@ -144,8 +146,8 @@ def test_a_prompt_may_be_the_word_of_a_command(at_fake: FakeGemini, arguments: L
 @pytest.mark.parametrize("arguments, hint", [
     (["models", "of", "the", "world"], "gemini-lite prompt"), (["chat", "with", "me"], "gemini-lite prompt"),
     (["models", "--tool", "x:y"], "gemini-lite prompt"), (["count", "--schema", "x", "Hi"], "--schema"),
-    (["doctor", "-o", "json"], "gemini-lite prompt"), (["Hi", "-o", "yaml"], "jsonl"),
-    (["models", "-o", "jsonl"], "json"),
+    (["doctor", "-f", "json"], "gemini-lite prompt"), (["Hi", "-f", "yaml"], "jsonl"),
+    (["models", "-f", "jsonl"], "json"),
     (["Hi", "--temp", "0"], "--temp"), (["Hi", "--at", "x"], "--at"),
 ])
 def test_what_a_command_does_not_take_is_code_2_with_a_hint(
@@ -161,9 +163,9 @@ def test_count_counts_the_whole_prompt(
     at_fake.answer("countTokens", {"totalTokens": 42}, {"totalTokens": 43})
     (tmp_path / "a.png").write_bytes(PNG)
     pipe_stdin(monkeypatch, b"piped")
-    assert run("count", "-m", "m", "-s", "S", "-a", str(tmp_path / "a.png"), "some", "words") == 0
+    assert run("count", "-m", "m", "-s", "S", "-a", str(tmp_path / "a.png"), "some words") == 0
     pipe_stdin(monkeypatch, None)
-    assert run("count", "-o", "json", "Hi") == 0
+    assert run("count", "-f", "json", "Hi") == 0
     assert capsys.readouterr() == ('42\n{"totalTokens": 43}\n', "")
     request = at_fake.requests[0]
     asked = request.body["generateContentRequest"]
@@ -184,7 +186,7 @@ def test_code_assist_has_a_quota_and_no_list_of_models(
     assert run("quota") == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     assert rows == [["gemini-x", "25%", "-", "-", "2100-01-01", "00:00:00+00:00"], ["y", "-", "-", "-", "-"]]
-    assert run("quota", "-o", "json") == 0
+    assert run("quota", "-f", "json") == 0
     assert json.loads(capsys.readouterr().out)[0]["reset_time"] == "2100-01-01T00:00:00+00:00"
     assert run("models") == 2
     out, err = capsys.readouterr()
@@ -192,7 +194,7 @@ def test_code_assist_has_a_quota_and_no_list_of_models(
 
 
 @pytest.mark.parametrize("arguments", [
-    ["Hi"], ["models"], ["count", "Hi"], ["quota"], ["doctor"], ["chat"], ["Hi", "--save", "x"], ["Hi", "-o", "jsonl"],
+    ["Hi"], ["models"], ["count", "Hi"], ["quota"], ["doctor"], ["chat"], ["Hi", "--save", "x"], ["Hi", "-f", "jsonl"],
     ["Hi", "--thinking"]])
 @pytest.mark.parametrize("first", [True, False])
 def test_demo_works_with_every_command_and_without_an_account(

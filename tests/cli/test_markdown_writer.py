@@ -262,7 +262,8 @@ def test_thoughts_answers_and_tool_calls_stand_in_their_order_at_a_terminal(fake
     fake.reply({"text": "so", "thought": True}, "It is *noon*.", {"text": "hm 2", "thought": True}, "Really.")
     env = environment(GOOGLE_GEMINI_BASE_URL=fake.url, GEMINI_LITE_HOME=str(tmp_path), PYTHONSAFEPATH="",
                       PYTHONPATH=os.pathsep.join([environment()["PYTHONPATH"], str(tmp_path)]))
-    with Terminal([sys.executable, "-m", "gemini_lite", "chat", "--thinking", "-T", "tools:now"], env) as terminal:
+    with Terminal([sys.executable, "-m", "gemini_lite", "chat", "--yes", "--thinking", "-T", "tools:now"],
+                  env) as terminal:
         terminal.wait("> ")
         terminal.press("Hi\n")
         terminal.wait("Really.")

@@ -58,13 +58,13 @@ def test_json_prints_the_dict_of_the_response(
 
 def test_jsonl_is_a_line_for_each_event(at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
     at_fake.reply("wörld\u2028", {"text": "hm", "thought": True}, "b\nc")
-    assert run("Hi", "-o", "jsonl", "--thinking") == 0
+    assert run("Hi", "-f", "jsonl", "--thinking") == 0
     out, err = capsys.readouterr()
     events = [json.loads(line) for line in out.rstrip("\n").split("\n")]
     assert [event["candidates"][0]["content"]["parts"][0]["text"] for event in events] == ["wörld\u2028", "hm", "b\nc"]
     assert err == "" and events[-1]["candidates"][0]["finishReason"] == "STOP"
     at_fake.reply("a", "b")
-    assert run("Hi", "-o", "jsonl", "--no-stream") == 0
+    assert run("Hi", "-f", "jsonl", "--no-stream") == 0
     assert json.loads(capsys.readouterr().out)["candidates"][0]["content"]["parts"] == [{"text": "ab"}]
 
 
@@ -93,7 +93,7 @@ def test_notices_go_to_stderr_and_the_code_stays_0(
         json.loads(out)
 
 
-@pytest.mark.parametrize("flags", [[], ["--no-stream"], ["-o", "json"], ["-o", "jsonl"]])
+@pytest.mark.parametrize("flags", [[], ["--no-stream"], ["-f", "json"], ["-f", "jsonl"]])
 def test_tools_run_and_their_calls_are_named_on_standard_error(
         at_fake: FakeGemini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         flags: List[str]) -> None:
@@ -117,7 +117,7 @@ def test_tools_run_and_their_calls_are_named_on_standard_error(
             "functionResponses": [{"name": "add", "response": {"result": 5}, "id": None}]}
 
 
-@pytest.mark.parametrize("flags", [[], ["--no-stream"], ["-o", "json"], ["-o", "jsonl"]])
+@pytest.mark.parametrize("flags", [[], ["--no-stream"], ["-f", "json"], ["-f", "jsonl"]])
 def test_calls_that_were_not_run_are_code_1(
         at_fake: FakeGemini, capsys: pytest.CaptureFixture[str], flags: List[str]) -> None:
     at_fake.reply(FakeGemini.call("nonsense", {}))
@@ -141,7 +141,7 @@ def test_files_in_an_answer_are_named(at_fake: FakeGemini, capsys: pytest.Captur
     at_fake.reply("Here:", {"inlineData": {"mimeType": "image/png", "data": "MQ=="}})
     assert run("Draw") == 0
     out, err = capsys.readouterr()
-    assert out == "Here:\n" and "image/png" in err and "-o json" in err
+    assert out == "Here:\n" and "image/png" in err and "-f json" in err
 
 
 def test_models_are_listed_with_their_limits(at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,7 +150,7 @@ def test_models_are_listed_with_their_limits(at_fake: FakeGemini, capsys: pytest
     assert capsys.readouterr().out == (
         "model     input tokens  output tokens\ngemini-x       1048576              -\n"
         "tuned/y              -              -\n")
-    assert run("models", "-o", "json") == 0
+    assert run("models", "-f", "json") == 0
     assert json.loads(capsys.readouterr().out)[0]["name"] == "models/gemini-2.5-pro"
 
 

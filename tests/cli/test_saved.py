@@ -110,7 +110,7 @@ def test_a_missing_chat_is_an_error_that_lists_the_saved_ones() -> None:
 
 def test_a_new_chat_cannot_take_the_name_of_another() -> None:
     save("x", "a", "b")
-    with pytest.raises(ValueError, match="there is a conversation x already .*--continue x"):
+    with pytest.raises(ValueError, match="there is a conversation x already .*--conversation x"):
         ChatFile("x").check_can_create()
     ChatFile("y").check_can_create()
 

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Iterable, Optional, Tuple
+import random
+from typing import Any, Iterable, List, Optional, Tuple
 
 import pytest
 
@@ -41,8 +42,8 @@ def page(
     (page(reason=None, blocked="OTHER"), "*The prompt was blocked: OTHER.*"),
     (page(), "*The answer is empty.*"), (page({"text": "", "thoughtSignature": "s"}), "*The answer is empty.*"),
     (page(reason=None), "*The answer is empty.*"),
-    (page("<script>x</script>"), "< script>x< /script>"),
-    (page({"text": "<b>", "thought": True}), "> < b>"),
+    (page("<script>x</script>"), "&lt;script>x&lt;/script>"),
+    (page({"text": "<b>", "thought": True}), "> &lt;b>"),
 ])
 def test_an_answer_is_markdown_and_never_nothing(answer: Page, shown: str) -> None:
     assert answer.markdown == answer.bundle["text/markdown"] == shown
@@ -91,3 +92,26 @@ def test_the_results_of_tools_are_code_and_long_ones_are_cut() -> None:
 ])
 def test_a_part_of_another_shape_than_documented_is_no_error(part: Any) -> None:
     assert page("before", part, "after").markdown.startswith("before")
+
+
+def deep(levels: int) -> Any:
+    value: Any = []
+    for _ in range(levels):
+        value = {"a": [value]}
+    return value
+
+
+ODD: List[Any] = [None, True, 0, -1, 1e308, 10 ** 5000, "", "x", "\ud800", [], {}, [None], {"": None}, deep(700), b"x",
+                  "=" * 99]
+KEYS = ["inlineData", "text", "thought", "functionCall", "executableCode", "codeExecutionResult", "fileData",
+        "functionResponse",
+        "name", "args", "mimeType", "data", "code", "language", "outcome", "output", "fileUri", "response"]
+
+
+def test_any_part_whatever_is_shown() -> None:
+    source = random.Random(2)
+    for _ in range(5000):
+        part = {name: source.choice([*ODD, {inner: source.choice(ODD) for inner in source.sample(KEYS, 3)}])
+                for name in source.sample(KEYS, 3)}
+        page = answer_page([part], {}, finish_reason=source.choice([None, "STOP", "x"]))
+        assert len(page.markdown) + len(str(page.bundle)) < 100000

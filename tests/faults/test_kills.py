@@ -37,7 +37,7 @@ def killed_chats(fake: FakeGemini, rounds: int) -> int:
             begun = [{"role": role, "parts": [{"text": role}]} for role in ("user", "model")]
             ChatFile("x").write(ChatRecord(None, None, begun))
             known = len(begun)
-        with subprocess.Popen([sys.executable, "-m", "gemini_lite", "chat", "--continue", "x"], env=env,
+        with subprocess.Popen([sys.executable, "-m", "gemini_lite", "chat", "--conversation", "x"], env=env,
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
             assert child.stdin is not None and child.stdout is not None
             child.stdin.write(b"".join(b"message %d\n" % number for number in range(1000)))

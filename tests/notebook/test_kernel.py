@@ -86,7 +86,7 @@ def test_an_answer_is_a_numbered_output_of_markdown(fake: FakeGemini, kernel: Ke
     fake.reply("**Hi** <b>")
     [message] = kernel.run("client.generate('Hi')")
     assert message["msg_type"] == "execute_result"
-    assert message["content"]["data"] == {"text/markdown": "**Hi** < b>", "text/plain": "**Hi** <b>"}
+    assert message["content"]["data"] == {"text/markdown": "**Hi** &lt;b>", "text/plain": "**Hi** <b>"}
 
 
 def test_text_and_pictures_are_outputs_of_their_own(fake: FakeGemini, kernel: Kernel) -> None:
@@ -130,6 +130,29 @@ def test_an_interrupt_leaves_the_text_the_history_and_a_usable_client(fake: Fake
     fake.reply("The beginning ", "and the end")
     assert text(kernel.run(cell)[-1]) == "The beginning and the end"
     assert text(kernel.run("len(chat.history)")[0]) == "2"
+
+
+def test_a_failed_call_is_one_block_with_its_traceback_folded_below(fake: FakeGemini, kernel: Kernel) -> None:
+    fake.error(404, "no <b>such</b> model")
+    kernel.run("from gemini_lite.display.kernel import prepare_kernel\nprepare_kernel()\nprepare_kernel()")
+    messages = kernel.run("client.generate('Hi')")
+    assert kinds(messages) == ["display_data", "error"]
+    block, error = messages
+    page = block["content"]["data"]["text/html"]
+    assert "<strong>NotFoundError</strong>" in page and "&lt;b&gt;such&lt;/b&gt;" in page and "<b>" not in page
+    assert page.index("no &lt;b") < page.index("<details>") < page.index("Traceback (most recent call last)")
+    assert error["content"]["traceback"] == ["NotFoundError: the message stands above"]
+
+
+def test_a_wait_is_one_output_that_counts_down_and_is_empty_at_the_end(fake: FakeGemini, kernel: Kernel) -> None:
+    fake.error(503, "busy", headers={"Retry-After": "1.5"})
+    fake.reply("Here")
+    kernel.run("from gemini_lite.display.kernel import prepare_kernel\nprepare_kernel()\n"
+               "client = GeminiClient(retries=1)")
+    shown = [text(message) for message in kernel.run("client.stream('Hi').display()")]
+    assert shown[0].startswith("waiting 2 s before try 2") and shown[-1] == "Here" and "None" in shown
+    logged = kernel.run("import logging\nlogging.getLogger('gemini_lite').handlers")
+    assert text(logged[0]).count("WaitHandler") == 1
 
 
 def test_an_interrupt_before_the_first_event_shows_nothing_and_keeps_nothing(fake: FakeGemini, kernel: Kernel) -> None:
@@ -185,7 +208,7 @@ def test_whatever_a_model_says_becomes_no_element_that_acts() -> None:
     for _ in range(4000):
         said = "".join(source.choices(tokens, k=source.randrange(1, 16)))
         seen.feed(render(said))
-        marked.feed(render(markdown.html_as_text(said)))
+        marked.feed(render(markdown.make_harmless(said)))
     assert {"script", "img"} <= seen.found and "onerror" in seen.attributes
     assert not marked.found & {"script", "img", "b"} and not marked.attributes & {"onerror", "onclick", "src"}
 
@@ -205,8 +228,8 @@ def test_the_example_runs_in_a_kernel_and_each_cell_shows_its_kind(
         return list(found)
 
     assert [out.output_type for out in outputs('client.generate("What are')] == ["execute_result"]
-    assert "word by word" in outputs("stream.display()")[0].data["text/markdown"]
-    assert outputs("include_thoughts")[0].data["text/markdown"].startswith("> A thought")
+    assert "| Planet |" in outputs("stream.display()")[0].data["text/markdown"]
+    assert outputs("include_thoughts")[0].data["text/markdown"].startswith("> **Reading")
     assert "get_weather(city='demo')" in outputs("def get_weather")[0].data["text/markdown"]
     assert "Person(name='demo'" in outputs("class Person")[0].data["text/plain"]
     assert [next(iter(out.data)) for out in outputs("as a woodcut")] == ["text/markdown", "image/png"]

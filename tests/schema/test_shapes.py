@@ -97,8 +97,8 @@ def test_any_other_date_or_time_is_refused(hint, text):
     ([{"age": 3}], List[Adult], "[0] does not fit: too young"),
     ([[1]], Set[Any], "the value does not fit: unhashable type: 'list'"),
     ("green", Color, "the value must be one of 'red', 'blue', not 'green'"),
-    ("x" * 500, int, "the value must be an integer, not '" + "x" * 79),
-    (10 ** 400, float, "the value must be a number, not 1" + "0" * 79),
+    ("x" * 500, int, "the value must be an integer, not '" + "x" * 79 + "..."),
+    (10 ** 400, float, "the value must be a number, not an integer of 1329 bits"),
 ])
 def test_a_mismatch_names_the_place_and_what_was_expected(value, hint, complaint):
     with pytest.raises(ParseError) as caught:

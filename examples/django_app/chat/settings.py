@@ -35,7 +35,7 @@ MIDDLEWARE = [
 ]
 TEMPLATES = [{
     "BACKEND": "django.template.backends.django.DjangoTemplates",
-    "DIRS": [BASE_DIR.parent / "templates"],  # the page is the Flask example's
+    "DIRS": [BASE_DIR / "templates"],  # the page is the same as the Flask example's
     "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
 }]
 

@@ -1,0 +1,77 @@
+"""The file that --output names, in the place of standard output."""
+from __future__ import annotations
+
+import contextlib
+import io
+import mimetypes
+import os
+from typing import Iterator, Optional, Sequence
+
+from .. import files_on_disk
+from ..errors import GeminiError
+from ..media import Blob
+
+
+@contextlib.contextmanager
+def open_output(path: Optional[str]) -> Iterator[None]:
+    """Send standard output to the file `path`, which is written whole at the end; None changes nothing.
+
+    GeminiError, before the command runs, if it cannot be written. An error or exit in the block keeps the old file, and
+    so does a command that has saved a file of its own there.
+    """
+    if path is None:
+        yield
+        return
+    _check_can_write(path)
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        yield
+    if text.getvalue():
+        try:
+            _write(path, text.getvalue().encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            raise _failure(path, error) from None
+
+
+def save_first_file(files: Sequence[Blob], path: Optional[str]) -> Optional[Blob]:
+    """Write the first file of an answer whose kind is that of the name `path`, and return it; None if none is."""
+    kind = (mimetypes.guess_type(path or "")[0] or "").partition("/")[0]
+    for file in files:
+        if path is not None and kind in ("image", "audio", "video") and file.mime_type.startswith(kind):
+            try:
+                file.save(path)
+            except OSError as error:
+                raise _failure(path, error) from None
+            return file
+    return None
+
+
+def _check_can_write(path: str) -> None:
+    """GeminiError unless a file can be made at `path`; an old one stays as it is."""
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(0, "it is a folder")
+        if not _is_special(path):
+            files_on_disk.write(f"{os.path.realpath(path)}.probe", b"")
+            os.unlink(f"{os.path.realpath(path)}.probe")
+    except OSError as error:
+        raise _failure(path, error) from None
+    except ValueError as error:  # a null byte
+        raise GeminiError(f"{path!r} cannot be written: {error}") from None
+
+
+def _write(path: str, data: bytes) -> None:
+    if _is_special(path):
+        with open(path, "wb") as file:
+            file.write(data)
+    else:
+        files_on_disk.write(os.path.realpath(path), data)
+
+
+def _is_special(path: str) -> bool:
+    """Whether `path` is a device or a pipe, which no file may replace."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
+def _failure(path: str, error: OSError) -> GeminiError:
+    return GeminiError(f"{path} cannot be written: {error.strerror}")

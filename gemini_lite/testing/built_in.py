@@ -1,0 +1,176 @@
+"""The answers that nobody scripted: model lists, token counts, vectors, and what a client sets itself up with."""
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+import struct
+from typing import Callable, Dict, List, Optional
+
+from ..json_data import JSON, dict_or_empty
+from .field_names import as_list
+from .replies import Answer, Error, dump, json_answer, token_count
+from .request import Request
+
+MODELS = (
+    "gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-3-pro-preview", "gemini-3-flash-preview",
+    "gemini-3.1-pro-preview", "gemini-3.1-flash-lite", "gemini-3.5-flash", "gemini-3.5-flash-lite", "gemini-3.8-flash",
+    "gemini-flash-latest", "gemini-flash-lite-latest", "gemini-pro-latest", "gemini-2.5-flash-image",
+    "gemini-embedding-001", "gemini-embedding-2", "text-embedding-005",
+)
+_DIMENSIONS = {"text-embedding-005": 768}  # any other model: 3072
+_FAKE_PROJECT: JSON = {"id": "fake-project", "name": "fake-project"}
+_TIER: JSON = {"id": "standard-tier", "name": "Gemini Code Assist"}
+_ONBOARDED: JSON = {
+    "name": "operations/fake-onboarding", "done": True, "response": {"cloudaicompanionProject": _FAKE_PROJECT}}
+_QUOTA: JSON = {"buckets": [
+    {"remainingAmount": "1000", "remainingFraction": 1, "resetTime": "2100-01-01T00:00:00Z", "tokenType": "REQUESTS",
+     "modelId": "gemini-2.5-pro"}]}
+
+
+class BuiltInAnswers:
+    """What the stand-in knows by itself; `models` are the ids of its models, a list that may be changed."""
+
+    def __init__(self, models: List[str]) -> None:
+        self.models = models
+        self._setting: JSON = {"cloudaicompanionProject": "fake-project", "freeTierDataCollectionOptin": False}
+        self._tables: Dict[str, Callable[[Request], Answer]] = {
+            "models": self._models, "countTokens": _count, "computeTokens": _compute_tokens, "embedContent": _embed,
+            "batchEmbedContents": _embed_batch, "predict": _predict,
+            "getCodeAssistGlobalUserSetting": self._user_setting, "setCodeAssistGlobalUserSetting": self._user_setting,
+        }
+
+    def answer(self, request: Request, serial: int) -> Answer:
+        """The answer to a request for something other than the model's words, the `serial`-th of its kind."""
+        if request.kind in self._tables:
+            return self._tables[request.kind](request)
+        fixed = _fixed(request.kind, serial)
+        if fixed is None:
+            return Error(404, f"FakeGemini has nothing at {request.method} {request.path}")
+        return json_answer(fixed)
+
+    def _models(self, request: Request) -> Answer:
+        describe = _publisher_model if request.api == "vertex" else _model
+        models = [model for model in self.models if "*" not in model]
+        if request.model:
+            known = request.model in models
+            return json_answer(describe(request.model)) if known else not_found(request.model, "")
+        size, start = request.query.get("pageSize", "50"), request.query.get("pageToken", "0")
+        if not size.isdecimal() or not start.isdecimal():
+            return Error(400, "pageSize or pageToken is invalid")
+        end = int(start) + (int(size) or 50)
+        page: JSON = {"publisherModels" if request.api == "vertex" else "models":
+                      [describe(model) for model in models[int(start):end]]}
+        return json_answer({**page, "nextPageToken": str(end)} if end < len(models) else page)
+
+    def _user_setting(self, request: Request) -> Answer:
+        if request.method == "POST":
+            self._setting = {**self._setting, **request.json}
+        return json_answer(self._setting)
+
+
+def not_found(model: str, method: str, version: str = "v1beta") -> Error:
+    """Google's answer for a model that it does not have, or not for `method`; "" asks for the model itself."""
+    name = model if "/" in model else f"models/{model}"
+    if not method:
+        return Error(404, f"{name} is not found")
+    return Error(404, f"{name} is not found for API version {version}, or is not supported for {method}. "
+                      "Call ListModels to see the list of available models and their supported methods.")
+
+
+def methods_of(model: str) -> List[str]:
+    """The methods that a model serves, by its name."""
+    if "embedding" in model:
+        return ["embedContent", "batchEmbedContents", "countTokens", "computeTokens", "predict"]
+    return ["generateContent", "countTokens", "computeTokens", "batchGenerateContent", "createCachedContent"]
+
+
+def vector(value: object, dimensions: int) -> List[float]:
+    """A unit vector made from `value` alone: equal values have equal vectors, others point elsewhere."""
+    digest = hashlib.shake_256(dump(value)).digest(2 * dimensions)
+    numbers = struct.unpack(f"<{dimensions}h", digest)
+    length = math.sqrt(sum(number * number for number in numbers)) or 1.0
+    return [round(number / length, 8) for number in numbers]
+
+
+def _model(model: str) -> JSON:
+    return {
+        "name": f"models/{model}", "version": "001", "displayName": model.replace("-", " ").title(),
+        "description": "A fake.", "inputTokenLimit": 1048576, "outputTokenLimit": 65536, "temperature": 1,
+        "topP": 0.95, "topK": 64, "maxTemperature": 2, "thinking": "embedding" not in model,
+        "supportedGenerationMethods": [method for method in methods_of(model) if method not in _VERTEX_METHODS],
+    }
+
+
+_VERTEX_METHODS = ("computeTokens", "predict")
+
+
+def _publisher_model(model: str) -> JSON:
+    return {"name": f"publishers/google/models/{model}", "versionId": "default", "launchStage": "GA"}
+
+
+def _count(request: Request) -> Answer:
+    return json_answer({"totalTokens": token_count(request.body)})
+
+
+def _compute_tokens(request: Request) -> Answer:
+    """Pieces of four characters as the tokens, numbered by what they are."""
+    infos = []
+    for content in request.contents:
+        text = "".join(str(part.get("text", "")) for part in content["parts"])
+        pieces = [piece.encode() for piece in re.findall("(?s).{1,4}", text)]
+        infos.append({"role": content.get("role", "user"), "tokens": [base64.b64encode(p).decode() for p in pieces],
+                      "tokenIds": [str(int.from_bytes(piece[:3], "big")) for piece in pieces]})
+    return json_answer({"tokensInfo": infos})
+
+
+def _values(model: str, content: object, options: JSON) -> List[float]:
+    given = options.get("outputDimensionality")
+    return vector(content, given if type(given) is int and given > 0 else _DIMENSIONS.get(model, 3072))
+
+
+def _embed(request: Request) -> Answer:
+    body = request.json
+    options = {**body, **dict_or_empty(body.get("embedContentConfig"))}
+    answer: JSON = {"embedding": {"values": _values(request.model, _texts(body.get("content")), options)}}
+    tokens = token_count(body)
+    return json_answer({**answer, "usageMetadata": {"promptTokenCount": tokens, "totalTokenCount": tokens}})
+
+
+def _embed_batch(request: Request) -> Answer:
+    return json_answer({"embeddings": [
+        {"values": _values(request.model, _texts(each.get("content")), each)}
+        for each in as_list(request.json.get("requests"))]})
+
+
+def _predict(request: Request) -> Answer:
+    """The embeddings of Vertex AI's older models; other predictions have to be scripted."""
+    instances = as_list(request.json.get("instances"))
+    if not instances or any("content" not in instance for instance in instances):
+        return Error(404, f"FakeGemini predicts embeddings only: script {request.method} {request.path} with answer()")
+    options = dict_or_empty(request.json.get("parameters"))
+    return json_answer({"predictions": [{"embeddings": {
+        "values": _values(request.model, [instance["content"]], options),
+        "statistics": {"token_count": token_count({"text": instance["content"]}), "truncated": False},
+    }} for instance in instances]})
+
+
+def _texts(content: object) -> List[object]:
+    """What a content's vector depends on: its texts, and any other part as a whole; not its role."""
+    return [part.get("text", part) for part in as_list(dict_or_empty(content).get("parts"))]
+
+
+def _fixed(kind: str, serial: int) -> Optional[JSON]:
+    answers: Dict[str, JSON] = {
+        "token": {"access_token": f"fake-access-token-{serial}", "expires_in": 3599, "token_type": "Bearer",
+                  "scope": "https://www.googleapis.com/auth/cloud-platform"},
+        "loadCodeAssist": {"currentTier": _TIER, "allowedTiers": [_TIER], "cloudaicompanionProject": "fake-project"},
+        "onboardUser": _ONBOARDED,
+        "operations": _ONBOARDED,
+        "retrieveUserQuota": _QUOTA,
+        "listExperiments": {"experimentIds": [], "flags": []},
+        "fetchAdminControls": {"adminControlsApplicable": False},
+        "recordCodeAssistMetrics": {},
+    }
+    return answers.get(kind)

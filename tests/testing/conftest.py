@@ -1,0 +1,22 @@
+"""What the tests of the stand-in share: one call over HTTP."""
+from __future__ import annotations
+
+from typing import Any, Callable, Iterator
+
+import pytest
+import requests
+
+from gemini_lite.testing import FakeGemini
+
+
+@pytest.fixture
+def ask() -> Iterator[Callable[..., requests.Response]]:
+    """``ask(fake, path, body, method="POST", **options)`` sends one request, over a connection that is kept."""
+    with requests.Session() as session:
+        session.trust_env = False
+
+        def send(fake: FakeGemini, path: str, body: Any = None, method: str = "POST", **options: Any) -> Any:
+            options = {"timeout": 10, **({} if body is None else {"json": body}), **options}
+            return session.request(method, fake.url + path, **options)
+
+        yield send

@@ -1,0 +1,82 @@
+"""What the stand-in answers by itself."""
+from __future__ import annotations
+
+import math
+from typing import Any, Callable, Iterator
+
+import pytest
+import requests
+
+from gemini_lite.testing import FakeGemini
+
+Ask = Callable[..., requests.Response]
+EMBEDDING = "/v1beta/models/gemini-embedding-001"
+PLACE = "/v1beta1/projects/p/locations/l/publishers/google/models"
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeGemini]:
+    with FakeGemini(lambda request: "ok", strict=False) as fake:
+        yield fake
+
+
+def content(text: str) -> Any:
+    return {"parts": [{"text": text}], "role": "user"}
+
+
+def test_equal_texts_have_equal_unit_vectors_and_others_point_elsewhere(fake: FakeGemini, ask: Ask) -> None:
+    requests_ = [{"content": content(text), "output_dimensionality": 64} for text in ("a", "b", "a")]
+    first, second, third = (each["values"] for each in ask(
+        fake, f"{EMBEDDING}:batchEmbedContents", {"requests": requests_}).json()["embeddings"])
+    assert first == third != second and len(first) == 64
+    assert math.isclose(sum(value * value for value in first), 1, rel_tol=1e-4)
+    assert abs(sum(a * b for a, b in zip(first, second))) < 0.6
+    single = ask(fake, f"{EMBEDDING}:embedContent", {"content": content("a"), "outputDimensionality": 64}).json()
+    assert single["embedding"]["values"] == first
+
+
+def test_vertex_embeds_by_each_of_its_methods(fake: FakeGemini, ask: Ask) -> None:
+    config = {"embedContentConfig": {"outputDimensionality": 8}}
+    single = ask(fake, f"{PLACE}/gemini-embedding-001:embedContent", {"content": content("a"), **config}).json()
+    batch = ask(fake, f"{PLACE}/gemini-embedding-001:batchEmbedContents", {"requests": [{"content": content("a")}]})
+    old = ask(fake, f"{PLACE}/text-embedding-005:predict", {
+        "instances": [{"content": "a"}, {"content": "b"}], "parameters": {"outputDimensionality": 8}}).json()
+    assert len(batch.json()["embeddings"][0]["values"]) == 3072
+    assert old["predictions"][0]["embeddings"]["values"] == single["embedding"]["values"]
+    assert old["predictions"][1]["embeddings"]["statistics"] == {"token_count": 1, "truncated": False}
+    assert ask(fake, f"{PLACE}/imagen:predict", {"instances": [{"prompt": "a"}]}).status_code == 404
+
+
+@pytest.mark.parametrize("path", [
+    "/v1beta/tunedModels/x:generateContent", f"{PLACE}/x:generateContent",
+    "/v1beta1/publishers/google/models/x:generateContent",
+    "/v1beta1/projects/p/locations/l/endpoints/9:generateContent",
+])
+def test_every_path_of_a_model_is_served(fake: FakeGemini, ask: Ask, path: str) -> None:
+    assert ask(fake, path, {"contents": [content("a")]}).json()["candidates"][0]["content"]["parts"] == [{"text": "ok"}]
+    stream = path.replace(":generate", ":streamGenerate") + "?alt=sse"
+    assert ask(fake, stream, {"contents": [content("a")]}).text.startswith("data: ")
+
+
+def test_vertex_lists_its_models_under_its_own_names(fake: FakeGemini, ask: Ask) -> None:
+    fake.models[:] = ["a", "b", "c"]
+    page = ask(fake, "/v1beta1/publishers/google/models?pageSize=2", method="GET").json()
+    assert [model["name"] for model in page["publisherModels"]] == [
+        "publishers/google/models/a", "publishers/google/models/b"]
+    one = ask(fake, "/v1beta1/publishers/google/models/c", method="GET").json()
+    assert one["name"] == "publishers/google/models/c"
+
+
+def test_tokens_are_computed_for_each_content(fake: FakeGemini, ask: Ask) -> None:
+    infos = ask(fake, f"{PLACE}/m:computeTokens", {"contents": [content("abcdef")]}).json()["tokensInfo"]
+    assert infos[0]["role"] == "user" and infos[0]["tokens"] == ["YWJjZA==", "ZWY="] and len(infos[0]["tokenIds"]) == 2
+
+
+def test_what_gemini_cli_asks_beside_the_model_has_answers(fake: FakeGemini, ask: Ask) -> None:
+    assert ask(fake, "/v1internal:listExperiments", {}).json() == {"experimentIds": [], "flags": []}
+    assert ask(fake, "/v1internal:fetchAdminControls", {}).json() == {"adminControlsApplicable": False}
+    assert ask(fake, "/v1internal:recordCodeAssistMetrics", {}).json() == {}
+    setting = "AssistGlobalUserSetting"
+    ask(fake, f"/v1internal:setCode{setting}", {"freeTierDataCollectionOptin": True})
+    assert ask(fake, f"/v1internal:getCode{setting}", method="GET").json() == {
+        "cloudaicompanionProject": "fake-project", "freeTierDataCollectionOptin": True}
