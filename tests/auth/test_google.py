@@ -363,11 +363,13 @@ def test_a_refusal_is_left_to_google_auth(fake: FakeVertex, google: Google) -> N
     assert (found.status, found.data) == (400, b'{"error": "invalid_grant"}')
 
 
+@pytest.mark.parametrize("length", [{"Content-Length": "0"}, {}])
 def test_a_redirect_of_a_token_server_is_not_followed_and_no_netrc_is_read(
-        fake: FakeVertex, google: Google, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+        fake: FakeVertex, google: Google, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path,
+        length: Dict[str, str]) -> None:
     (tmp_path / "netrc").write_text("machine oauth2.googleapis.com login me password mine")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    google.answers["token"] = [Raw(status=307, headers={"Location": f"{fake.url}/elsewhere", "Content-Length": "0"})]
+    google.answers["token"] = [Raw(status=307, headers={"Location": f"{fake.url}/elsewhere", **length})]
     found = GoogleRequest(google.session, TIMEOUT, Deadline.after(5))("https://oauth2.googleapis.com/token", "POST")
     assert found.status == 307 and fake.paths == [("POST", "/token")]
     assert "authorization" not in fake.requests[0].headers
