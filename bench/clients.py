@@ -207,7 +207,16 @@ class GeminiLite:
         return lambda: chat.send_message("hi").text
 
 
+class WithDeadline(GeminiLite):
+    """The same, each call with a deadline, which a thread of its own watches."""
+
+    def __init__(self, base: str) -> None:
+        import gemini_lite
+        self.client = gemini_lite.GeminiClient(backend=gemini_lite.DeveloperAPI(KEY, base_url=base), retries=0,
+                                               deadline=30)
+
+
 CLIENTS: Dict[str, Any] = {
-    "gemini_lite": GeminiLite, "http.client": HTTPClient, "requests": Requests, "requests, pool of 10": PlainRequests,
-    "google-genai": GoogleGenai,
+    "gemini_lite": GeminiLite, "gemini_lite, deadline": WithDeadline, "http.client": HTTPClient, "requests": Requests,
+    "requests, pool of 10": PlainRequests, "google-genai": GoogleGenai,
 }

@@ -49,6 +49,7 @@ ROWS = (
     Row("process start to first streamed text", "cold", "first_ms", "google-genai", 0.25),
     Row("small call, CPU", "calls", "cpu_us", "requests", 0.65),
     Row("small call, CPU", "calls", "cpu_us", "google-genai", 0.45),
+    Row("the same, against one with a deadline", "calls", "cpu_us", "gemini_lite, deadline", 0.97, higher=True),
     Row("streamed event of 200 bytes, CPU", "events", "cpu_us", "http.client", 1.6),
     Row("streamed event of 200 bytes, CPU", "events", "cpu_us", "google-genai", 0.08),
     Row("50 MB in events of 64 KB", "64 KB", "mb_s", "requests", 0.9, higher=True),

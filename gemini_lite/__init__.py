@@ -1,4 +1,7 @@
 """The blocking Gemini client for Python, on requests and urllib3 alone."""
+from __future__ import annotations
+
+import importlib
 import logging
 from typing import TYPE_CHECKING, List
 
@@ -9,35 +12,46 @@ from .chat import Chat
 from .client import GeminiClient, query
 from .errors import (
     APIError, AuthenticationError, BadRequestError, BlockedError, ConversationBusyError, CredentialsError, GeminiError,
-    IncompleteError, NotFoundError, OverloadedError, ParseError, PermissionDeniedError, QuotaExhaustedError,
-    RateLimitError, ServerError, TransportError, TransportTimeout,
+    IncompleteError, JobFailedError, NotFoundError, OverloadedError, ParseError, PermissionDeniedError,
+    QuotaExhaustedError, RateLimitError, ServerError, TransportError, TransportTimeout,
 )
 from .options import GeminiOptions
-from .response import GenerateContentResponse, StreamChunk
+from .response import GenerateContentResponse, Result, StreamChunk
 from .stream import Stream
 from .tools import Tool
 from .version import __version__  # noqa: F401  (re-exported; not among the public names)
 
 if TYPE_CHECKING:
+    from .api.caches import Cache
+    from .api.embeddings import Embeddings
+    from .api.files import File
+    from .api.upload_state import UploadState
     from .backends.vertex import VertexAI
+    from .many.recipe import Recipe
+    from .many.results_file import read_results
 
 __all__ = [
-    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",
-    "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
-    "IncompleteError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
-    "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
-    "TransportTimeout", "VertexAI", "query",
+    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Cache", "Chat", "CodeAssist",
+    "ConversationBusyError", "CredentialsError", "DeveloperAPI", "Embeddings", "File", "GeminiClient", "GeminiError",
+    "GeminiOptions", "GenerateContentResponse", "IncompleteError", "JobFailedError", "NotFoundError",
+    "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError", "QuotaExhaustedError",
+    "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
+    "TransportTimeout", "UploadState", "VertexAI", "query", "read_results",
 ]
 
 logging.getLogger("gemini_lite").addHandler(logging.NullHandler())
 
+_LAZY = {
+    "Cache": ".api.caches", "Embeddings": ".api.embeddings", "File": ".api.files", "Recipe": ".many.recipe",
+    "UploadState": ".api.upload_state", "VertexAI": ".backends.vertex", "read_results": ".many.results_file",
+}
+
 
 def __getattr__(name: str) -> object:
-    """VertexAI, whose import takes time that a program for another backend need not spend."""
-    if name != "VertexAI":
+    """What is imported when it is asked for, because its import takes time that few programs need to spend."""
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .backends.vertex import VertexAI
-    return VertexAI
+    return getattr(importlib.import_module(_LAZY[name], __name__), name)
 
 
 def __dir__() -> List[str]:

@@ -11,18 +11,20 @@ from typing import (
 )
 
 from . import contents
-from .calls import owed_calls, results_content
+from .answers.check import why_not_json
+from .calls import CallResult, named_results, owed_calls, results_content
 from .contents import Prompt
 from .errors import ConversationBusyError, GeminiError
 from .fold import Fold
 from .json_data import JSON
-from .options import GeminiOptions
-from .response import GenerateContentResponse, StreamChunk
+from .options import FixedOptions, GeminiOptions
+from .response import GenerateContentResponse, StreamChunk, plain_parts
 from .route import Events, Route, new_fold
 from .stream import Chunks, Stream, chunks
 from .tool_loop import run_calls, runnable_calls
-from .tools import response_object
+from .tools import tool_output
 from .transport.deadline import CallLimits, CallSettings
+from .turns import check_history, check_next, copy_json, sendable
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")  # what ``response_schema`` names
 ToolResult = Union[Tuple[str, object], Tuple[str, object, Optional[str]]]  # (name, response[, id])
+ToolResults = Union[Sequence[ToolResult], Mapping[str, object]]
 
 
-class Chat:
+class Chat(FixedOptions):
     """A conversation with the model, which remembers its turns; `client.chat()` makes one.
 
     A turn is kept when its answer is whole, with the answer, as the last step of a send. Whatever fails or is
@@ -52,7 +55,7 @@ class Chat:
         self.options = options
         self._route = route
         self._limits = limits
-        self._history = contents.check_history(history)
+        self._history = check_history(history)
         self._guard = _OneAtATime()
         self._open: Callable[[], Optional[Stream[Any]]] = lambda: None  # a weak reference to the last stream
         self._pending: Optional[List[JSON]] = None  # the turns that may still be kept
@@ -61,7 +64,7 @@ class Chat:
     @property
     def history(self) -> List[JSON]:
         """The turns so far, a copy: content dicts, exactly what will be sent next; `json.dumps` keeps them."""
-        return contents.copy_json(list(self._history))  # type: ignore[no-any-return]
+        return copy_json(list(self._history))  # type: ignore[no-any-return]
 
     def clear_history(self) -> None:
         """Forget all turns; the next message opens a new session."""
@@ -118,17 +121,18 @@ class Chat:
         return self.send_tool_results_stream([(name, response, id)], **overrides)
 
     def send_tool_results(
-        self, results: Sequence[ToolResult], **overrides: Unpack[ChatOverrides],
+        self, results: ToolResults, **overrides: Unpack[ChatOverrides],
     ) -> GenerateContentResponse[Any]:
         """Answer all calls of the model's last turn, in one turn and in their order.
 
         A result is (name, response) or (name, response, id); without an id it answers the first call of that name
-        that is still owed. A response that is no dict is sent as ``{"result": response}``.
+        that is still owed. A dict of responses by name does as well. A response that is no dict is sent as
+        ``{"result": response}``; pictures, sound and files, alone or in a list, are sent as such.
         """
         return self._send(lambda options: self._results_turns(results, options), overrides)
 
     def send_tool_results_stream(
-        self, results: Sequence[ToolResult], **overrides: Unpack[ChatOverrides],
+        self, results: ToolResults, **overrides: Unpack[ChatOverrides],
     ) -> Stream[Any]:
         """`send_tool_results`, streamed."""
         return self._send_stream(lambda options: self._results_turns(results, options), overrides)
@@ -149,6 +153,7 @@ class Chat:
                     if ran is None:
                         break
                     turns += ran.turns
+                    ran.raise_failure()
                     earlier.append(response)
                     options = options.without_forced_calls()
             except GeminiError as error:
@@ -187,6 +192,11 @@ class Chat:
         while True:
             try:
                 yield from chunks(events, fold, settings)
+                response = fold.response()
+                ran = run_calls(response, options, rounds)
+                if ran is not None:
+                    turns += ran.turns
+                    ran.raise_failure()
             except GeneratorExit:
                 if fold.complete:  # closed after its finish reason, and its end came
                     fold.complete = not runnable_calls(fold.response(), options, rounds)
@@ -196,12 +206,9 @@ class Chat:
             except GeminiError as error:
                 error.turns = turns
                 raise
-            response = fold.response()
-            ran = run_calls(response, options, rounds)
             if ran is None:
                 self._keep(turns, response)
                 return
-            turns += ran.turns
             rounds += 1
             fold.next_round()
             options = options.without_forced_calls()
@@ -210,19 +217,19 @@ class Chat:
 
     def _begin(self, turns: List[JSON], options: GeminiOptions) -> List[JSON]:
         """`turns`, which may follow this history; from here on they are the ones that may be kept."""
-        contents.check_next(self._history, turns, options.toolbox.user_name)
+        check_next(self._history, turns, options.toolbox.user_name)
         self._pending = turns
         return turns
 
-    def _results_turns(self, results: Sequence[ToolResult], options: GeminiOptions) -> List[JSON]:
+    def _results_turns(self, results: ToolResults, options: GeminiOptions) -> List[JSON]:
         toolbox = options.toolbox
-        named: Any = [(toolbox.wire_name(name), response_object(response, name), *rest)
-                      for name, response, *rest in results]
+        named = [CallResult(toolbox.wire_name(name), output.response, id, output.parts)
+                 for name, response, id in named_results(results) for output in [tool_output(response, name)]]
         return [results_content(owed_calls(self._history), named, toolbox.user_name)]
 
     def _keep(self, turns: List[JSON], response: GenerateContentResponse[Any]) -> None:
-        parts = contents.sendable(response.parts)
-        if self._pending is turns and any(not part.get("thought") for part in parts):
+        parts = sendable(plain_parts(response))
+        if self._pending is turns and any(not part.get("thought") for part in parts) and not why_not_json(parts):
             self._history += [*turns, {"role": "model", "parts": parts}]
 
     def _settings(self, overrides: Mapping[str, object]) -> Tuple[GeminiOptions, CallSettings]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Type, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Type, TypeVar, Union, cast, overload
 
 import requests
 
@@ -16,7 +16,10 @@ from .chat import Chat, new_session_id
 from .contents import Prompt
 from .errors import ParseError
 from .json_data import JSON
-from .options import GeminiOptions
+from .options import (
+    ChatOverrides, GeminiOptions, OptionFields, QueryOverrides, list_options, options_for_one_request, reject_unknown,
+)
+from .other_clients import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
 from .response import GenerateContentResponse
 from .route import Route, new_fold
 from .stream import Stream, chunks
@@ -26,7 +29,17 @@ from .transport.transport import Limits, Transport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .options import ChatOverrides, OptionFields, Overrides, QueryOverrides
+    from .api.batches import Batches
+    from .api.caches import Caches
+    from .api.embeddings import Embeddings, EmbedPrompts
+    from .api.files import Files
+    from .api.interactions import Interactions
+    from .api.sending import Sender
+    from .many.engine import Run
+    from .many.progress import Progress
+    from .many.runs import Caller
+    from .many.stats import Stats
+    from .options import Overrides
 
 log = logging.getLogger("gemini_lite")
 
@@ -56,8 +69,11 @@ class GeminiClient(Chat):
         max_error_bytes: int = Limits().error, **overrides: Unpack[OptionFields],
     ) -> None:
         api_key = as_secret(api_key)
+        wrong = reject_unknown(cast(JSON, overrides))
         if options is not None and not isinstance(options, GeminiOptions):
-            raise TypeError(f"options must be GeminiOptions(...), not {type(options).__name__}")
+            wrong, options = _no_options(options), None  # it may be a key, which no traceback may show
+        if wrong:
+            raise TypeError(wrong)
         backend = _choose_backend(api_key, credentials_path, backend)
         sizes = Limits(max_event_bytes, max_body_bytes, max_error_bytes)
         self._transport = Transport(backend.auth, session, timeout, retries, max_wait, sizes)
@@ -81,8 +97,13 @@ class GeminiClient(Chat):
     ) -> GenerateContentResponse[Any]: ...
 
     def generate(self, prompt: Prompt, **overrides: Any) -> GenerateContentResponse[Any]:
-        """One request, no history; `prompt`, `overrides` and errors as for `send_message`."""
+        """One request, no history, and no functions run; `prompt`, `overrides` and errors as for `send_message`.
+
+        Functions among the client's ``tools`` are left out. Given in this call they are a ValueError, unless
+        ``max_tool_rounds=0`` says that the calls are wanted, or ``tool_choice="none"`` that there will be none.
+        """
         options, settings = self._settings(overrides)
+        options = options_for_one_request(options, overrides, "generate")
         turns = contents.from_prompt(prompt)
         return self._route.generate(turns, options, options.session_id or new_session_id(), settings)
 
@@ -99,11 +120,13 @@ class GeminiClient(Chat):
     def stream(self, prompt: Prompt, **overrides: Any) -> Stream[Any]:
         """`generate`, streamed; its first event has arrived when this returns."""
         options, settings = self._settings(overrides)
+        options = options_for_one_request(options, overrides, "stream")
         session_id = options.session_id or new_session_id()
         events = self._route.stream(contents.from_prompt(prompt), options, session_id, settings)
         fold = new_fold(options)
         return Stream(chunks(events, fold, settings), fold, events, settings.running)
 
+    @with_hints(**CHAT_ATTRIBUTES)
     def chat(self, history: Optional[Sequence[JSON]] = None, **overrides: Unpack[ChatOverrides]) -> Chat:
         """Another conversation over the same connections, from a `history` or none; `overrides` hold for all of it."""
         limits, changes = self._limits.split(overrides)
@@ -118,13 +141,98 @@ class GeminiClient(Chat):
             raise ParseError(f"The answer holds no token count: {repr(answer)[:200]}", reason="NO_COUNT")
         return total
 
+    @with_hints(**MODELS_ATTRIBUTES)
     def models(self) -> List[JSON]:
         """The models this caller can use, as the API describes them: ``name``, ``inputTokenLimit`` and so on."""
         return self.backend.models(self._route.post(self._limits.start()))
 
-    def quota(self) -> Sequence[Any]:
-        """What is left of the quota, model by model; Code Assist only."""
+    def quota(self) -> List[JSON]:
+        """What is left of the quota, as the API describes it: ``modelId``, ``remainingFraction``; Code Assist only."""
         return self.backend.quota(self._route.post(self._limits.start()))
+
+    def map(
+        self, prompts: Iterable[object], *, concurrency: int = 64, ordered: bool = True,
+        requests_per_minute: Optional[float] = None, max_errors: Optional[int] = None, progress: Progress = None,
+        **overrides: Unpack[ChatOverrides],
+    ) -> Run:
+        """Answer many `prompts`, `concurrency` of them at a time, paced by what the server says: iterate for `Result`s.
+
+        Each is what `generate` takes, ``(key, prompt)``, or a dict with a "key" and a "prompt" or a whole "request".
+        They are read as there is room, and nothing is sent while nobody iterates. A prompt that fails has a result
+        with its `error`. What fails for all of them ends the run when what is in flight has arrived: credentials, a
+        quota that is spent, a model that is not there, more than `max_errors` failures, 20 failures alike at the
+        beginning, Ctrl-C. Not `ordered`: results as they come. `progress` is a function of the `Stats`, True, or
+        False; None shows a line on a terminal and a bar in a notebook. `overrides` as for `generate`, but ``deadline``
+        is for each prompt from its first request, and the functions among ``tools`` are refused.
+        """
+        from .many.runs import start_run
+        return start_run(
+            self._as_caller(), prompts, concurrency=concurrency, ordered=ordered,
+            requests_per_minute=requests_per_minute, max_errors=max_errors, progress=progress, overrides=overrides)
+
+    def map_to(
+        self, path: Union[str, "os.PathLike[str]"], prompts: Iterable[object], *, resume: bool = True,
+        retry_errors: str = "transient", fsync_every: float = 1.0, on_crash: str = "resend", concurrency: int = 64,
+        requests_per_minute: Optional[float] = None, max_errors: Optional[int] = None, progress: Progress = None,
+        **overrides: Unpack[ChatOverrides],
+    ) -> Stats:
+        """`map` into the file `path`, a line of JSON for each prompt as its answer arrives; the counts at the end.
+
+        The same call goes on with a file that is there, after any end, and sends nothing that has a line: a key (the
+        position, where none is given) has one line, once. Of the errors in it, `retry_errors` are tried again:
+        "transient", "all" or "none". `fsync_every` is in seconds: a power cut costs what was written within that time,
+        0 is every line. A killed run may have up to `concurrency` prompts in flight: `on_crash="resend"` sends them
+        again, ``"report"`` makes them errors instead. ValueError for a changed prompt, a key given twice, and a file
+        that is damaged or of another kind; the file stays as it was. `read_results` reads it.
+        """
+        from .many.runs import run_to_file
+        return run_to_file(
+            self._as_caller(), path, prompts, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every,
+            on_crash=on_crash, concurrency=concurrency, requests_per_minute=requests_per_minute, max_errors=max_errors,
+            progress=progress, overrides=overrides)
+
+    def _as_caller(self) -> Caller:
+        from .many.runs import Caller
+        return Caller(self._route, self._transport, self.options, self._limits)
+
+    @property
+    def files(self) -> Files:
+        """The files that the API keeps: ``upload``, ``get``, ``list``, ``delete``, ``wait`` and ``download``."""
+        from .api.files import Files
+        return Files(self._sender())
+
+    @property
+    def caches(self) -> Caches:
+        """The contents that the API keeps for prompts to begin with: ``create``, ``get``, ``list`` and so on."""
+        from .api.caches import Caches
+        return Caches(self._sender(), self.options)
+
+    @property
+    def batches(self) -> Batches:
+        """Jobs of many prompts at half the price: `create`, `wait`, `results` and so on."""
+        from .api.batches import Batches
+        return Batches(self._sender(), self.options)
+
+    @property
+    def interactions(self) -> Interactions:
+        """Conversations and background agents that Google keeps: `create`, `stream`, `get`, `wait` and so on."""
+        from .api.interactions import Interactions
+        return Interactions(self._sender(), self.options)
+
+    def embed(
+        self, prompts: EmbedPrompts, *, model: Optional[str] = None, task_type: Optional[str] = None,
+        title: Optional[str] = None, output_dimensionality: Optional[int] = None, normalize: bool = False,
+        concurrency: int = 1, deadline: Optional[float] = None,
+    ) -> Embeddings:
+        """A vector for each item of `prompts`; see `gemini_lite.api.embeddings`."""
+        from .api.embeddings import embed
+        return embed(self._sender(), prompts, model=model, task_type=task_type, title=title,
+                     output_dimensionality=output_dimensionality, normalize=normalize, concurrency=concurrency,
+                     deadline=deadline)
+
+    def _sender(self) -> Sender:
+        from .api.sending import Sender
+        return Sender(self._route, self._transport, self._limits)
 
     def close(self) -> None:
         """End the calls that other threads are making, and close the connections (not those of a session you gave).
@@ -141,7 +249,15 @@ class GeminiClient(Chat):
 
     def __reduce__(self) -> str:
         raise TypeError("a client holds connections and credentials and cannot be pickled: make one in each process; "
-                        "options, histories and responses can be passed on")
+                        "options, histories and responses can be passed on, and a gemini_lite.Recipe answers many "
+                        "prompts in other processes")
+
+
+def _no_options(value: object) -> str:
+    """What to write for a first argument that is no GeminiOptions."""
+    step = ("write GeminiClient(api_key=...) for a key, GeminiClient(model=...) for a model" if isinstance(value, str)
+            else "write GeminiClient(GeminiOptions(temperature=0)) or GeminiClient(temperature=0)")
+    return f"the first argument is a GeminiOptions, not {type(value).__name__}: {step}"
 
 
 def _choose_backend(
@@ -197,5 +313,15 @@ def query(
 ) -> GenerateContentResponse[Any]:
     """Ask once and close again; `str()` of the response is its text."""
     api_key = as_secret(api_key)
+    wrong = reject_unknown(overrides, CALL_SETTINGS)
+    if wrong:
+        raise TypeError(wrong)
     with GeminiClient(GeminiOptions(model=model), credentials_path, api_key=api_key, backend=backend) as client:
         return client.send_message(prompt, **overrides)
+
+
+list_options(OptionFields, GeminiClient)
+list_options(ChatOverrides, GeminiClient.generate, GeminiClient.stream, GeminiClient.chat, GeminiClient.count_tokens,
+             Chat.send_message, Chat.send_message_stream, Chat.send_tool_result, Chat.send_tool_result_stream,
+             Chat.send_tool_results, Chat.send_tool_results_stream)
+list_options(QueryOverrides, query)

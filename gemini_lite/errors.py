@@ -1,9 +1,20 @@
 """Every way a call can fail."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 KEYS_PAGE = "https://aistudio.google.com/apikey"
+
+
+class Quota(NamedTuple):
+    """The limit that a call ran into; what the server did not say is None.
+
+    `id` is Google's name of it, `value` how much is allowed, `unit` of what: "requests per day", "tokens per minute".
+    """
+
+    id: Optional[str]
+    value: Optional[int]
+    unit: Optional[str]
 
 
 class GeminiError(Exception):
@@ -12,12 +23,17 @@ class GeminiError(Exception):
     ``code`` HTTP status, ``status`` its name in Google's words (``"RESOURCE_EXHAUSTED"``), ``reason`` the cause as a
     word (``"API_KEY_INVALID"``, ``"READ_TIMEOUT"``, ``"SAFETY"``), ``details`` Google's own list of dicts,
     ``retryable`` whether the same call may succeed later, ``retry_after`` seconds to wait when somebody said so,
-    ``request_id`` as the server named it, ``response`` the answer or the part of it that arrived, ``turns`` the
-    contents that were not added to the history (``send_message(error.turns)`` goes on from there), ``tries`` how many
-    requests were made for the call, those that never arrived too.
+    ``quota`` the limit that was reached, where Google says which (a `Quota`), ``request_id`` as the server named it,
+    ``response`` the answer or the part of it that arrived, ``turns`` the contents that were not added to the history
+    (``send_message(error.turns)`` goes on from there), ``tries`` how many requests were made for the call, those that
+    never arrived too. ``job`` is the file, batch or interaction that was waited for, ``upload`` an `UploadState` for
+    ``files.upload(resume=...)``, and ``embeddings`` the vectors that were there before a list failed.
     """
 
     tries = 0
+    job: Any = None
+    upload: Any = None
+    embeddings: Any = None
 
     def __init__(
         self,
@@ -32,6 +48,7 @@ class GeminiError(Exception):
         request_id: Optional[str] = None,
         response: Any = None,
         turns: Optional[List[Dict[str, Any]]] = None,
+        quota: Optional[Quota] = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -43,6 +60,7 @@ class GeminiError(Exception):
         self.request_id = request_id
         self.response = response
         self.turns = turns
+        self.quota = quota
 
 
 class CredentialsError(GeminiError):
@@ -70,7 +88,7 @@ class BadRequestError(APIError):
 
 
 class AuthenticationError(APIError):
-    """401: the server does not know who is calling."""
+    """401, or 400 for a key that is invalid or expired: the server does not know who is calling."""
 
 
 class PermissionDeniedError(APIError):
@@ -86,7 +104,10 @@ class RateLimitError(APIError):
 
 
 class QuotaExhaustedError(RateLimitError):
-    """429: a quota that no short wait brings back (per day, ``limit: 0``, credits)."""
+    """429: a quota that no short wait brings back (per day, ``limit: 0``, credits).
+
+    ``retryable`` is False even where ``retry_after`` is set: Google sends a short delay with a daily quota too.
+    """
 
 
 class ServerError(APIError):
@@ -103,6 +124,10 @@ class BlockedError(GeminiError):
 
 class IncompleteError(GeminiError):
     """The answer broke off, or the model wrote a call that nobody can run; ``response`` is what arrived."""
+
+
+class JobFailedError(GeminiError):
+    """What was waited for ended badly; ``job`` is the file, batch or interaction."""
 
 
 class ParseError(GeminiError):

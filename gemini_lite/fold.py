@@ -1,17 +1,19 @@
 """The events of a stream, folded into the one answer that the unary call would have given."""
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
-from .json_data import JSON, dict_or_empty, has_text, int_or_none, list_of_dicts
+from .answers.streamed_calls import CallPieces
+from .json_data import JSON, list_of_dicts
 from .response import AnswerFormat, GenerateContentResponse
 
 
 class Fold:
     """Folds the events of a stream, as they arrive, into the one answer that the unary call would have given.
 
-    Neighbouring plain texts are joined, a part with a signature never is; of everything else the last word counts,
-    but citations and log probabilities add up. Linear in the text; keeps the text and no event. `complete` is set
+    Neighbouring plain texts are joined, a part with a signature never is; calls that come in pieces are put together;
+    of everything else the last word counts, but citations and log probabilities add up, and of the usage all that is
+    no token count stays. Linear in the text; keeps the text and no event. `complete` is set
     once the answer is known to be whole.
     """
 
@@ -22,24 +24,38 @@ class Fold:
         self._earlier: List[GenerateContentResponse[Any]] = []
         self._data: JSON = {}
         self._candidates: Dict[int, _Candidate] = {}
+        self._response: Optional[GenerateContentResponse[Any]] = None  # the answer so far, until something is added
 
     def next_round(self) -> None:
         """Put this answer to the earlier ones, and begin another."""
         self._earlier.append(self.response())
-        self._data, self._candidates, self.complete = {}, {}, False
+        self._data, self._candidates, self._response, self.complete = {}, {}, None, False
 
-    def add(self, event: JSON) -> None:
-        """Take in one event, which stays as it is."""
+    def add(self, event: JSON) -> Optional[List[JSON]]:
+        """Take in one event, which stays as it is.
+
+        Where it brings pieces of calls, the parts of candidate 0 come back with the calls that it makes whole instead.
+        """
+        self._response = None
+        parts: Optional[List[JSON]] = None
         for key, value in event.items():
             if key != "candidates":
+                earlier = self._data.get(key) if key == "usageMetadata" else None
+                if earlier is not None and type(value) is type(earlier) is dict and not earlier.keys() <= value.keys():
+                    value = _later_usage(earlier, value)
                 self._data[key] = value
                 continue
             for candidate in list_of_dicts(value):
-                index = int_or_none(candidate.get("index")) or 0
+                index = candidate.get("index")
+                if type(index) is not int:
+                    index = 0
                 known = self._candidates.get(index)
                 if known is None:
                     known = self._candidates[index] = _Candidate()
-                known.add(candidate)
+                whole = known.add(candidate)
+                if whole is not None and not index:
+                    parts = whole
+        return parts
 
     @property
     def finished(self) -> bool:
@@ -47,13 +63,11 @@ class Fold:
         first = self._candidates.get(0)
         return first is not None and "finishReason" in first.data
 
-    def outline(self) -> GenerateContentResponse[Any]:
-        """The answer so far without its contents: what `check` reads, at no cost."""
-        return self._answer([candidate.data for _, candidate in sorted(self._candidates.items())])
-
     def response(self) -> GenerateContentResponse[Any]:
         """The answer so far."""
-        return self._answer([candidate.whole() for _, candidate in sorted(self._candidates.items())])
+        if self._response is None:
+            self._response = self._answer([candidate.whole() for _, candidate in sorted(self._candidates.items())])
+        return self._response
 
     def _answer(self, candidates: List[JSON]) -> GenerateContentResponse[Any]:
         data = {**self._data, "candidates": candidates} if candidates else dict(self._data)
@@ -62,41 +76,79 @@ class Fold:
         return response
 
 
+def _later_usage(earlier: JSON, usage: JSON) -> JSON:
+    """`usage` with what an `earlier` event told beside the token counts, which are all the last event's."""
+    kept = {key: value for key, value in earlier.items()
+            if key not in usage and not key.endswith(("TokenCount", "TokensDetails"))}
+    return {**kept, **usage}
+
+
 class _Candidate:
-    __slots__ = ("data", "content", "parts", "run", "kind")
+    __slots__ = ("data", "content", "parts", "pieces", "piece_parts", "run", "kind")
 
     def __init__(self) -> None:
         self.data: JSON = {}
         self.content: JSON = {}
         self.parts: List[JSON] = []
+        self.pieces: Optional[CallPieces] = None
+        self.piece_parts: List[JSON] = []  # those of a call that is not whole
         self.run: List[str] = []  # the texts of the plain part that is still growing
         self.kind = 0  # what else that part has, by the number of its keys: 1 nothing, 2 "thought": True
 
-    def add(self, candidate: JSON) -> None:
+    def add(self, candidate: JSON) -> Optional[List[JSON]]:
+        """Take in what an event says; its parts with whole calls, if it brought pieces of calls."""
+        parts: Optional[List[JSON]] = None
         for key, value in candidate.items():
             if key == "content":
-                self._add_content(dict_or_empty(value))
+                parts = self._add_content(value) if isinstance(value, dict) else None
             elif isinstance(value, dict):
                 base = self.data[key] = self.data[key] if isinstance(self.data.get(key), dict) else {}
                 _overlay(base, value, key in ("citationMetadata", "logprobsResult"))
             else:
                 self.data[key] = value
+        return parts
 
-    def _add_content(self, content: JSON) -> None:
+    def _add_content(self, content: JSON) -> Optional[List[JSON]]:
+        shown: Optional[List[JSON]] = None  # the event's parts with whole calls, once it has brought a piece of one
         for key, value in content.items():
             if key != "parts":
                 self.content[key] = value
                 continue
-            for part in list_of_dicts(value):
+            parts = list_of_dicts(value)
+            for part in parts:
                 size = len(part)
-                if has_text(part) and (size == 1 or size == 2 and part.get("thought") is True):
+                if isinstance(part.get("text"), str) and (size == 1 or size == 2 and part.get("thought") is True):
                     if size != self.kind:
                         self._end_run()
                         self.kind = size
                     self.run.append(part["text"])
                 else:
                     self._end_run()
+                    if "functionCall" in part and self._is_piece(part):
+                        if shown is None:
+                            shown = parts[:next(index for index, item in enumerate(parts) if item is part)]
+                        shown += self._add_piece(part)
+                        continue
                     self.parts.append(part)
+                if shown is not None:
+                    shown.append(part)
+        return shown
+
+    def _is_piece(self, part: JSON) -> bool:
+        if self.pieces is None:
+            self.pieces = CallPieces()
+        return self.pieces.is_piece(part)
+
+    def _add_piece(self, part: JSON) -> List[JSON]:
+        """Take in a piece of a call; the part with the whole call, if this makes it whole."""
+        assert self.pieces is not None
+        self.piece_parts.append(part)
+        whole = self.pieces.add(part)
+        if whole is None:
+            return []
+        self.parts.append(whole)
+        self.piece_parts = []
+        return [whole]
 
     def _end_run(self) -> None:
         self.parts += self._grown()
@@ -111,7 +163,7 @@ class _Candidate:
         return [{"text": text} if self.kind == 1 else {"text": text, "thought": True}]
 
     def whole(self) -> JSON:
-        parts = self.parts + self._grown()
+        parts = self.parts + self.piece_parts + self._grown()
         if parts:
             return {**self.data, "content": {**self.content, "parts": parts}}
         return {**self.data, "content": dict(self.content)} if self.content else dict(self.data)

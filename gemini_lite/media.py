@@ -8,13 +8,14 @@ import mimetypes
 import os
 import re
 import struct
-from typing import Dict, Iterable, List, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Union
 from urllib.parse import urlsplit
 
 from . import files_on_disk
 from .json_data import JSON
 
 Data = Union[bytes, bytearray, memoryview]
+_BYTES = (bytes, bytearray, memoryview)
 
 _FILE_SIGNATURES = (  # offset, bytes, MIME type; of the types that Gemini takes
     (0, b"\x89PNG\r\n\x1a\n", "image/png"), (0, b"\xff\xd8\xff", "image/jpeg"), (0, b"GIF8", "image/gif"),
@@ -89,22 +90,46 @@ def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:
 
 
 def from_object(item: object) -> Optional[JSON]:
-    """A part of a `Blob`, or of a ``PIL.Image`` or a matplotlib figure, which are recognised by their methods.
+    """A part of what stands for one (it has ``to_part``: an answer's `Blob`, an uploaded file), of a ``PIL.Image`` or
+    a matplotlib figure, all recognised by their methods; None for anything else."""
+    if callable(getattr(item, "to_part", None)):
+        return item.to_part()  # type: ignore[attr-defined, no-any-return]
+    return _from_picture(item) if _is_picture(item) else None
 
-    None for anything else.
-    """
-    if isinstance(item, Blob):
-        return item.part
+
+def is_media(item: object) -> bool:
+    """Whether `to_part` takes `item`."""
+    if type(item) is tuple:
+        return len(item) == 2 and isinstance(item[0], _BYTES) and isinstance(item[1], str)
+    return isinstance(item, _BYTES) or callable(getattr(item, "to_part", None)) or _is_picture(item)
+
+
+def to_part(item: Any) -> JSON:
+    """A part of bytes, (bytes, MIME type) or what `from_object` takes. ValueError if no MIME type is known."""
+    if isinstance(item, _BYTES):
+        return from_bytes(item)
+    if type(item) is tuple:
+        return from_bytes(*item)
+    part = from_object(item)
+    if part is None:
+        raise TypeError(f"{type(item).__name__} is no picture, sound or file")
+    return part
+
+
+def _is_picture(item: object) -> bool:
+    return callable(getattr(item, "savefig", None)) or hasattr(item, "getbands") and callable(
+        getattr(item, "save", None))
+
+
+def _from_picture(item: Any) -> JSON:
     buffer = io.BytesIO()
-    if hasattr(item, "savefig") and callable(item.savefig):
+    if hasattr(item, "savefig"):
         item.savefig(buffer, format="png")
         return from_bytes(buffer.getvalue(), "image/png")
-    if hasattr(item, "getbands") and hasattr(item, "save") and callable(item.save):
-        known = getattr(item, "format", None)
-        image_format = known if known in ("PNG", "JPEG", "WEBP") else "PNG"
-        item.save(buffer, format=image_format)
-        return from_bytes(buffer.getvalue(), f"image/{image_format.lower()}")
-    return None
+    known = getattr(item, "format", None)
+    image_format = known if known in ("PNG", "JPEG", "WEBP") else "PNG"
+    item.save(buffer, format=image_format)
+    return from_bytes(buffer.getvalue(), f"image/{image_format.lower()}")
 
 
 class Blob(NamedTuple):
@@ -118,14 +143,13 @@ class Blob(NamedTuple):
         files_on_disk.write(path, self._file_bytes())
 
     @property
-    def part(self) -> JSON:
-        """The file as an ``inlineData`` part of a prompt; raw PCM sound as WAV."""
-        return from_bytes(self._file_bytes(), "audio/wav" if self.raw else self.mime_type)
-
-    @property
     def raw(self) -> bool:
         """Whether this is PCM without a header, whose samples go on in the next piece of a stream."""
         return _PCM_TYPE.match(self.mime_type) is not None
+
+    def to_part(self) -> JSON:
+        """The file as an ``inlineData`` part of a prompt; raw PCM sound as WAV."""
+        return from_bytes(self._file_bytes(), "audio/wav" if self.raw else self.mime_type)
 
     def __repr__(self) -> str:
         return f"Blob({self.mime_type!r}, {len(self.data)} bytes)"

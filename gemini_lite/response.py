@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Generic, List, Mapping, NamedTuple, Optional, Sequence, Tuple, cast
+from typing import TYPE_CHECKING, Any, Generic, List, Mapping, NamedTuple, Optional, Sequence, cast
 
 from . import media, schema
-from .calls import FunctionCall, FunctionResult
-from .errors import BlockedError, IncompleteError, ParseError
-from .json_data import JSON, dict_or_empty, has_text, int_or_none, list_of_dicts, str_or_none
+from .answers.citations import Citation, citations
+from .answers.streamed_calls import assembled
+from .answers.usage import UsageMetadata
+from .calls import FunctionCall, FunctionResult, open_calls
+from .errors import GeminiError, ParseError
+from .json_data import JSON, APIObject, dict_or_empty, first_candidate, has_text, list_of_dicts, str_or_none
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -18,47 +21,6 @@ else:
     from typing import TypeVar
     T = TypeVar("T")
 
-_BLOCKING = frozenset(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"))
-_MALFORMED = frozenset(("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"))
-
-
-class UsageMetadata:
-    """Token counts by the API's names in snake_case; a number that the API did not send is None."""
-
-    __slots__ = ("data",)
-
-    def __init__(self, data: JSON) -> None:
-        self.data = data
-
-    @property
-    def prompt_token_count(self) -> Optional[int]:
-        return int_or_none(self.data.get("promptTokenCount"))
-
-    @property
-    def cached_content_token_count(self) -> Optional[int]:
-        """The part of the prompt that came from a cache."""
-        return int_or_none(self.data.get("cachedContentTokenCount"))
-
-    @property
-    def candidates_token_count(self) -> Optional[int]:
-        """The answer, without the thoughts."""
-        return int_or_none(self.data.get("candidatesTokenCount"))
-
-    @property
-    def thoughts_token_count(self) -> Optional[int]:
-        return int_or_none(self.data.get("thoughtsTokenCount"))
-
-    @property
-    def tool_use_prompt_token_count(self) -> Optional[int]:
-        return int_or_none(self.data.get("toolUsePromptTokenCount"))
-
-    @property
-    def total_token_count(self) -> Optional[int]:
-        return int_or_none(self.data.get("totalTokenCount"))
-
-    def __repr__(self) -> str:
-        return f"UsageMetadata({self.data!r})"
-
 
 class AnswerFormat(NamedTuple):
     """What was asked for: the ``response_schema``, and the user's names of tools by those on the wire."""
@@ -67,18 +29,11 @@ class AnswerFormat(NamedTuple):
     tool_names: Mapping[str, str] = {}
 
 
-class Citation(NamedTuple):
-    """A source: `segment` is the piece of the answer it stands for, ``""`` where Google names none."""
-
-    title: str
-    uri: str
-    segment: str
-
-
 class GenerateContentResponse(Generic[T]):
     """A view on one answer; `data` is the dict as it came. What is absent reads as ``""``, ``[]`` or None.
 
-    Of several candidates, the one with index 0 is read. Source: https://ai.google.dev/api/generate-content
+    Of several candidates, the one with index 0 is read. Objects of the API read both ways: ``part["inlineData"]`` and
+    ``part.inline_data``. Source: https://ai.google.dev/api/generate-content
     """
 
     __slots__ = ("data", "earlier", "tries", "_format")
@@ -98,33 +53,33 @@ class GenerateContentResponse(Generic[T]):
         return [*self.earlier, self]
 
     @property
-    def candidates(self) -> List[JSON]:
-        return list_of_dicts(dict_or_empty(self.data).get("candidates"))
+    def candidates(self) -> List[APIObject]:
+        return [APIObject(candidate) for candidate in list_of_dicts(dict_or_empty(self.data).get("candidates"))]
 
     @property
-    def content(self) -> JSON:
+    def content(self) -> APIObject:
         """The content dict of the answer, ``{}`` if there is none."""
-        return dict_or_empty(_first(self.data).get("content"))
+        return APIObject(dict_or_empty(self._first().get("content")))
 
     @property
-    def parts(self) -> List[JSON]:
-        return list_of_dicts(self.content.get("parts"))
+    def parts(self) -> List[APIObject]:
+        return [APIObject(part) for part in self._plain_parts()]
 
     @property
     def text(self) -> str:
         """The answer's text, without the thoughts."""
-        return "".join([part["text"] for part in self.parts if has_text(part) and not part.get("thought")])
+        return "".join([part["text"] for part in self._plain_parts() if has_text(part) and not part.get("thought")])
 
     @property
     def thinking(self) -> str:
         """The text of the thoughts."""
-        return "".join([part["text"] for part in self.parts if has_text(part) and part.get("thought")])
+        return "".join([part["text"] for part in self._plain_parts() if has_text(part) and part.get("thought")])
 
     @property
     def function_calls(self) -> List[FunctionCall]:
+        """The calls that wait for a result; those that a server's own tools answered are not among them."""
         names = self._format.tool_names
-        found = [dict_or_empty(part.get("functionCall")) for part in self.parts]
-        named = [(str_or_none(call.get("name")) or "", call) for call in found if call]
+        named = [(str_or_none(call.get("name")) or "", call) for call in open_calls(self._plain_parts())]
         return [FunctionCall(names.get(name, name), dict_or_empty(call.get("args")), str_or_none(call.get("id")))
                 for name, call in named]
 
@@ -138,9 +93,9 @@ class GenerateContentResponse(Generic[T]):
         try:
             value = json.loads(text)
             return cast(T, value if hint is None else schema.from_json(value, hint))
-        except (ValueError, ParseError) as error:
+        except (ValueError, RecursionError, ParseError) as error:
             cut = f" (the answer was cut: {self.finish_reason})" if self.finish_reason not in (None, "STOP") else ""
-            reason = "NOT_JSON" if isinstance(error, ValueError) else "MISMATCH"
+            reason = "MISMATCH" if isinstance(error, ParseError) else "NOT_JSON"
             raise ParseError(f"The answer does not fit its schema{cut}: {error}. The answer: {text[:500]}",
                              reason=reason, response=self) from None
 
@@ -150,7 +105,7 @@ class GenerateContentResponse(Generic[T]):
 
         Pieces of raw PCM that follow each other, as a stream brings them, are one.
         """
-        found = [media.blob(dict_or_empty(part.get("inlineData"))) for part in self.parts]
+        found = [media.blob(dict_or_empty(part.get("inlineData"))) for part in self._plain_parts()]
         return media.joined(file for file in found if file is not None)
 
     @property
@@ -163,25 +118,83 @@ class GenerateContentResponse(Generic[T]):
         return [file for file in self.files if file.mime_type.startswith("audio/")]
 
     @property
-    def code(self) -> List[JSON]:
+    def code(self) -> List[APIObject]:
         """The code that the model ran and what came of it, in order: the API's ``executableCode`` and
         ``codeExecutionResult`` dicts."""
-        found = [dict_or_empty(part.get("executableCode") or part.get("codeExecutionResult")) for part in self.parts]
-        return [item for item in found if item]
+        found = [dict_or_empty(part.get("executableCode") or part.get("codeExecutionResult"))
+                 for part in self._plain_parts()]
+        return [APIObject(item) for item in found if item]
 
     @property
     def citations(self) -> List[Citation]:
-        """The sources that grounding gives for pieces of the text; one for each piece and source."""
-        return _citations(dict_or_empty(_first(self.data).get("groundingMetadata")))
+        """The sources of the answer: from search, maps and files, one for each piece of text, and of recited text."""
+        return citations(self._first())
+
+    @property
+    def search_queries(self) -> List[str]:
+        """What was searched for on the web, and in files."""
+        grounding = self._grounding()
+        found = [query for key in ("webSearchQueries", "retrievalQueries", "imageSearchQueries")
+                 for query in _list(grounding.get(key))]
+        return [query for query in found if isinstance(query, str)]
+
+    @property
+    def search_entry_point(self) -> Optional[str]:
+        """The HTML of Google's search suggestions, which its terms ask to be shown with a grounded answer."""
+        return str_or_none(dict_or_empty(self._grounding().get("searchEntryPoint")).get("renderedContent"))
+
+    @property
+    def url_context(self) -> List[APIObject]:
+        """The pages that were read: ``retrieved_url`` and ``url_retrieval_status``."""
+        metadata = dict_or_empty(self._first().get("urlContextMetadata"))
+        return [APIObject(item) for item in list_of_dicts(metadata.get("urlMetadata"))]
 
     @property
     def finish_reason(self) -> Optional[str]:
-        return str_or_none(_first(self.data).get("finishReason"))
+        return str_or_none(self._first().get("finishReason"))
+
+    @property
+    def finish_message(self) -> Optional[str]:
+        """What Google says about the finish reason."""
+        return str_or_none(self._first().get("finishMessage"))
+
+    @property
+    def safety_ratings(self) -> List[APIObject]:
+        """How harmful the answer is, by category; of a blocked prompt, how harmful that is."""
+        ratings = list_of_dicts(self._first().get("safetyRatings"))
+        return [APIObject(item) for item in ratings or list_of_dicts(self._feedback().get("safetyRatings"))]
+
+    @property
+    def avg_logprobs(self) -> Optional[float]:
+        """The average log probability of the answer's tokens."""
+        value: object = self._first().get("avgLogprobs")
+        return float(value) if isinstance(value, (int, float)) and abs(value) < 1e300 else None  # no nan, no 10**400
+
+    @property
+    def logprobs(self) -> Optional[APIObject]:
+        """The log probabilities that ``response_logprobs`` asks for: ``chosen_candidates``, ``top_candidates``."""
+        value = dict_or_empty(self._first().get("logprobsResult"))
+        return APIObject(value) if value else None
 
     @property
     def block_reason(self) -> Optional[str]:
         """Why the prompt was blocked, if it was."""
-        return str_or_none(dict_or_empty(dict_or_empty(self.data).get("promptFeedback")).get("blockReason"))
+        return str_or_none(self._feedback().get("blockReason"))
+
+    @property
+    def block_reason_message(self) -> Optional[str]:
+        """What Google says about the block reason."""
+        return str_or_none(self._feedback().get("blockReasonMessage"))
+
+    @property
+    def service_tier(self) -> Optional[str]:
+        """How the call was served: ``"standard"``, ``"flex"``, ``"priority"``."""
+        return str_or_none(dict_or_empty(self.data).get("serviceTier")) or self.usage_metadata.service_tier
+
+    @property
+    def create_time(self) -> Optional[str]:
+        """When the server took the request, as RFC 3339 has it (``"2026-07-22T23:37:37.029264Z"``)."""
+        return str_or_none(dict_or_empty(self.data).get("createTime"))
 
     @property
     def usage_metadata(self) -> UsageMetadata:
@@ -214,8 +227,25 @@ class GenerateContentResponse(Generic[T]):
 
     def _page(self) -> Page:
         from .display.pages import answer_page
-        return answer_page(self.parts, self._format.tool_names, finish_reason=self.finish_reason,
+        return answer_page(self._plain_parts(), self._format.tool_names, finish_reason=self.finish_reason,
                            block_reason=self.block_reason, sources=[(one.title, one.uri) for one in self.citations])
+
+    def _first(self) -> JSON:
+        return first_candidate(self.data)
+
+    def _plain_parts(self) -> List[JSON]:
+        """The parts as they came, but calls that came in pieces are whole."""
+        parts = _parts(self.data)
+        for part in parts:
+            if "functionCall" in part:
+                return assembled(parts)
+        return parts
+
+    def _grounding(self) -> JSON:
+        return dict_or_empty(self._first().get("groundingMetadata"))
+
+    def _feedback(self) -> JSON:
+        return dict_or_empty(dict_or_empty(self.data).get("promptFeedback"))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.data!r})"
@@ -225,20 +255,24 @@ class StreamChunk(GenerateContentResponse[T]):
     """The view on one event of a stream; what it reads is what this event brought.
 
     `tool_results` is None but on the chunk, without an event of its own, that comes when the tools of a turn have run:
-    there it has their results.
+    there it has their results. A call that comes in pieces is read from the event that makes it whole.
     """
 
-    __slots__ = ("tool_results",)
+    __slots__ = ("tool_results", "_whole_parts")
 
     def __init__(
         self, data: JSON, answer_format: AnswerFormat = AnswerFormat(),
-        tool_results: Optional[List[FunctionResult]] = None,
+        tool_results: Optional[List[FunctionResult]] = None, parts: Optional[List[JSON]] = None,
     ) -> None:
         self.data = data
         self.earlier = ()
         self.tries = 1
         self._format = answer_format
         self.tool_results = tool_results
+        self._whole_parts = parts  # None: those of `data`
+
+    def _plain_parts(self) -> List[JSON]:
+        return _parts(self.data) if self._whole_parts is None else self._whole_parts
 
     @property
     def text_delta(self) -> str:
@@ -256,51 +290,60 @@ class StreamChunk(GenerateContentResponse[T]):
         return GenerateContentResponse(self.data, self._format)
 
 
-def _citations(grounding: JSON) -> List[Citation]:
-    chunks = list_of_dicts(grounding.get("groundingChunks"))
-    sources = [dict_or_empty(chunk.get("web") or chunk.get("retrievedContext") or chunk.get("maps"))
-               for chunk in chunks]
-    pairs: List[Tuple[int, str]] = []
-    for support in list_of_dicts(grounding.get("groundingSupports")):
-        indices, segment = support.get("groundingChunkIndices"), dict_or_empty(support.get("segment"))
-        known = [index for index in indices if index in range(len(sources))] if isinstance(indices, list) else []
-        pairs += [(index, str_or_none(segment.get("text")) or "") for index in known]
-    used = {index for index, _ in pairs}
-    pairs += [(index, "") for index in range(len(sources)) if index not in used]
-    named = [(str_or_none(source.get("title")) or "", str_or_none(source.get("uri")) or "") for source in sources]
-    return [Citation(*named[index], segment)
-            for index, segment in pairs]
+def plain_parts(response: GenerateContentResponse[Any]) -> List[JSON]:
+    """The parts of an answer as plain dicts, which are not copied; calls that came in pieces are whole."""
+    return response._plain_parts()
 
 
-def _first(data: JSON) -> JSON:
-    """The candidate with index 0 (an index that is absent is 0), ``{}`` if there is none."""
-    for candidate in list_of_dicts(dict_or_empty(data).get("candidates")):
-        if not candidate.get("index"):
-            return candidate
-    return {}
+def _parts(data: object) -> List[JSON]:
+    return list_of_dicts(dict_or_empty(first_candidate(data).get("content")).get("parts"))
 
 
-def check(response: GenerateContentResponse[Any], streamed: bool = False) -> None:
-    """Raise what stands in the way of calling this answer whole: a block, a broken call, a missing end."""
-    reason = response.finish_reason or ""
-    blocked = response.block_reason
-    if blocked:
-        raise BlockedError(f"The prompt was blocked ({blocked}). Change the prompt; error.response.data says more.",
-                           reason=blocked, response=response)
-    if reason in _BLOCKING or reason.startswith("IMAGE_"):
-        raise BlockedError(f"The answer was blocked ({reason}){_finish_message(response)}. Change the prompt; "
-                           "error.response holds what there is.", reason=reason, response=response)
-    if reason in _MALFORMED:
-        raise IncompleteError(f"The model asked for a call that cannot be run ({reason}){_finish_message(response)}. "
-                              "Ask again, or simplify the tools.", reason=reason, response=response, retryable=True)
-    if streamed and not reason:
-        raise IncompleteError("The stream ended without a finish reason: the answer is not whole. Ask again; "
-                              "error.response holds what arrived.", reason="CUT", response=response, retryable=True)
-    if not response.candidates:
-        raise IncompleteError("The answer holds no candidate and no reason for it. Ask again.",
-                              reason="NO_CANDIDATES", response=response, retryable=True)
+def _list(value: object) -> List[object]:
+    return value if isinstance(value, list) else []
 
 
-def _finish_message(response: GenerateContentResponse[Any]) -> str:
-    message = _first(response.data).get("finishMessage")
-    return f": {message}" if message else ""
+class Result:
+    """The answer to one prompt of many, or its error; the other of the two is None.
+
+    `index` counts the prompts from 0, `key` is the one given with the prompt or else its index as a string, `tries`
+    the requests that were sent for it. What arrived before a failure is ``error.response``.
+    """
+
+    __slots__ = ("index", "key", "response", "error", "tries")
+
+    def __init__(
+        self, index: int, key: str, response: Optional[GenerateContentResponse[Any]],
+        error: Optional[GeminiError] = None, tries: int = 1,
+    ) -> None:
+        self.index = index
+        self.key = key
+        self.response = response
+        self.error = error
+        self.tries = tries
+
+    @property
+    def text(self) -> Optional[str]:
+        """The answer's text; None if the prompt failed."""
+        return None if self.response is None else self.response.text
+
+    @property
+    def parsed(self) -> Any:
+        """The answer as ``response_schema`` has it, as `GenerateContentResponse.parsed`; None if the prompt failed."""
+        return None if self.response is None else self.response.parsed
+
+    @property
+    def usage_metadata(self) -> UsageMetadata:
+        """The token counts of what arrived; without an answer, all of them None."""
+        answer = self.response if self.response is not None else getattr(self.error, "response", None)
+        return answer.usage_metadata if isinstance(answer, GenerateContentResponse) else UsageMetadata({})
+
+    def unwrap(self) -> GenerateContentResponse[Any]:
+        """The answer; raises the error if the prompt failed."""
+        if self.response is None:
+            raise self.error or GeminiError("There is neither an answer nor an error.")
+        return self.response
+
+    def __repr__(self) -> str:
+        what = repr(self.text) if self.error is None else repr(self.error)
+        return f"<Result {self.index} {self.key!r}: {what[:80]}>"

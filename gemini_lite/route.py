@@ -5,12 +5,13 @@ import os
 from typing import Generator, List, Optional
 
 from . import contents
-from .backends.base import Backend
+from .answers.check import check
+from .backends.base import Backend, check_model
 from .errors import GeminiError
 from .fold import Fold
 from .json_data import JSON
 from .options import GeminiOptions
-from .response import AnswerFormat, GenerateContentResponse, check
+from .response import AnswerFormat, GenerateContentResponse
 from .transport.deadline import CallSettings, Deadline
 from .transport.transport import Call, Transport
 
@@ -62,6 +63,13 @@ class Route:
         return self._transport.request(self.backend.endpoints, Call(path, headers, body, method=method,
                                                                     settings=settings, creates=creates))
 
+    def events(self, path: str, body: Optional[JSON] = None, *, settings: CallSettings = CallSettings(),
+               creates: bool = False) -> Events:
+        """`send`, answered by a stream of events; without a body the call is a GET."""
+        call = Call(path, self.backend.headers("", self._default_model), body, method="GET" if body is None else "POST",
+                    settings=settings, creates=creates)
+        return self._transport.stream(self.backend.endpoints, call)
+
     def sign_in(self, settings: CallSettings) -> None:
         """Have the credentials found and kept ready, before there is anything to send."""
         self._transport.sign_in(settings)
@@ -71,12 +79,10 @@ class Route:
         return BackendPost(self, model, settings)
 
     def model(self, options: GeminiOptions) -> str:
-        """The model that `options` name, or the default, without the prefix ``models/``."""
-        model = (options.model or self._default_model).strip()
+        """The model that `options` name, or the default; ValueError for a name that would leave the API's path."""
+        model = options.model or self._default_model
         own_check = getattr(self.backend, "check_model", None)  # "models/x" is something else on Vertex AI
-        if own_check is not None:
-            return str(own_check(model))
-        return model[len("models/"):] if model.startswith("models/") else model
+        return check_model(model) if own_check is None else str(own_check(model.strip()))
 
     def _call(
         self, method: str, turns: List[JSON], options: GeminiOptions, session_id: str, settings: CallSettings,

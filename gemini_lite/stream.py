@@ -3,12 +3,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Any, ContextManager, Generator, Generic, Optional, Type
+from typing import TYPE_CHECKING, Any, ContextManager, Generator, Generic, NoReturn, Optional, Type
 
+from .answers.check import check
 from .errors import GeminiError, IncompleteError
 from .fold import Fold
 from .json_data import JSON
-from .response import GenerateContentResponse, StreamChunk, T, check
+from .other_clients import no_attribute
+from .response import GenerateContentResponse, StreamChunk, T
 from .transport import watchdog
 from .transport.deadline import CallSettings
 from .transport.running import CLOSED, RunningCall
@@ -24,9 +26,9 @@ def chunks(events: Events, fold: Fold, settings: CallSettings = CallSettings()) 
     fold.tries = settings.tries
     try:
         for event in events:
-            fold.add(event)
-            yield StreamChunk(event, answer_format)
-        check(fold.outline(), streamed=True)
+            parts = fold.add(event)
+            yield StreamChunk(event, answer_format, None, parts)
+        check(fold.response(), streamed=True)
         fold.complete = True
     except GeneratorExit:
         if settings.running is not None and settings.running.keeps_rest:
@@ -44,7 +46,7 @@ def _read_rest(events: Events, fold: Fold) -> None:
     with contextlib.suppress(GeminiError):
         for event in events:
             fold.add(event)
-        check(fold.outline(), streamed=True)
+        check(fold.response(), streamed=True)
         fold.complete = True
 
 
@@ -167,6 +169,10 @@ class Stream(Generic[T]):
         self._source.close()
         if self._events is not None:
             self._events.close()
+
+    if not TYPE_CHECKING:  # a type checker would take any name for known
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute("stream", self, name)
 
     def __repr__(self) -> str:
         return "<Stream: iterate it, or show it with .display()>"

@@ -1,13 +1,15 @@
 """The tools of a request: how the model is told of them, the names they travel under, and how a call is run."""
 from __future__ import annotations
 
+import contextvars
 import inspect
 import itertools
 import logging
 import re
 import threading
-from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
+from . import media
 from .calls import FunctionCall
 from .errors import ParseError
 from .json_data import JSON
@@ -82,52 +84,88 @@ class Tool:
 ToolLike = Union[Callable[..., object], Tool, Mapping[str, object]]  # what the option ``tools`` may hold
 
 
-def run(tool: Tool, call: FunctionCall) -> JSON:
-    """Run `tool` and return the ``response`` object of the functionResponse for `call`.
+class ToolOutput(NamedTuple):
+    """What the model gets for a call: the ``response`` object, and as ``parts`` the pictures, sound and files.
+
+    `failure` says why the function's result could not be sent; the model gets its words.
+    """
+
+    response: JSON
+    parts: Sequence[JSON] = ()
+    failure: Optional[Exception] = None
+
+
+def is_function(item: object) -> bool:
+    """Whether an item of the option ``tools`` is a Python function, which can be called, and no mere declaration."""
+    return item.function is not None if isinstance(item, Tool) else callable(item) and not isinstance(item, Mapping)
+
+
+def run(tool: Tool, call: FunctionCall) -> ToolOutput:
+    """Run `tool` for `call`.
 
     Arguments that do not fit, and whatever the function raises, come back under ``error``, for the model to read; the
-    latter is logged with its traceback. A result that is no object comes back as ``{"result": ...}``; TypeError or
-    ValueError if JSON cannot express it.
+    latter is logged with its traceback. `tool_output` says what becomes of a result.
     """
     if tool.function is None:
         raise TypeError(f"the tool {tool.name} has no function to run")
     try:
         arguments = tool.arguments(call.args)
     except ParseError as error:
-        return {"error": f"The function was not called: {error}"}
+        return ToolOutput({"error": f"The function was not called: {error}"})
     try:
         result = tool.function(**arguments)
     except Exception as error:  # any error of the user's function is an answer that the model can react to
         _log.exception("the tool %s failed", tool.name)
-        return {"error": f"{type(error).__name__}: {error}"}
-    return response_object(result, tool.name)
+        return ToolOutput({"error": f"{type(error).__name__}: {error}"})
+    try:
+        return tool_output(result, tool.name)
+    except (TypeError, ValueError) as error:
+        return ToolOutput({"error": f"The function ran, but its result cannot be sent: {error}"}, failure=error)
 
 
-def run_all(todo: Sequence[Tuple[Tool, FunctionCall]], parallel: bool) -> List[JSON]:
-    """Run these calls and return their ``response`` objects in the same order; `parallel` gives each call a thread."""
+def run_all(todo: Sequence[Tuple[Tool, FunctionCall]], parallel: bool) -> List[ToolOutput]:
+    """Run these calls and return what they give in the same order.
+
+    `parallel` gives each call a thread, with a copy of the caller's context variables.
+    """
     if not parallel or len(todo) < 2:
         return [run(tool, call) for tool, call in todo]
-    responses: Dict[int, JSON] = {}
+    outputs: Dict[int, ToolOutput] = {}
     failures: List[BaseException] = []
 
     def run_one(index: int) -> None:
         try:
-            responses[index] = run(*todo[index])
+            outputs[index] = run(*todo[index])
         except BaseException as error:  # raised again in the caller's thread
             failures.append(error)
 
-    threads = [threading.Thread(target=run_one, args=(index,), daemon=True) for index in range(len(todo))]
+    threads = [threading.Thread(target=contextvars.copy_context().run, args=(run_one, index), daemon=True)
+               for index in range(len(todo))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     if failures:
         raise failures[0]
-    return [responses[index] for index in range(len(todo))]
+    return [outputs[index] for index in range(len(todo))]
 
 
-def response_object(result: object, name: str) -> JSON:
-    """The result of the tool `name` as the object that the API wants: anything else is put under ``result``."""
+def tool_output(result: object, name: str) -> ToolOutput:
+    """The result of the tool `name` as the model gets it.
+
+    A dict is sent as it is, anything else under ``result``. Pictures, sound and files (`Blob`, bytes, (bytes, MIME
+    type), pictures of PIL and matplotlib, uploaded files), alone or in a list, are sent as parts beside the rest of
+    the list. TypeError or ValueError if the result cannot be sent.
+    """
+    items = list(result) if isinstance(result, (list, tuple)) and not media.is_media(result) else [result]
+    files = [media.to_part(item) for item in items if media.is_media(item)]
+    if not files:
+        return ToolOutput(_response_object(result, name))
+    rest = [item for item in items if not media.is_media(item)]
+    return ToolOutput(_response_object(rest[0] if len(rest) == 1 else rest, name) if rest else {}, files)
+
+
+def _response_object(result: object, name: str) -> JSON:
     converted = to_json(result, f"the result of the tool {name}")
     return converted if isinstance(converted, dict) else {"result": converted}
 

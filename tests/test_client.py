@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import json
 import logging
 import pickle
@@ -20,6 +21,7 @@ from gemini_lite import (
     BlockedError, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, GeminiOptions, GenerateContentResponse,
     IncompleteError, NotFoundError, ParseError, Stream, StreamChunk, TransportTimeout, query,
 )
+from gemini_lite.options import ChatOverrides, OptionFields, QueryOverrides
 from gemini_lite.testing import Error, FakeGemini, Raw, Request
 
 Client = Callable[..., GeminiClient]
@@ -321,7 +323,7 @@ def test_an_answer_without_a_count_is_a_parse_error(fake: FakeGemini, client: Cl
 
 def test_models_are_listed_as_the_api_describes_them(fake: FakeGemini, client: Client) -> None:
     models = client(fake).models()
-    assert len(models) == 4 and models[0]["name"] == "models/gemini-2.5-pro" and models[0]["inputTokenLimit"] == 1048576
+    assert len(models) >= 4 and models[0]["name"] == "models/gemini-2.5-pro" and models[0]["inputTokenLimit"] == 1048576
     fake.answer("models", Error(404, "gone"))
     with pytest.raises(NotFoundError):
         client(fake).models()
@@ -451,6 +453,7 @@ def test_a_backend_with_its_key_is_never_pickled(protocol: int) -> None:
             pickle.dumps(thing, protocol)
 
 
+@pytest.mark.foreign_fields
 def test_options_responses_histories_and_errors_are_pickled(fake: FakeGemini, client: Client) -> None:
     options = GeminiOptions(model="m", temperature=0, extra={"a": {"b": [1]}})
     gemini = client(fake, options)
@@ -470,6 +473,7 @@ def test_options_responses_histories_and_errors_are_pickled(fake: FakeGemini, cl
     assert vars(error) == vars(caught.value) and error.retry_after == 99
 
 
+@pytest.mark.foreign_fields
 def test_options_are_not_shared_with_what_was_handed_in(fake: FakeGemini, client: Client) -> None:
     extra: Dict[str, Any] = {"generationConfig": {"x": 1}}
     prompt = {"text": "Hi"}
@@ -483,3 +487,19 @@ def test_options_are_not_shared_with_what_was_handed_in(fake: FakeGemini, client
 def test_the_package_logs_through_its_own_logger_and_is_quiet_by_default() -> None:
     assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("gemini_lite").handlers)
     assert logging.getLogger("gemini_lite").level == logging.NOTSET and gemini_lite.__version__
+
+
+@pytest.mark.parametrize("documented, names", [
+    (GeminiClient, OptionFields), (query, QueryOverrides), *((getattr(GeminiClient, name), ChatOverrides) for name in (
+        "generate", "stream", "chat", "count_tokens", "send_message", "send_message_stream", "send_tool_result",
+        "send_tool_results", "send_tool_result_stream", "send_tool_results_stream"))])
+def test_help_lists_the_keywords_of_every_call_that_takes_some(documented: Any, names: Any) -> None:
+    last = (inspect.getdoc(documented) or "").split("\n\n")[-1]
+    words = ", ".join(f"``{name}``" for name in sorted(names.__annotations__))
+    assert " ".join(last.split()) == f"Keywords: {words}."
+
+
+def test_every_method_that_takes_overrides_is_in_that_list() -> None:
+    taking = {name for name, method in inspect.getmembers(GeminiClient, inspect.isfunction) if not name.startswith("_")
+              and any(one.kind is one.VAR_KEYWORD for one in inspect.signature(method).parameters.values())}
+    assert {name for name in taking if "Keywords:" not in (getattr(GeminiClient, name).__doc__ or "")} == set()

@@ -8,6 +8,7 @@ import pytest
 
 from gemini_lite import GeminiOptions, contents
 from gemini_lite.calls import results_content
+from gemini_lite.turns import check_history, check_next
 
 PNG = b"\x89PNG\r\n\x1a\n"
 IMAGE = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG).decode()}}
@@ -33,7 +34,7 @@ def model(*parts):
 
 def next_turns(prompt, past=()):
     turns = contents.from_prompt(prompt)
-    contents.check_next(list(past), turns)
+    check_next(list(past), turns)
     return turns
 
 
@@ -101,7 +102,8 @@ def test_a_path_is_read_with_the_mime_type_of_its_name(tmp_path, name, mime_type
     ([{"role": "user", "parts": ["a"]}], ValueError, "entry 0.*no parts"),
     ([{"role": "user", "parts": [{}]}], ValueError, "entry 0.*no parts"),
     ([HI, {"role": "model", "parts": [{"text": "hm", "thought": True}]}], ValueError, "entry 1.*thoughts"),
-    ([HI, {"role": "model", "parts": [{"text": ""}]}], ValueError, "entry 1.*empty"),
+    ({"role": "user", "parts": [{"text": ""}]}, ValueError, "^the prompt is empty"),
+    ([{"role": "user", "parts": [{"text": ""}, {"text": ""}]}], ValueError, "^the prompt is empty"),
 ])
 def test_a_prompt_that_cannot_be_sent_is_refused_with_the_entry_that_is_wrong(prompt, error, words):
     with pytest.raises(error, match=words):
@@ -159,30 +161,34 @@ def test_names_inside_a_part_are_the_users_own():
 
 @pytest.mark.parametrize("past, prompt", [
     ([], "hi"), ([], HI), ([], [HI, HELLO, BYE]), ([], [HI, CALL, RESULT]), ([HI, HELLO], "bye"), ([HI, CALL], RESULT),
-    ([HI, CALL], [RESULT, HELLO, BYE]),
+    ([HI, CALL], [RESULT, HELLO, BYE]), ([], [HI, BYE]), ([], [HELLO, HI]), ([], [HI, HELLO, HELLO]), ([], [HI, HELLO]),
+    ([HI], "bye"), ([HI, CALL], [RESULT, BYE]), ([HI, CALL], [{"text": "here"}, *RESULT["parts"]]),
+    ([HI, CALL, model(call("g"))], [RESULT, {"functionResponse": {"name": "g", "response": {}}}][:1]
+     + [{"role": "user", "parts": [{"functionResponse": {"name": "g", "response": {}}}]}]),
+    ([HI, model(call("f"), call("g")), RESULT], {"functionResponse": {"name": "g", "response": {}}}),
+    ([HI, CALL], {"functionResponse": {"name": "f", "id": "any", "response": {}}}),
+    ([HI, CALL], [BYE]), ([], [HI, CALL, BYE]), ([HI, CALL, BYE, HELLO], "bye"), ([HI, {"role": "model", "parts": [
+        *CALL["parts"], *RESULT["parts"], {"text": "so"}]}], "bye"), ([HI, CALL, {**RESULT, "role": "model"}], "bye"),
 ])
-def test_the_next_turns_start_and_end_with_the_user_and_answer_the_calls(past, prompt):
-    assert contents.check_next(past, contents.from_prompt(prompt)) is None
+def test_the_next_turns_are_what_google_takes(past, prompt):
+    assert check_next(past, contents.from_prompt(prompt)) is None
 
 
 @pytest.mark.parametrize("past, prompt, words", [
-    ([], [HELLO], "entry 0 of the prompt has the role 'model'"),
-    ([], [HI, BYE], "entry 1 of the prompt has the role 'user'"),
-    ([], [HI, HELLO, HELLO], "entry 2 of the prompt has the role 'model'"),
-    ([], [HI, HELLO], "entry 1 of the prompt"),
+    ([], [CALL], "entry 0 of the prompt is a call.*starts with 'user'"),
+    ([], [HI, CALL], "entry 1 of the prompt.*owed: f"),
+    ([HI, model(call("f"), call("g"))], [RESULT, HELLO, BYE], "entry 1 of the prompt.*owed: g"),
     ([HI, CALL], "and now?", "entry 0 of the prompt.*owed: f"),
-    ([HI, CALL], [{"text": "and now?"}, *RESULT["parts"]], "entry 0 of the prompt.*owed: f"),
-    ([], [HI, CALL, BYE], "entry 2 of the prompt.*owed: f"),
     ([HI, model(call("f", "1"))], {"functionResponse": {"name": "f", "id": "2", "response": {}}},
      r"no call of f \(id 2\) waits for a result; owed: f \(id 1\)"),
-    ([HI, model(call("f"), call("g"))], BYE, "owed: f, g"),
+    ([HI, model(call("f"), call("g"))], "bye", "owed: f, g"),
     ([HI, HELLO], RESULT, "no call of f waits"),
     ([HI, model(call("g"))], RESULT, "no call of f waits for a result; owed: g"),
     ([HI, model(call("f"), call("g", "7"))], RESULT, r"still owed: g \(id 7\)"),
 ])
 def test_next_turns_that_do_not_fit_are_refused_with_what_is_due(past, prompt, words):
     with pytest.raises(ValueError, match=words):
-        contents.check_next(past, contents.from_prompt(prompt))
+        check_next(past, contents.from_prompt(prompt))
 
 
 @pytest.mark.parametrize("due, results, answered", [
@@ -231,8 +237,8 @@ def odd_turns():
 
 @pytest.mark.parametrize("turns", list(odd_turns()))
 def test_a_conversation_of_odd_shape_is_sent_as_it_is_or_refused_in_our_words(turns):
-    for use in (lambda: next_turns(turns), lambda: contents.check_history([*turns, HELLO]),
-                lambda: contents.check_next(contents.check_history(turns[:2]), contents.from_prompt(turns[2:]))):
+    for use in (lambda: next_turns(turns), lambda: check_history([*turns, HELLO]),
+                lambda: check_next(check_history(turns[:2]), contents.from_prompt(turns[2:]))):
         try:
             use()
         except (ValueError, TypeError) as error:
@@ -241,11 +247,15 @@ def test_a_conversation_of_odd_shape_is_sent_as_it_is_or_refused_in_our_words(tu
 
 # A history
 
-@pytest.mark.parametrize("past", [[], (), [HI, HELLO], (HI, HELLO), [HI, CALL, RESULT, HELLO]])
+@pytest.mark.parametrize("past", [
+    [], (), [HI, HELLO], (HI, HELLO), [HI, CALL, RESULT, HELLO], [HELLO, HI], [HI, HI], [HI, HELLO, BYE], [HI, CALL],
+    [HI, HELLO, HELLO], [HI, CALL, BYE, HELLO], [{"role": "user", "parts": [{"text": ""}]}, HELLO],
+    [HI, {"role": "model", "parts": [{"text": ""}]}],
+])
 def test_a_history_is_checked_and_copied(past):
-    built = contents.check_history(past)
+    built = check_history(past)
     assert built == list(past)
-    assert contents.check_history(json.loads(json.dumps(built))) == built
+    assert check_history(json.loads(json.dumps(built))) == built
     spoil(built)
     assert all("spoilt" not in item for item in past)
 
@@ -256,20 +266,16 @@ def test_a_history_is_checked_and_copied(past):
     (5, TypeError, "list of content dicts.*int"),
     (["hi"], ValueError, "entry 0 of the history"),
     ([HI, {"text": "hello"}], ValueError, "entry 1 of the history"),
-    ([HELLO], ValueError, "entry 0 of the history.*'model'.*'user'"),
-    ([HELLO, HI], ValueError, "entry 0 of the history.*'model'.*'user'"),
-    ([HI, HELLO, HELLO], ValueError, "entry 2 of the history.*'model'.*'user'"),
-    ([HI, HI], ValueError, "entry 1 of the history.*'user'.*'model'"),
-    ([HI, HELLO, BYE], ValueError, "entry 2 of the history.*nobody answered.*send_message"),
+    ([CALL, RESULT], ValueError, "entry 0 of the history.*nothing came before"),
     ([HI, {"role": "assistant", "parts": [{"text": "a"}]}], ValueError, "entry 1 of the history.*'assistant'"),
     ([{"role": "user", "content": "hi"}], ValueError, "entry 0 of the history.*no parts"),
-    ([HI, CALL, BYE, HELLO], ValueError, "entry 2 of the history.*owed: f"),
+    ([HI, model(call("f"), call("g")), RESULT, HELLO], ValueError, "entry 3 of the history.*owed: g"),
     ([HI, HELLO, RESULT, HELLO], ValueError, "no call of f"),
 ])
 def test_a_list_that_is_no_conversation_is_refused_with_the_entry(past, error, words):
     before = copy.deepcopy(past)
     with pytest.raises(error, match=words):
-        contents.check_history(past)
+        check_history(past)
     assert past == before
 
 
@@ -367,3 +373,17 @@ def test_what_is_no_schema_is_refused(value):
 
 def test_only_contents_are_sent_when_nothing_else_is_asked_for():
     assert contents.build_request([HI], GeminiOptions()) == {"contents": [HI]}
+
+
+@pytest.mark.parametrize("size, warned", [(20_000_001, True), (10_000_001, True), (9_000_000, False)])
+def test_attachments_above_20_mb_are_warned_about_by_name_of_the_way_out(size, warned, caplog):
+    contents.from_prompt(["Sum up.", (bytes(size), "application/pdf"), (bytes(size), "application/pdf")])
+    assert ("client.files.upload" in caplog.text) == warned
+
+
+def test_what_stands_for_a_part_is_an_item_of_a_prompt():
+    class Kept:
+        def to_part(self):
+            return {"text": "kept"}
+
+    assert contents.from_prompt(["a", Kept()])[0]["parts"] == [{"text": "a"}, {"text": "kept"}]

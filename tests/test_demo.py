@@ -234,3 +234,12 @@ def asked(body: Any) -> Any:
         url = f"{server.url}/v1beta/models/m:generateContent"
         answer = requests.post(url, json=body, timeout=30).json()
     return answer["candidates"][0].get("content", {}).get("parts", [])
+
+
+def test_the_stand_in_keeps_files_and_caches_and_embeds() -> None:
+    with demo.demo() as server, GeminiClient(backend=DeveloperAPI("demo", base_url=server.url)) as client:
+        file = client.files.upload(b"hello", mime_type="text/plain")
+        assert client.generate(["?", file]).text
+        cache = client.caches.create("A long text.", model="gemini-2.5-flash")
+        assert client.generate("?", cached_content=cache).text
+        assert len(client.embed(["a", "b"], output_dimensionality=8)) == 2

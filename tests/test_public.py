@@ -12,14 +12,16 @@ import pytest
 
 import gemini_lite
 from gemini_lite import GenerateContentResponse, testing
+from gemini_lite.errors import Quota
 
 PACKAGE = pathlib.Path(gemini_lite.__file__).parent
 NAMES = [
-    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Chat", "CodeAssist", "ConversationBusyError",
-    "CredentialsError", "DeveloperAPI", "GeminiClient", "GeminiError", "GeminiOptions", "GenerateContentResponse",
-    "IncompleteError", "NotFoundError", "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError",
-    "QuotaExhaustedError", "RateLimitError", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
-    "TransportTimeout", "VertexAI", "query",
+    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Cache", "Chat", "CodeAssist",
+    "ConversationBusyError", "CredentialsError", "DeveloperAPI", "Embeddings", "File", "GeminiClient", "GeminiError",
+    "GeminiOptions", "GenerateContentResponse", "IncompleteError", "JobFailedError", "NotFoundError",
+    "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError", "QuotaExhaustedError",
+    "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
+    "TransportTimeout", "UploadState", "VertexAI", "query", "read_results",
 ]
 ERRORS = {
     "GeminiError": "Exception", "CredentialsError": "GeminiError", "ConversationBusyError": "GeminiError",
@@ -27,7 +29,7 @@ ERRORS = {
     "BadRequestError": "APIError", "AuthenticationError": "APIError", "PermissionDeniedError": "APIError",
     "NotFoundError": "APIError", "RateLimitError": "APIError", "QuotaExhaustedError": "RateLimitError",
     "ServerError": "APIError", "OverloadedError": "ServerError", "BlockedError": "GeminiError",
-    "IncompleteError": "GeminiError", "ParseError": "GeminiError",
+    "IncompleteError": "GeminiError", "ParseError": "GeminiError", "JobFailedError": "GeminiError",
 }
 SIGNATURES = {
     "GeminiClient": "(options=None, credentials_path=None, *, api_key=None, backend=None, timeout=(10, 300), "
@@ -40,9 +42,22 @@ SIGNATURES = {
     "GeminiClient.clear_history": "(self)",
     "GeminiClient.chat": "(self, history=None, **overrides)",
     "GeminiClient.count_tokens": "(self, prompt, **overrides)",
+    "GeminiClient.map": "(self, prompts, *, concurrency=64, ordered=True, requests_per_minute=None, max_errors=None, "
+                        "progress=None, **overrides)",
+    "GeminiClient.map_to": "(self, path, prompts, *, resume=True, retry_errors='transient', fsync_every=1.0, "
+                           "on_crash='resend', concurrency=64, requests_per_minute=None, max_errors=None, "
+                           "progress=None, **overrides)",
+    "Recipe": "(options=None, *, backend=None, key_env=None, key_file=None, key_function=None, concurrency=32)",
+    "Recipe.map": "(self, prompts, *, executor, chunk=100, ahead=None)",
+    "Recipe.column": "(self, name, *, into, error=None)",
+    "read_results": "(path, *, response_schema=None)",
     "GeminiClient.models": "(self)",
     "GeminiClient.quota": "(self)",
     "GeminiClient.close": "(self)",
+    "GeminiClient.embed": "(self, prompts, *, model=None, task_type=None, title=None, output_dimensionality=None, "
+                          "normalize=False, concurrency=1, deadline=None)",
+    "UploadState.save": "(self, path)",
+    "UploadState.load": "(path)",
     "Chat.send_tool_result": "(self, name, response, id=None, **overrides)",
     "Chat.send_tool_result_stream": "(self, name, response, id=None, **overrides)",
     "Chat.send_tool_results": "(self, results, **overrides)",
@@ -61,11 +76,12 @@ SIGNATURES = {
                      "include_thoughts=None, response_mime_type=None, response_schema=None, tools=None, "
                      "tool_choice=None, tool_config=None, max_tool_rounds=10, parallel_tools=False, "
                      "fill_missing_signatures=False, safety_settings=None, labels=None, cached_content=None, "
-                     "session_id=None, extra=None)",
+                     "session_id=None, response_modalities=None, media_resolution=None, speech_config=None, "
+                     "image_config=None, response_logprobs=None, logprobs=None, extra=None)",
     "GeminiOptions.replace": "(self, **changes)",
     "Tool": "(name, description='', parameters=None, function=None)",
     "GeminiError": "(message='', *, code=None, status=None, reason=None, details=(), retryable=False, "
-                   "retry_after=None, request_id=None, response=None, turns=None)",
+                   "retry_after=None, request_id=None, response=None, turns=None, quota=None)",
     "FakeGemini": "(default=None, *, redact=False)",
     "FakeGemini.reply": "(self, *items, **fields)",
     "FakeGemini.call": "(name, args, id=None, signature=None)",
@@ -111,7 +127,7 @@ def test_every_error_is_pickled_with_all_its_fields(name, protocol):
     fields = {
         "code": 429, "status": "RESOURCE_EXHAUSTED", "reason": "WHY", "details": [{"@type": "x", "a": [1]}],
         "retryable": True, "retry_after": 1.5, "request_id": "id",
-        "turns": [{"role": "user", "parts": [{"text": "a"}]}],
+        "turns": [{"role": "user", "parts": [{"text": "a"}]}], "quota": Quota("PerDay", 20, "requests per day"),
     }
     error = named(name)("no luck", response=GenerateContentResponse({"responseId": "r"}), **fields)
     twin = pickle.loads(pickle.dumps(error, protocol))
@@ -157,6 +173,7 @@ def test_importing_reaches_no_network_reads_no_files_of_the_user_and_starts_noth
 
 
 @pytest.mark.parametrize("name", [
+    "gemini_lite.many", "concurrent.futures",
     "asyncio", "gemini_lite.testing", "gemini_lite.cli", "gemini_lite.openai_compat", "http.server", "pydantic", "PIL",
     "IPython", "tqdm", "numpy",
 ])

@@ -15,8 +15,11 @@ from gemini_lite import (
     TransportError,
 )
 from gemini_lite.fold import Fold
-from gemini_lite.response import AnswerFormat, check
+from gemini_lite.answers.check import check
+from gemini_lite.response import AnswerFormat
 from gemini_lite.stream import chunks
+from gemini_lite.transport.deadline import CallSettings
+from gemini_lite.transport.running import RunningCall
 
 USAGE = {"prompt_token_count": 1, "cached_content_token_count": 2, "candidates_token_count": 3,
          "thoughts_token_count": 4, "tool_use_prompt_token_count": 5, "total_token_count": 6}
@@ -63,7 +66,7 @@ def test_an_answer_is_read_by_these_names():
     response = GenerateContentResponse(FULL)
     assert response.data is FULL
     assert response.candidates == FULL["candidates"]
-    assert response.content is FULL["candidates"][1]["content"]
+    assert response.content == FULL["candidates"][1]["content"]
     assert response.parts == FULL["candidates"][1]["content"]["parts"]
     assert response.text == str(response) == "abc"
     assert response.thinking == "hm so"
@@ -107,9 +110,10 @@ def test_what_is_absent_reads_as_nothing():
     lists = {name for name, value in nothing.items() if value == []}
     assert {"candidates", "parts", "function_calls"} <= lists
     assert {name for name, value in nothing.items() if value == ""} == {"text", "thinking"}
-    assert {"finish_reason", "block_reason", "model_version", "response_id"} == {
-        name for name, value in nothing.items() if value is None}
-    assert set(nothing) - lists == {"text", "thinking", "finish_reason", "block_reason", "model_version", "response_id"}
+    words = {"finish_reason", "block_reason", "model_version", "response_id", "finish_message", "block_reason_message",
+             "avg_logprobs", "logprobs", "service_tier", "create_time", "search_entry_point"}
+    assert words == {name for name, value in nothing.items() if value is None}
+    assert set(nothing) - lists == {"text", "thinking", *words}
     assert response.content == {} and str(response) == ""
     assert [getattr(response.usage_metadata, name) for name in USAGE] == [None] * len(USAGE)
 
@@ -189,7 +193,6 @@ def raised(data, streamed=False):
 @pytest.mark.parametrize("streamed", [False, True])
 def test_these_reasons_end_a_whole_answer(reason, streamed):
     assert raised(answer({"text": "a"}, reason=reason), streamed) is None
-    assert raised({"candidates": [{"finishReason": reason}]}, streamed) is None
 
 
 @pytest.mark.parametrize("reason", [
@@ -401,7 +404,7 @@ def test_looking_at_the_answer_so_far_changes_nothing():
     fold = Fold()
     for event in texts("Hel", "lo"):
         fold.add(event)
-        fold.outline()
+        fold.response()
         fold.response()
     assert fold.response().parts == [{"text": "Hello"}]
 
@@ -459,8 +462,8 @@ def stream(*events, error=None, ended=None):
             if ended is not None:
                 ended.append("ended")
 
-    fold = Fold()
-    return Stream(chunks(source(), fold), fold)
+    fold, call = Fold(), RunningCall()
+    return Stream(chunks(source(), fold, CallSettings(running=call)), fold, call=call)
 
 
 def test_a_stream_yields_a_chunk_for_each_event_and_then_has_the_whole_answer():
@@ -539,12 +542,12 @@ def test_a_stream_read_to_its_end_and_closed_keeps_its_response():
     assert opened.response.text == "ab"
 
 
-def test_a_stream_closed_after_its_finish_reason_counts_as_finished():
-    with stream(*texts("a", "b"), {"usageMetadata": {}}) as opened:
+def test_a_stream_closed_after_its_finish_reason_has_all_that_comes_after_it():
+    with stream(*texts("a", "b"), answer({"text": "c"}, reason=None), {"usageMetadata": {}}) as opened:
         for chunk in opened:
             if chunk.finish_reason:
                 break
-    assert opened.response.text == "ab"
+    assert opened.response.text == "abc"
 
 
 @pytest.mark.parametrize("reason", ["SAFETY", "MALFORMED_FUNCTION_CALL", None])

@@ -1,4 +1,6 @@
 """The laws of tools: what the model is told of a Python function, under which name, and what its call gives back."""
+import base64
+import contextvars
 import dataclasses
 import datetime
 import enum
@@ -11,7 +13,8 @@ from typing import Any, Dict, List, Optional, Set
 import pytest
 
 from gemini_lite.calls import FunctionCall
-from gemini_lite.tools import Tool, Toolbox, run
+from gemini_lite.media import Blob
+from gemini_lite.tools import Tool, Toolbox, run, run_all
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
 
@@ -41,7 +44,7 @@ def parameters(function):
 
 
 def called(function, **args):
-    return run(Tool.from_function(function), FunctionCall("any", args))
+    return run(Tool.from_function(function), FunctionCall("any", args)).response
 
 
 # What the model is told
@@ -156,7 +159,7 @@ def test_every_kind_of_callable_is_declared_and_called(function, name, descripti
     schema = tool.to_api()["parametersJsonSchema"]
     assert schema["properties"] == {"days": INTEGER} and schema["required"] == ["days"]
     if result is not None:
-        assert run(tool, FunctionCall(name, {"days": 3})) == {"result": result}
+        assert run(tool, FunctionCall(name, {"days": 3})).response == {"result": result}
 
 
 def test_the_model_does_not_see_what_a_partial_has_filled_in():
@@ -199,7 +202,7 @@ def test_a_parameter_of_any_name_reaches_the_function(name):
     names: Dict[str, Any] = {}
     exec(f"def f({name}: int): return {name}", names)
     for tool in (Tool.from_function(names["f"]), Tool("f", "y", {"type": "object"}, names["f"])):
-        assert run(tool, FunctionCall("f", {name: 7})) == {"result": 7}
+        assert run(tool, FunctionCall("f", {name: 7})).response == {"result": 7}
 
 
 # Calling
@@ -227,13 +230,13 @@ def test_arguments_that_do_not_fit_go_back_to_the_model_and_nothing_is_called(ar
         raise AssertionError("called")
 
     tool = Tool.from_function(functools.update_wrapper(spy, get_weather))
-    assert run(tool, FunctionCall("get_weather", args)) == {"error": "The function was not called: " + complaint}
+    assert run(tool, FunctionCall("get_weather", args)).response == {"error": "The function was not called: " + complaint}
 
 
 def test_a_tool_by_hand_gets_plain_json_that_its_signature_takes():
     tool = Tool("x", "y", {"type": "object", "properties": {"city": STRING}}, lambda city, **rest: [city, rest])
-    assert run(tool, FunctionCall("x", {"city": 3, "a": {"b": 1}})) == {"result": [3, {"a": {"b": 1}}]}
-    assert run(tool, FunctionCall("x", {})) == {
+    assert run(tool, FunctionCall("x", {"city": 3, "a": {"b": 1}})).response == {"result": [3, {"a": {"b": 1}}]}
+    assert run(tool, FunctionCall("x", {})).response == {
         "error": "The function was not called: missing a required argument: 'city'"}
 
 
@@ -281,9 +284,63 @@ def test_an_interrupt_is_not_the_models_business(stop):
 
 
 @pytest.mark.parametrize("result, error", [({"a": b""}, TypeError), (float("nan"), ValueError), (iter(()), TypeError)])
-def test_a_result_that_json_cannot_say_is_an_error_that_names_the_tool(result, error):
-    with pytest.raises(error, match="^the result of the tool read_nothing"):
-        called(functools.update_wrapper(lambda: result, read_nothing))
+def test_a_result_that_json_cannot_say_is_a_failure_that_names_the_tool_and_that_the_model_reads(result, error):
+    output = run(Tool.from_function(functools.update_wrapper(lambda: result, read_nothing)), FunctionCall("x", {}))
+    assert type(output.failure) is error and str(output.failure).startswith("the result of the tool read_nothing")
+    assert str(output.failure) in output.response["error"]
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
+PICTURE = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG).decode()}}
+
+
+class Picture:
+    """Looks like a ``PIL.Image``."""
+
+    format = "PNG"
+
+    def getbands(self):
+        return ("R",)
+
+    def save(self, file, format=None):
+        file.write(PNG)
+
+
+class UploadedFile:
+    """Looks like a file that the API keeps."""
+
+    def to_part(self):
+        return UPLOADED
+
+
+UPLOADED = {"fileData": {"fileUri": "https://example.com/files/x", "mimeType": "video/mp4"}}
+
+
+@pytest.mark.parametrize("result, response, parts", [
+    (PNG, {}, [PICTURE]), ((PNG, "image/png"), {}, [PICTURE]), (Blob("image/png", PNG), {}, [PICTURE]),
+    (Picture(), {}, [PICTURE]), (bytearray(PNG), {}, [PICTURE]),
+    ([PNG, Picture()], {}, [PICTURE, PICTURE]), (["two", PNG], {"result": "two"}, [PICTURE]),
+    ((PNG, {"a": 1}), {"a": 1}, [PICTURE]), ([1, PNG, 2], {"result": [1, 2]}, [PICTURE]),
+    (Blob("audio/pcm;rate=24000", b"ab"), {}, [Blob("audio/pcm;rate=24000", b"ab").to_part()]),
+    (UploadedFile(), {}, [UPLOADED]),
+    (("a", "b"), {"result": ["a", "b"]}, []), ([], {"result": []}, []),
+])
+def test_pictures_sound_and_files_are_sent_as_parts_beside_the_rest(result, response, parts):
+    output = run(Tool.from_function(functools.update_wrapper(lambda: result, read_nothing)), FunctionCall("x", {}))
+    assert output == (response, parts or (), None) or output == (response, parts, None)
+
+
+def test_bytes_of_no_known_type_are_a_failure_that_says_what_to_write():
+    output = run(Tool.from_function(functools.update_wrapper(lambda: b"what", read_nothing)), FunctionCall("x", {}))
+    assert "type/subtype" in str(output.failure)
+
+
+def test_tools_in_threads_see_the_callers_context():
+    variable = contextvars.ContextVar("variable", default="lost")
+    variable.set("mine")
+    tool = Tool.from_function(functools.update_wrapper(lambda: variable.get(), read_nothing))
+    outputs = run_all([(tool, FunctionCall("x", {}))] * 3, parallel=True)
+    assert [output.response for output in outputs] == [{"result": "mine"}] * 3
 
 
 def test_a_tool_without_a_function_cannot_be_run():
@@ -294,7 +351,7 @@ def test_a_tool_without_a_function_cannot_be_run():
 def test_a_tool_pickles_with_its_function():
     tool = pickle.loads(pickle.dumps(Tool.from_function(get_weather)))
     assert tool.to_api() == Tool.from_function(get_weather).to_api()
-    assert run(tool, FunctionCall("", {"city": "Rome"})) == {"city": "Rome", "unit": "celsius", "days": 1}
+    assert run(tool, FunctionCall("", {"city": "Rome"})).response == {"city": "Rome", "unit": "celsius", "days": 1}
     assert repr(tool) == "Tool('get_weather')"
 
 

@@ -64,8 +64,39 @@ class Backend(Protocol):
     def models(self, post: Post) -> List[JSON]:
         """The models, as the API describes them; ValueError where there is no such list."""
 
-    def quota(self, post: Post) -> Sequence[object]:
-        """What is left of the quota; ValueError where that cannot be asked."""
+    def quota(self, post: Post) -> List[JSON]:
+        """What is left of the quota, as the API describes it; ValueError where that cannot be asked."""
+
+
+def check_model(model: str) -> str:
+    """The name of a model as backends take it; ValueError for one that `check_path` refuses.
+
+    The prefix ``models/`` goes from a name of one word, and stays before one with a slash, such as
+    ``models/openai/gpt-4`` of a gateway.
+    """
+    name = model.strip()
+    last = name[len("models/"):] if name.startswith("models/") else name
+    return check_path(name if "/" in last else last)
+
+
+def check_path(model: str) -> str:
+    """`model`, stripped; ValueError for a name that would lead to another path, or leave the API's."""
+    name = model.strip()
+    bad = next((mark for mark in ("..", "?", "#", "&", "\\") if mark in name), "")
+    if not name.isprintable():
+        bad = "a control character"
+    elif any(part.strip() in ("", ".") for part in name.split("/")):
+        bad = "an empty part"
+    if bad:
+        raise ValueError(f"model {model!r:.100} holds {bad}, and would lead to another address: write a name as "
+                         "client.models() lists it, such as 'gemini-flash-latest'")
+    return name
+
+
+def model_resource(model: str) -> str:
+    """The name of the resource that a model is: ``models/gemini-flash-latest``, ``tunedModels/mine``."""
+    name = check_model(model)
+    return name if "/" in name else f"models/{name}"
 
 
 def check_url(url: str, name: str) -> str:

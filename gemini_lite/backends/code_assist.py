@@ -1,37 +1,23 @@
 """Code Assist: its envelope, the project to work in, and its quota."""
 from __future__ import annotations
 
-import datetime
 import os
 import re
 import sys
 from time import monotonic
-from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 from .. import errors
 from ..auth.oauth import OAuthCredentials
-from ..json_data import JSON
+from ..json_data import JSON, dict_or_empty, list_of_dicts
 from ..options import GeminiOptions
 from ..transport import retry
 from ..transport.error_body import error_from_event
 from ..transport.timed_lock import TimedLock
 from ..version import __version__
-from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url
+from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url, model_resource
 
 _FINAL = frozenset(("UNSUPPORTED_CLIENT", "TOS_VIOLATION", "VALIDATION_REQUIRED"))  # no set-up gets past these
-
-
-class Quota(NamedTuple):
-    """What is left of one model's quota; None where the server said nothing.
-
-    `remaining_fraction` is 0 to 1, `remaining_amount` a count of `token_type`, `reset_time` an aware datetime in UTC.
-    """
-
-    model: Optional[str]
-    remaining_fraction: Optional[float]
-    remaining_amount: Optional[int]
-    reset_time: Optional[datetime.datetime]
-    token_type: Optional[str]
 
 
 class CodeAssist:
@@ -93,7 +79,7 @@ class CodeAssist:
     ) -> JSON:
         """The envelope around `request`, with ids that stay the same over its tries."""
         if method == "countTokens":
-            return {"request": {"model": f"models/{model}", "contents": request["contents"]}}
+            return {"request": {"model": model_resource(model), "contents": request["contents"]}}
         return {
             "model": model, "project": self._project(post), "user_prompt_id": os.urandom(7).hex(),
             "request": {**request, "session_id": session_id},
@@ -112,10 +98,10 @@ class CodeAssist:
         """This API has no such call."""
         raise ValueError("Code Assist has no list of models; client.quota() names those that you have a quota for")
 
-    def quota(self, post: Post) -> List[Quota]:
-        """What is left, model by model."""
+    def quota(self, post: Post) -> List[JSON]:
+        """What is left, model by model, as the API describes it: ``modelId``, ``remainingFraction``..."""
         answer = post(self.path("retrieveUserQuota"), {"project": self._project(post)})
-        return [_quota(bucket) for bucket in answer.get("buckets") or ()]
+        return list_of_dicts(answer.get("buckets"))
 
     def _named(self, model: str) -> str:
         """The User-Agent for calls to `model`."""
@@ -138,9 +124,9 @@ class CodeAssist:
     def _discover(self, post: Post) -> str:
         """What loadCodeAssist says, and where the account has no tier yet, onboardUser."""
         state = self._loaded(post)
-        ineligible = [tier for tier in state.get("ineligibleTiers") or () if isinstance(tier, dict)]
+        ineligible = list_of_dicts(state.get("ineligibleTiers"))
         if not state.get("currentTier"):
-            reasons = {tier.get("reasonCode") for tier in ineligible}
+            reasons = {str(tier.get("reasonCode")) for tier in ineligible}
             if ineligible and (not self._onboard or not state.get("allowedTiers") or reasons & _FINAL):
                 raise _ineligible(ineligible)
             if not self._onboard:
@@ -167,8 +153,8 @@ class CodeAssist:
 
     def _onboarded(self, post: Post, state: JSON) -> JSON:
         """The account set up for its default tier; asks every 5 seconds, for 2 minutes, whether that is done."""
-        tiers = [tier for tier in state.get("allowedTiers") or () if isinstance(tier, dict) and tier.get("isDefault")]
-        tier_id = tiers[0].get("id") if tiers else "legacy-tier"
+        defaults = [tier.get("id") for tier in list_of_dicts(state.get("allowedTiers")) if tier.get("isDefault")]
+        tier_id = next((id for id in defaults if isinstance(id, str)), "legacy-tier")
         # the free tier has a project of its own, and refuses another with "Precondition Failed"
         operation = post(self.path("onboardUser"), {"tierId": tier_id, **self._account(tier_id != "free-tier")})
         until = monotonic() + 120
@@ -181,7 +167,7 @@ class CodeAssist:
         failure = error_from_event(operation, {})
         if failure is not None:
             raise failure
-        return operation.get("response") or {}
+        return dict_or_empty(operation.get("response"))
 
     def _account(self, with_project: bool = True) -> JSON:
         """The metadata of loadCodeAssist and onboardUser."""
@@ -223,18 +209,3 @@ def _ineligible(tiers: Sequence[JSON]) -> errors.APIError:
     message = said or "This account is not eligible for Code Assist."
     return errors.PermissionDeniedError(f"{message} {step} Everybody can use an API key: {errors.KEYS_PAGE}",
                                         reason=code)
-
-
-def _quota(bucket: JSON) -> Quota:
-    amount = str(bucket.get("remainingAmount"))
-    return Quota(
-        bucket.get("modelId"), bucket.get("remainingFraction"), int(amount) if amount.isdigit() else None,
-        _utc(bucket.get("resetTime")), bucket.get("tokenType"))
-
-
-def _utc(text: Any) -> Optional[datetime.datetime]:
-    """An RFC 3339 time in UTC; None if it is none."""
-    match = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z", str(text))
-    if not match:
-        return None
-    return datetime.datetime.strptime(match.group(1), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)

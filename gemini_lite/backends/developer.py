@@ -3,15 +3,15 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import List, Mapping, Optional, Sequence, Tuple, Union
+from typing import List, Mapping, Optional, Tuple, Union
 from urllib.parse import quote
 
 from .. import errors
 from ..auth.api_key import APIKey
 from ..auth.secret import Secret, as_secret
-from ..json_data import JSON
+from ..json_data import JSON, list_of_dicts
 from ..options import GeminiOptions
-from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url
+from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url, model_resource
 
 log = logging.getLogger("gemini_lite")
 
@@ -45,9 +45,12 @@ class DeveloperAPI:
 
     def path(self, method: str, model: str) -> str:
         """The path and query of an API method such as ``generateContent``."""
-        name = model if "/" in model else f"models/{model}"
         query = "?alt=sse" if method == "streamGenerateContent" else ""
-        return f"/{self.api_version}/{quote(name, safe='/-._~@')}:{method}{query}"
+        return f"/{self.api_version}/{quote(model_resource(model), safe='/-._~@')}:{method}{query}"
+
+    def collection(self, name: str) -> str:
+        """The path of what the API keeps under `name`, such as ``files``."""
+        return f"/{self.api_version}/{name}"
 
     def headers(self, method: str, model: str) -> Mapping[str, str]:
         """The headers that say what is sent and who sends it, without the credentials."""
@@ -61,7 +64,7 @@ class DeveloperAPI:
             if getattr(options, name) is not None:
                 raise ValueError(f"the Gemini Developer API has no {name}: leave it out, or choose another backend")
         if method == "countTokens" and len(request) > 1:
-            return {"generateContentRequest": {"model": model if "/" in model else f"models/{model}", **request}}
+            return {"generateContentRequest": {"model": model_resource(model), **request}}
         return request
 
     def unwrap(self, event: JSON) -> JSON:
@@ -71,15 +74,17 @@ class DeveloperAPI:
     def models(self, post: Post) -> List[JSON]:
         """All models, as the API describes them."""
         found: List[JSON] = []
-        token = ""
+        seen: List[str] = [""]  # the tokens of the pages asked for
         while True:
-            page = post(f"/{self.api_version}/models?pageSize=1000{token}", None)
-            found += page.get("models") or ()
-            if not page.get("nextPageToken"):
+            query = f"&pageToken={quote(seen[-1], safe='')}" if seen[-1] else ""
+            page = post(f"/{self.api_version}/models?pageSize=1000{query}", None)
+            found += list_of_dicts(page.get("models"))
+            token = page.get("nextPageToken")
+            if not isinstance(token, str) or token in seen:  # a server that repeats itself would never end
                 return found
-            token = f"&pageToken={quote(page['nextPageToken'], safe='')}"
+            seen.append(token)
 
-    def quota(self, post: Post) -> Sequence[object]:
+    def quota(self, post: Post) -> List[JSON]:
         """This API has no such call."""
         raise ValueError("the Gemini Developer API tells no quota; see https://aistudio.google.com for your limits. "
                          "Only Code Assist has this call")

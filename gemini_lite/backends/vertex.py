@@ -16,7 +16,7 @@ from ..errors import CredentialsError
 from ..json_data import JSON, list_of_dicts
 from ..options import GeminiOptions
 from ..transport.transport import Auth
-from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url
+from .base import CLIENT_NAME, PYTHON_NAME, Post, check_path, check_url
 from .developer import key_from_environment
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]*")
@@ -85,11 +85,7 @@ class VertexAI:
 
     def check_model(self, model: str) -> str:
         """`model`, stripped; ValueError for a name that Vertex AI would take for something else."""
-        name = model.strip()
-        bad = next((mark for mark in ("..", "?", "#", "&", "\\") if mark in name), "")
-        if bad or not name.isprintable() or "" in name.split("/"):
-            raise ValueError(f"model {model!r:.100} would lead to another address: write a name such as "
-                             "'gemini-2.5-flash', or a whole resource name")
+        name = check_path(model)
         kind, _, rest = name.partition("/")
         if kind == "models":
             raise ValueError(
@@ -183,7 +179,7 @@ class VertexAI:
                 return found
             seen.append(token)
 
-    def quota(self, post: Post) -> Sequence[object]:
+    def quota(self, post: Post) -> List[JSON]:
         """This API has no such call."""
         raise ValueError("Vertex AI tells no quota; see https://console.cloud.google.com/iam-admin/quotas. Only Code "
                          "Assist has this call")

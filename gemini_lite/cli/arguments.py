@@ -6,6 +6,10 @@ import difflib
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..version import __version__
+from . import map_help
+from .api_arguments import (
+    CACHES_HELP, EMBED_HELP, FILES_HELP, add_caches_arguments, add_embed_arguments, add_files_arguments,
+)
 
 Attachment = Union[str, List[str]]  # --attach gives a file name, --at a list of file name and MIME type
 AddArguments = Callable[[argparse.ArgumentParser], None]
@@ -309,8 +313,13 @@ COMMANDS: Dict[str, Command] = {
     "conversations": Command("list, show, search, delete or export what was saved", _add_conversations_arguments,
                              _CONVERSATIONS_EXAMPLES),
     "models": Command("list the models, with their token limits", _add_list_arguments, _MODELS_EXAMPLES),
+    "map": Command("answer the prompts of a file into another",
+                   map_help.add_map_arguments, map_help.EXAMPLES),
     "count": Command("count the tokens of a prompt", _add_count_arguments, _COUNT_EXAMPLES),
     "quota": Command("show what is left of the quota (Code Assist)", _add_list_arguments, _QUOTA_EXAMPLES),
+    "files": Command("upload, list, delete and download files", add_files_arguments, FILES_HELP),
+    "caches": Command("keep what many prompts begin with", add_caches_arguments, CACHES_HELP),
+    "embed": Command("turn each line of a file into a vector", add_embed_arguments, EMBED_HELP),
     "doctor": Command("say who is signed in, where that leads, and whether it works", _add_no_arguments,
                       _DOCTOR_EXAMPLES),
     "completion": Command("write the completion script of a shell", _add_completion_arguments, _COMPLETION_EXAMPLES),

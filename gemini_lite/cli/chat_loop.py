@@ -122,12 +122,12 @@ class ChatLoop:
 
     def _set_model(self, name: str) -> None:
         if name:
-            self._current.chat.options = self._options.replace(model=name)
+            self._current.change_options(self._options.replace(model=name))
         print_status(f"model: {self._options.model or os.environ.get('GEMINI_MODEL') or 'the default'}")
 
     def _set_system_prompt(self, text: str) -> None:
         if text:
-            self._current.chat.options = self._options.replace(system_prompt="" if text == "-" else text)
+            self._current.change_options(self._options.replace(system_prompt="" if text == "-" else text))
         print_status(f"system prompt: {self._options.system_prompt or 'none'}")
 
     def _attach(self, name: str) -> None:

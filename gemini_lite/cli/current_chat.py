@@ -1,8 +1,9 @@
 """The chat that a command works on, and the file it is saved in, if any."""
 from __future__ import annotations
 
+import dataclasses
 import os
-from typing import Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 from ..chat import Chat
 from ..client import GeminiClient
@@ -83,11 +84,16 @@ class CurrentChat:
             return
         history, options, old_name = self.chat.history, self.chat.options, self._file.name
         model = options.model or os.environ.get("GEMINI_MODEL") or None
-        self._file.write(ChatRecord(model, options.system_prompt, history))
+        system_prompt = options.system_prompt if isinstance(options.system_prompt, str) else None
+        self._file.write(ChatRecord(model, system_prompt, history))
         self._saved_turns = len(history)
         if self._file.name != old_name:
             print_status(f"another process has gone on with {old_name} meanwhile: this conversation is now "
                          f"{self._file.name}")
+
+    def change_options(self, options: GeminiOptions) -> None:
+        """Go on with the same history and other options."""
+        self._replace_chat(options, self.chat.history)
 
     def truncate(self, turns: int) -> None:
         """Keep only the first `turns` turns of the history."""
@@ -99,5 +105,5 @@ class CurrentChat:
         self._file = file
 
     def _replace_chat(self, options: GeminiOptions, history: Sequence[JSON]) -> None:
-        self.chat: Chat = self._client.chat(list(history))
-        self.chat.options = options
+        fields: Dict[str, Any] = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+        self.chat: Chat = self._client.chat(list(history), **fields)

@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, cast
 
 from .. import CodeAssist, DeveloperAPI, GeminiClient, GeminiError
 from .arguments import Arguments, parse_arguments
@@ -159,18 +159,36 @@ def _run_quota(arguments: Arguments) -> int:
     with _open_client(arguments) as client:
         quotas = client.quota()
     if arguments.format == "json":
-        Printer().print_json([{**quota._asdict(), "reset_time": quota.reset_time and quota.reset_time.isoformat()}
-                              for quota in quotas])
+        Printer().print_json(quotas)
     else:
         Printer().print_table(("model", "left", "amount", "of", "comes back"), [
-            (quota.model, None if quota.remaining_fraction is None else f"{100 * quota.remaining_fraction:.0f}%",
-             quota.remaining_amount, quota.token_type, quota.reset_time) for quota in quotas])
+            (quota.get("modelId"), _percent(quota.get("remainingFraction")), quota.get("remainingAmount"),
+             quota.get("tokenType"), quota.get("resetTime")) for quota in quotas])
     return 0
+
+
+def _percent(fraction: object) -> Optional[str]:
+    return f"{100 * fraction:.0f}%" if isinstance(fraction, (int, float)) else None
 
 
 def _run_doctor(arguments: Arguments) -> int:
     from .doctor import run_doctor
     return run_doctor(lambda: _open_client(arguments, retries=0, timeout=(10, 30)), is_demo=arguments.demo)
+
+
+def _run_files(arguments: Arguments) -> int:
+    from . import api_commands
+    return api_commands.run_files(arguments, _open_client)
+
+
+def _run_caches(arguments: Arguments) -> int:
+    from . import api_commands
+    return api_commands.run_caches(arguments, _open_client)
+
+
+def _run_embed(arguments: Arguments) -> int:
+    from . import api_commands
+    return api_commands.run_embed(arguments, _open_client)
 
 
 def _run_completion(arguments: Arguments) -> int:
@@ -179,9 +197,15 @@ def _run_completion(arguments: Arguments) -> int:
     return 0
 
 
+def _run_map(arguments: Arguments) -> int:
+    from .map_command import run_map
+    return run_map(cast(Any, arguments), lambda: _open_client(arguments))
+
+
 _COMMANDS: Dict[str, Callable[[Arguments], int]] = {
     "prompt": _run_prompt, "chat": _run_chat, "conversations": _run_conversations, "models": _run_models,
-    "count": _run_count, "quota": _run_quota, "doctor": _run_doctor, "completion": _run_completion,
+    "map": _run_map, "count": _run_count, "quota": _run_quota, "doctor": _run_doctor, "completion": _run_completion,
+    "files": _run_files, "caches": _run_caches, "embed": _run_embed,
 }
 
 

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional
 
-from .. import contents, files_on_disk
+from .. import files_on_disk
 from ..errors import GeminiError
 from ..json_data import JSON
 from ..transport.retry import pause
+from ..turns import check_history
 
 VERSION = 1  # of the file's format
 _LOCK_SECONDS = 60.0  # the longest wait for other processes that save chats; each takes milliseconds
@@ -171,7 +172,7 @@ def _parse_record(data: bytes, path: Path) -> ChatRecord:
         value = json.loads(data)
         version = value["version"]
         if version == VERSION:
-            model, system, history = value["model"], value["system"], contents.check_history(value["history"])
+            model, system, history = value["model"], value["system"], check_history(value["history"])
             if isinstance(model, (str, type(None))) and isinstance(system, (str, type(None))):
                 return ChatRecord(model, system, history)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):

@@ -8,7 +8,7 @@ import uuid
 from typing import Callable, Dict, Iterable, List, Optional, TypedDict
 
 from ..json_data import JSON
-from .answers import AttributeDict
+from .attribute_dict import AttributeDict
 
 Event = Dict[str, str]
 OnEvent = Callable[[Event], object]

@@ -5,73 +5,21 @@ import copy
 import json
 import os
 import time
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from ..calls import FunctionCall
-from ..contents import sendable
 from ..errors import BlockedError, IncompleteError
 from ..fold import Fold
-from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts
+from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts, str_or_none
 from ..response import GenerateContentResponse, StreamChunk
-from ..schema import to_json
+from ..turns import sendable
+from .attribute_dict import AttributeDict, to_attribute_dict
+from .parts import CALL_PLACE
 
 _FINISH_REASONS = {  # all others are "stop" or "tool_calls"
     "MAX_TOKENS": "length", "SAFETY": "content_filter", "RECITATION": "content_filter", "BLOCKLIST": "content_filter",
     "PROHIBITED_CONTENT": "content_filter", "SPII": "content_filter",
 }
 _INVALID_CALL_REASONS = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL")
-_OPTIONAL_FIELDS = frozenset((  # attributes of the openai package's objects that are None if the field was not sent
-    "accepted_prediction_tokens", "annotations", "audio", "audio_tokens", "cache_write_tokens", "content",
-    "function_call", "image_tokens", "metadata", "moderation", "obfuscation", "refusal", "rejected_prediction_tokens",
-    "role", "service_tier", "system_fingerprint", "text_tokens", "tool_calls", "usage",
-))
-
-
-class AttributeDict(Dict[str, Any]):
-    """A dict whose entries are attributes too, for code that was written for the ``openai`` package."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self:
-            return self[name]
-        if name in _OPTIONAL_FIELDS:
-            return None
-        raise AttributeError(f"{name!r} is not in the answer; there are: {', '.join(self)}")
-
-    def __setattr__(self, name: str, value: object) -> None:
-        self[name] = value
-
-    def model_dump(self, *, exclude_none: bool = False, **_: object) -> JSON:
-        """A copy as plain dicts; the openai package's other settings are accepted and have no effect."""
-        data: JSON = to_json(self)
-        return _without_none(data) if exclude_none else data
-
-    def model_dump_json(self, *, indent: Optional[int] = None, exclude_none: bool = False, **_: object) -> str:
-        """The copy that `model_dump` makes, as JSON text."""
-        return json.dumps(self.model_dump(exclude_none=exclude_none), indent=indent, ensure_ascii=False)
-
-    to_dict, to_json = model_dump, model_dump_json
-
-
-def _without_none(data: JSON) -> JSON:
-    """`data` without the entries that are None, at any depth."""
-    return {name: _value_without_none(value) for name, value in data.items() if value is not None}
-
-
-def _value_without_none(value: object) -> object:
-    if isinstance(value, list):
-        return [_value_without_none(item) for item in value]
-    return _without_none(value) if isinstance(value, dict) else value
-
-
-def _to_attribute_dict(data: JSON) -> AttributeDict:
-    """`data` as an `AttributeDict`, and so every dict in it."""
-    return AttributeDict((name, _to_attribute_value(value)) for name, value in data.items())
-
-
-def _to_attribute_value(value: object) -> object:
-    if isinstance(value, list):
-        return [_to_attribute_value(item) for item in value]
-    return _to_attribute_dict(value) if isinstance(value, dict) else value
 
 
 def to_openai(response: GenerateContentResponse, model: str = "") -> AttributeDict:
@@ -79,7 +27,8 @@ def to_openai(response: GenerateContentResponse, model: str = "") -> AttributeDi
 
     Thoughts are ``message.reasoning_content``. A call's signature is in its ``extra_content.google.thought_signature``,
     a text's in the message's. ``extra_content.google.parts`` of a message has the parts that ``content`` has no room
-    for, such as pictures. IncompleteError if the model asked for a call that cannot be run.
+    for, such as pictures, and ``{"functionCall": {}}`` in the places of calls among them. IncompleteError if the model
+    asked for a call that cannot be run.
     """
     choices = [{
         "index": index,
@@ -88,7 +37,7 @@ def to_openai(response: GenerateContentResponse, model: str = "") -> AttributeDi
         "finish_reason": _to_finish_reason(candidate),
     } for index, candidate in _split_candidates(response)]
     common = _common_fields(response, "chat.completion", model)
-    return _to_attribute_dict({**common, "choices": choices, "usage": _to_usage(response)})
+    return to_attribute_dict({**common, "choices": choices, "usage": _to_usage(response)})
 
 
 def chunks_to_openai(
@@ -96,33 +45,37 @@ def chunks_to_openai(
 ) -> Iterator[AttributeDict]:
     """Yield a ``chat.completion.chunk`` for each chunk of a stream.
 
-    Errors of `chunks` are raised, except for `BlockedError`, which is a ``finish_reason``. A call comes whole, in one
-    chunk. The last chunk of a choice has its ``finish_reason`` and the message's ``extra_content`` as in `to_openai`.
-    With `include_usage` one more chunk has the usage, if any came, and no choices.
+    Errors of `chunks` are raised, except for `BlockedError`, which is a ``finish_reason``. The calls come whole, in one
+    chunk each, at the end: only then is it known which of them Google's own tools have answered. The last chunk of a
+    choice has its ``finish_reason`` and the message's ``extra_content`` as in `to_openai`. With `include_usage` there
+    is one more chunk with the usage, if any came, and no choices.
     """
     fold = Fold()
     common: JSON = {}
-    call_counts: Dict[int, int] = {}  # the calls that each choice has had, by its index
+    begun: Set[int] = set()  # the indices of the choices that have had a chunk
     try:
         for chunk in chunks:
+            fold.answer_format = chunk._format  # the user's names of the tools
             fold.add(chunk.data)
             common = common or _common_fields(chunk, "chat.completion.chunk", model, include_usage)
             for index, candidate in _split_candidates(chunk):
-                delta, logprobs = _to_delta(candidate, call_counts.get(index, 0)), _to_logprobs(candidate)
-                if index not in call_counts:
+                delta, logprobs = _to_texts(candidate), _to_logprobs(candidate)
+                if index not in begun:
                     delta = {"role": "assistant", "content": "", **delta}
-                call_counts[index] = call_counts.get(index, 0) + len(delta.get("tool_calls", ()))
+                begun.add(index)
                 if delta or logprobs:
                     yield _make_chunk(common, index, delta, logprobs)
     except BlockedError:  # its reason is in the last event, which was folded
         pass
     response = fold.response()
     for index, candidate in _split_candidates(response):
+        for call in _to_tool_calls(candidate):
+            yield _make_chunk(common, index, {"tool_calls": [call]}, None)
         if candidate.finish_reason or candidate.block_reason:
             yield _make_chunk(common, index, _extra_content(candidate), None, _to_finish_reason(candidate))
     usage = _to_usage(response)
     if include_usage and usage:
-        yield _to_attribute_dict({**common, "choices": [], "usage": usage})
+        yield to_attribute_dict({**common, "choices": [], "usage": usage})
 
 
 def _split_candidates(response: GenerateContentResponse) -> List[Tuple[int, GenerateContentResponse]]:
@@ -150,32 +103,61 @@ def _make_chunk(
     common: JSON, index: int, delta: JSON, logprobs: Optional[JSON], finish_reason: Optional[str] = None,
 ) -> AttributeDict:
     choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
-    return _to_attribute_dict({**common, "choices": [choice]})
+    return to_attribute_dict({**common, "choices": [choice]})
 
 
 def _to_message(candidate: GenerateContentResponse) -> JSON:
-    delta = _to_delta(candidate)
-    calls = [{key: value for key, value in call.items() if key != "index"} for call in delta.pop("tool_calls", ())]
+    calls = [{key: value for key, value in call.items() if key != "index"} for call in _to_tool_calls(candidate)]
     content = candidate.text or (None if calls else "")
-    message = {"role": "assistant", "refusal": None, **delta, "content": content, **_extra_content(candidate)}
+    message = {"role": "assistant", "refusal": None, **_to_texts(candidate), "content": content,
+               **_extra_content(candidate)}
     return {**message, "tool_calls": calls} if calls else message
 
 
-def _to_delta(candidate: GenerateContentResponse, first_call: int = 0) -> JSON:
-    """Text, thoughts and calls, without those that are empty; the calls are numbered from `first_call`."""
-    parts = [part for part in candidate.parts if dict_or_empty(part.get("functionCall"))]
-    calls = [_to_tool_call(index, call, part)
-             for index, (call, part) in enumerate(zip(candidate.function_calls, parts), first_call)]
-    delta = {"content": candidate.text, "reasoning_content": candidate.thinking, "tool_calls": calls}
-    return {key: value for key, value in delta.items() if value}
+def _to_texts(candidate: GenerateContentResponse) -> JSON:
+    """Text and thoughts, without those that are empty."""
+    texts = {"content": candidate.text, "reasoning_content": candidate.thinking}
+    return {key: value for key, value in texts.items() if value}
 
 
-def _to_tool_call(index: int, call: FunctionCall, part: JSON) -> JSON:
-    """OpenAI's tool call for `call`; `part` is the part that it came in, which has the signature."""
+def _to_tool_calls(candidate: GenerateContentResponse) -> List[JSON]:
+    """The calls that wait for a result, numbered from 0."""
+    names = candidate._format.tool_names
+    return [_to_tool_call(index, part, names) for index, part in enumerate(_open_calls(candidate.parts))]
+
+
+def _to_tool_call(index: int, part: JSON, names: Mapping[str, str]) -> JSON:
+    """OpenAI's tool call for the call in `part`; `names` are the user's names of tools by those on the wire."""
+    call = part["functionCall"]
+    name, arguments = str_or_none(call.get("name")) or "", dict_or_empty(call.get("args"))
     signature = part.get("thoughtSignature")
     extra = {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
-    return {"index": index, "id": call.id or f"call_{os.urandom(12).hex()}", "type": "function",
-            "function": {"name": call.name, "arguments": json.dumps(call.args, ensure_ascii=False)}, **extra}
+    return {"index": index, "id": str_or_none(call.get("id")) or f"call_{os.urandom(12).hex()}", "type": "function",
+            "function": {"name": names.get(name, name), "arguments": json.dumps(arguments, ensure_ascii=False)},
+            **extra}
+
+
+def _open_calls(parts: Sequence[JSON]) -> List[JSON]:
+    """The parts with calls whose results are not in the same turn, as those of tools that Google runs are."""
+    responses = [dict_or_empty(part.get("functionResponse")) for part in parts]
+    answered = [(response.get("name"), response.get("id")) for response in responses if response]
+    found = []
+    for part in parts:
+        call = dict_or_empty(part.get("functionCall"))
+        if (call.get("name"), call.get("id")) in answered:
+            answered.remove((call.get("name"), call.get("id")))
+        elif call:
+            found.append(part)
+    return found
+
+
+def _with_call_places(parts: List[JSON]) -> List[JSON]:
+    """`parts` with a mark in the place of each call of the message, or without the calls if they come last anyway."""
+    calls = _open_calls(parts)
+    others = [part for part in parts if not any(part is call for call in calls)]
+    if parts[:len(others)] == others:
+        return others
+    return [CALL_PLACE if any(part is call for call in calls) else part for part in parts]
 
 
 def _extra_content(candidate: GenerateContentResponse) -> JSON:
@@ -183,7 +165,7 @@ def _extra_content(candidate: GenerateContentResponse) -> JSON:
 
     Unsigned texts at the beginning are not among these parts. Empty if there is neither.
     """
-    parts = [part for part in sendable(candidate.parts) if not part.get("functionCall")]
+    parts = _with_call_places(sendable(candidate.parts))
     while parts and parts[0].keys() == {"text"}:
         del parts[0]
     if not parts:

@@ -5,15 +5,15 @@ import re
 from typing import Iterable, List, Literal, Mapping, Optional, Sequence, Tuple, Union, overload
 
 from ..client import GeminiClient
-from ..contents import merged
 from ..errors import BlockedError, GeminiError
 from ..json_data import JSON
 from ..stream import Stream
 from ..tools import Toolbox
 from .agent import AgentResult, OnEvent, to_agent_result, warn_if_without_tools
-from .answers import AttributeDict, chunks_to_openai, to_openai
+from .answers import chunks_to_openai, to_openai
+from .attribute_dict import AttributeDict
 from .messages import to_contents
-from .parameters import OptionFields, to_declarations, to_overrides
+from .parameters import OptionFields, allowed_declarations, search_tools, to_declarations, to_overrides
 
 _Request = Tuple[List[JSON], OptionFields]  # contents, and fields of GeminiOptions
 
@@ -97,11 +97,7 @@ class OpenAIChat:
         self, messages: Sequence[object], model: Optional[str], tools: Optional[Iterable[object]],
         parameters: Mapping[str, object],
     ) -> _Request:
-        contents, overrides = from_openai(
-            messages, tools, model=model, drop_params=self._drop_params, **parameters)
-        if "extra" in overrides:  # the client's own would be replaced
-            overrides["extra"] = merged(self._client.options.extra or {}, overrides["extra"])
-        return contents, overrides
+        return from_openai(messages, tools, model=model, drop_params=self._drop_params, **parameters)
 
     def _generate(self, request: _Request, model: Optional[str]) -> AttributeDict:
         contents, overrides = request
@@ -155,22 +151,23 @@ def from_openai(
     messages: Sequence[object], tools: Optional[Iterable[object]] = None, *, model: Optional[str] = None,
     drop_params: bool = False, **parameters: object,
 ) -> _Request:
-    """The contents for `messages`, and the fields of `GeminiOptions` that they, `tools` and the parameters set.
+    """The contents for `messages`, and the keywords of `GeminiClient.generate` that they, `tools` and the rest set.
 
     `parameters` are those of OpenAI's chat completions: temperature, top_p, max_tokens, max_completion_tokens, stop,
     seed, n, presence_penalty, frequency_penalty, tool_choice, response_format, reasoning_effort, logprobs,
-    top_logprobs. One that is None counts as not given. One that Gemini does not have is a ValueError, or with
-    `drop_params` left out and logged. What cannot be sent is a ValueError or TypeError that names its place. Nothing
-    handed in is changed.
+    top_logprobs, modalities, audio, web_search_options, timeout. One that is None counts as not given. One that Gemini
+    does not have is a ValueError, or with `drop_params` left out and logged. What cannot be sent is a ValueError or
+    TypeError that names its place. Nothing handed in is changed.
     """
-    declarations = to_declarations(tools)
+    declarations = allowed_declarations(to_declarations(tools), parameters.get("tool_choice"))
+    search = search_tools(parameters.pop("web_search_options", None), drop_params)
     with_call_ids = not _MODELS_WITHOUT_CALL_IDS.search(model or "")
     contents, system_prompt = to_contents(messages, Toolbox(declarations), with_call_ids)
-    if not declarations and parameters.get("tool_choice") in ("auto", "none"):
-        parameters["tool_choice"] = None  # without tools there is nothing to choose
     overrides = to_overrides({"model": model, **parameters}, model or "", drop_params)
-    if declarations:
-        overrides["tools"] = declarations
+    if not declarations and overrides.get("tool_choice") in ("auto", "none"):
+        del overrides["tool_choice"]  # without tools there is nothing to choose
+    if declarations or search:
+        overrides["tools"] = declarations + search
     if system_prompt:
         overrides["system_prompt"] = system_prompt
     return contents, overrides

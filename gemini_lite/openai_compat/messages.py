@@ -8,7 +8,7 @@ from typing import Dict, List, NoReturn, Optional, Tuple
 from ..json_data import JSON, dict_or_empty, list_of_dicts
 from ..schema import to_json
 from ..tools import Toolbox
-from .parts import read_string, read_text, user_parts
+from .parts import CALL_PLACE, read_string, read_text, user_parts
 
 
 def to_contents(messages: object, toolbox: Toolbox, with_call_ids: bool) -> Tuple[List[JSON], Optional[str]]:
@@ -89,20 +89,22 @@ class _ContentsBuilder:
         calls = list(message.get("tool_calls") or ())
         if message.get("function_call"):
             calls.append({"function": message["function_call"]})
-        self._add_parts("model", _assistant_parts(message, where))
         self._calls, self._calls_where = [], where
-        for index, call in enumerate(calls):
-            self._add_call(call, f"{where}.tool_calls[{index}]")
+        call_parts = [self._read_call(call, f"{where}.tool_calls[{index}]") for index, call in enumerate(calls)]
+        self._add_parts("model", _with_calls(_assistant_parts(message, where), call_parts))
 
-    def _add_call(self, data: object, where: str) -> None:
-        """Add a call, either OpenAI's ``{"id", "function": {"name", "arguments"}}`` or all of it on one level."""
+    def _read_call(self, data: object, where: str) -> JSON:
+        """The part of a call, either OpenAI's ``{"id", "function": {"name", "arguments"}}`` or all of it on one level.
+
+        The call waits for its result from now on.
+        """
         fields = dict_or_empty(data)
         function = dict_or_empty(fields.get("function", data))
         call = _Call(read_string(function, where, "name"), fields.get("id"))
         part = {"functionCall": {**self._name_and_id(call), "args": _parse_arguments(function.get("arguments"), where)}}
         signature = _signature(fields)
-        self._add_parts("model", [{**part, "thoughtSignature": signature} if signature else part])
         self._calls.append(call)
+        return {**part, "thoughtSignature": signature} if signature else part
 
     def _add_result(self, message: JSON, where: str) -> None:
         if message.get("originalFunctionCall"):
@@ -126,19 +128,22 @@ class _ContentsBuilder:
             self._contents.pop()  # the turn of results, which is added again with the result of this call
         else:
             self._calls, self._calls_where = [], where
-        self._add_call(call, f"{where}.originalFunctionCall")
+        self._add_parts("model", [self._read_call(call, f"{where}.originalFunctionCall")])
         self._more_calls_may_join = True
 
     def _unanswered_calls(self) -> List[_Call]:
         return [call for call in self._calls if call.response is None]
 
     def _find_call(self, message: JSON, where: str) -> _Call:
-        """The unanswered call that a result message is for: by the call's id, or without one by the function's name."""
-        call_id = message.get("tool_call_id")
-        key, wanted = ("id", call_id) if call_id else ("name", message.get("name"))
+        """The unanswered call that a result message is for: by the call's id, or without one by the function's name.
+
+        If the id is "" and there is no name, the first call with that id: Google's OpenAI-compatible URL has no other.
+        """
+        call_id, name = message.get("tool_call_id"), message.get("name")
+        key, wanted = ("id", call_id) if call_id else ("name", name)
         unanswered = self._unanswered_calls()
         for call in unanswered:
-            if (call.id if call_id else call.name) == wanted:
+            if call.id == call_id if call_id else call.name == name if name else call.id == call_id == "":
                 return call
         raise ValueError(f"{where} is the result of a call that is not there ({key} {wanted!r}); "
                          f"owed: {_describe_calls(unanswered) or 'none'}")
@@ -188,6 +193,15 @@ def _assistant_parts(message: JSON, where: str) -> List[JSON]:
     if signature:
         return [{"text": leading_text, "thoughtSignature": signature}]
     return ([{"text": leading_text}] if leading_text else []) + extra_parts
+
+
+def _with_calls(parts: List[JSON], call_parts: List[JSON]) -> List[JSON]:
+    """`parts` with the calls in the places that `to_openai` marked, or after them if the calls are not as many."""
+    others = [part for part in parts if part != CALL_PLACE]
+    if len(parts) - len(others) != len(call_parts):
+        return others + call_parts
+    calls = iter(call_parts)
+    return [next(calls) if part == CALL_PLACE else part for part in parts]
 
 
 def _parse_arguments(arguments: object, where: str) -> JSON:

@@ -20,7 +20,8 @@ _RENAMED_PARAMETERS = {
     "presence_penalty": "presence_penalty", "frequency_penalty": "frequency_penalty",
 }
 _STREAM_PARAMETERS = frozenset(("stream", "stream_options"))  # read by OpenAIChat, nothing to send
-_ONLY_SUPPORTED_VALUES = {"parallel_tool_calls": True, "service_tier": "auto", "modalities": ["text"]}
+_ONLY_SUPPORTED_VALUES = {"parallel_tool_calls": True, "service_tier": "auto"}
+_NOT_GIVEN = ("NotGiven", "Omit")  # types of the openai package
 
 
 class _Thinking(NamedTuple):
@@ -32,17 +33,18 @@ class _Thinking(NamedTuple):
     pro_3_level: str
 
 
-_THINKING_BY_EFFORT = {
-    "none": _Thinking(0, 128, "minimal", "low"),
-    "minimal": _Thinking(3072, 4096, "low", "low"),
-    "low": _Thinking(6144, 8192, "low", "low"),
-    "low_medium": _Thinking(9216, 12288, "medium", "low"),
-    "medium": _Thinking(12288, 16384, "medium", "high"),
-    "medium_high": _Thinking(18432, 24576, "high", "high"),
-    "high": _Thinking(24576, 32768, "high", "high"),
-    "xhigh": _Thinking(24576, 32768, "high", "high"),
+_THINKING_BY_EFFORT = {  # the budgets are those of Google's own OpenAI-compatible URL; its words end with "high"
+    "none": _Thinking(0, 128, "minimal", "low"),  # 2.5 Pro cannot stop thinking; 128 is its least
+    "minimal": _Thinking(1024, 1024, "low", "low"),
+    "low": _Thinking(1024, 1024, "low", "low"),
+    "low_medium": _Thinking(4096, 4096, "medium", "low"),
+    "medium": _Thinking(8192, 8192, "medium", "high"),
+    "medium_high": _Thinking(16384, 16384, "high", "high"),
+    "high": _Thinking(24576, 24576, "high", "high"),
+    "xhigh": _Thinking(24576, 32768, "high", "high"),  # the most that each takes
     "auto": _Thinking(-1, -1, "high", "high"),
 }
+_LATEST = re.compile(r"\bgemini-(pro|flash|flash-lite)-latest\b")  # names that mean another model from time to time
 
 
 def to_declarations(tools: Optional[Iterable[object]]) -> List[JSON]:
@@ -59,7 +61,7 @@ def to_overrides(parameters: Mapping[str, object], model: str, drop_params: bool
     """
     overrides: OptionFields = {}
     for name, value in parameters.items():
-        if value is None or type(value).__name__ in ("NotGiven", "Omit"):  # the openai package's "not given"
+        if value is None or type(value).__name__ in _NOT_GIVEN:
             continue
         fields = _convert_parameter(name, value, model)
         if fields is not None:
@@ -114,6 +116,7 @@ def _convert_parameter(name: str, value: object, model: str) -> Optional[OptionF
 def _thinking_fields(effort: object, model: str) -> Optional[OptionFields]:
     """A thinking level for Gemini 3 and later, a budget for 2.5, None for others; with thoughts, except for "none".
 
+    A budget too where the model is the default ("") or has a name that moves on: Gemini 2.5 and 3 both take it.
     The field that is not used is None, so that it replaces the one in the client's options.
     """
     if not isinstance(effort, str) or effort not in _THINKING_BY_EFFORT:
@@ -128,7 +131,7 @@ def _thinking_fields(effort: object, model: str) -> Optional[OptionFields]:
         if level == "minimal" and version >= (3, 7):  # these models do not have it
             level = "low"
         return {"thinking_level": level, "thinking_budget": None, **thoughts}
-    if version == (2, 5):
+    if version == (2, 5) or not model or _LATEST.search(model):
         budget = thinking.pro_2_5_budget if is_pro else thinking.flash_2_5_budget
         return {"thinking_budget": budget, "thinking_level": None, **thoughts}
     return None
@@ -144,9 +147,71 @@ def _tool_choice_fields(choice: object) -> OptionFields:
     allowed = dict_or_empty(dict_or_empty(choice).get("allowed_tools"))
     if not allowed:
         return {"tool_choice": [_read_function(choice, "tool_choice")["name"]]}
-    if allowed.get("mode") != "required":
-        raise ValueError("tool_choice: Gemini takes allowed_tools with the mode 'required' only")
-    return {"tool_choice": [_read_function(tool, "tool_choice")["name"] for tool in allowed.get("tools") or ()]}
+    return {"tool_choice": "auto" if allowed.get("mode") == "auto" else _allowed_names(allowed)}
+
+
+def _allowed_names(allowed: JSON) -> List[str]:
+    """The names in the ``allowed_tools`` of a tool choice; ValueError for a mode that OpenAI does not have."""
+    if allowed.get("mode") not in ("auto", "required"):
+        raise ValueError("tool_choice: the mode of allowed_tools must be 'auto' or 'required', not "
+                         f"{allowed.get('mode')!r}")
+    return [_read_function(tool, "tool_choice")["name"] for tool in allowed.get("tools") or ()]
+
+
+def allowed_declarations(declarations: List[JSON], tool_choice: object) -> List[JSON]:
+    """The `declarations` that ``allowed_tools`` with the mode "auto" leaves; all of them for another choice.
+
+    Gemini has names beside a mode for calls that must be made alone, so the other functions are not declared.
+    """
+    allowed = dict_or_empty(dict_or_empty(tool_choice).get("allowed_tools"))
+    if allowed.get("mode") != "auto":
+        return declarations
+    names = _allowed_names(allowed)
+    unknown = set(names) - {declaration["name"] for declaration in declarations}
+    if unknown:
+        raise ValueError(f"tool_choice allows {', '.join(sorted(unknown))}, which tools does not have")
+    return [declaration for declaration in declarations if declaration["name"] in names]
+
+
+def search_tools(options: object, drop_params: bool) -> List[JSON]:
+    """The API's tool for ``web_search_options``: Google's search if they are not None, whatever they are.
+
+    Gemini has no settings for it: ValueError for one, or with `drop_params` a line in the log.
+    """
+    if options is None or type(options).__name__ in _NOT_GIVEN:
+        return []
+    settings = {name: value for name, value in dict_or_empty(to_json(options, "web_search_options")).items()
+                if value is not None and (name, value) != ("search_context_size", "medium")}
+    if settings and not drop_params:
+        raise ValueError(f"Gemini's search has no {', '.join(settings)}: write web_search_options={{}}, or have it "
+                         "left out by OpenAIChat(client, drop_params=True)")
+    if settings:
+        _log.warning("web_search_options: %s left out, Gemini's search has no such setting", ", ".join(settings))
+    return [{"googleSearch": {}}]
+
+
+def _timeout_fields(value: object) -> OptionFields:
+    """For a number of seconds, or an ``httpx.Timeout``, known by its attributes; None is no limit of its own there."""
+    if not hasattr(value, "read"):
+        return {"timeout": value}
+    connect, read = getattr(value, "connect", None), getattr(value, "read", None)
+    if connect is None and read is None:
+        return {}
+    return {"timeout": (read if connect is None else connect, connect if read is None else read)}
+
+
+def _modalities_fields(value: object) -> OptionFields:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(word, str) for word in value):
+        raise ValueError(f"modalities must be a list such as ['text', 'image'], not {value!r}")
+    return {"response_modalities": [word.upper() for word in value]} if list(value) != ["text"] else {}
+
+
+def _audio_fields(value: object) -> OptionFields:
+    """For ``audio``: its voice; the format is Gemini's own, PCM."""
+    voice = dict_or_empty(to_json(value, "audio")).get("voice")
+    if not isinstance(voice, str):
+        raise ValueError("audio must be {'voice': ..., 'format': ...} with the name of one of Gemini's voices")
+    return {"speech_config": voice}
 
 
 def _response_format_fields(value: object) -> OptionFields:
@@ -164,11 +229,13 @@ def _response_format_fields(value: object) -> OptionFields:
 
 def _logprobs_fields(value: object) -> OptionFields:
     """For ``logprobs``, whose `value` is a bool, and for ``top_logprobs``, whose `value` is a number."""
-    config = {"responseLogprobs": True} if value is True else {"responseLogprobs": True, "logprobs": value}
-    return {"extra": {"generationConfig": config}} if value else {}
+    fields: OptionFields = {"response_logprobs": True} if value is True else {
+        "response_logprobs": True, "logprobs": value}
+    return fields if value else {}
 
 
 _CONVERTERS: Dict[str, Callable[[object], OptionFields]] = {
     "stop": _stop_fields, "tool_choice": _tool_choice_fields, "response_format": _response_format_fields,
-    "logprobs": _logprobs_fields, "top_logprobs": _logprobs_fields,
+    "logprobs": _logprobs_fields, "top_logprobs": _logprobs_fields, "timeout": _timeout_fields,
+    "modalities": _modalities_fields, "audio": _audio_fields,
 }

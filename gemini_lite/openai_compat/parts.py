@@ -9,6 +9,8 @@ from urllib.parse import unquote_to_bytes
 from .. import media
 from ..json_data import JSON, dict_or_empty
 
+CALL_PLACE: JSON = {"functionCall": {}}  # among the parts of a message's ``extra_content``: here is the next call
+
 
 def user_parts(content: object, where: str) -> List[JSON]:
     """The Gemini parts of a user message's `content`, a string or a list of OpenAI's content parts.

@@ -11,6 +11,7 @@ from .recording import GOOGLE, Recorder
 from .replies import Reply
 from .request import Request
 from .server import FakeGemini
+from .services import api_services
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -34,12 +35,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
         server.start(options.port)
     except (OSError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
-    print(f"http://127.0.0.1:{server.url.rpartition(':')[2]}", flush=True)
     return _serve_until_interrupted(server)
 
 
 def _stand_in(options: argparse.Namespace) -> FakeGemini:
     fake = FakeGemini.from_recording(options.play) if options.play else FakeGemini(_repeat)
+    fake.services += api_services()
     fake.strict, fake.event_delay = options.strict, options.delay
     if options.limit is not None:
         fake.limit(options.limit)
@@ -55,6 +56,7 @@ def _serve_until_interrupted(server: Union[FakeGemini, Recorder]) -> int:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    print(server.url, flush=True)    # only now may whoever reads it end this process
     stopped.wait()
     server.close()
     return 0

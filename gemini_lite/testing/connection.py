@@ -35,8 +35,9 @@ class Connection(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         data = _unpacked(headers.get("content-encoding", ""), b"".join(self._body(headers)))
-        request = Request(self.command, self.path, headers, _parsed(headers.get("content-type", ""), data),
-                          self._serial)
+        is_chunk = "x-goog-upload-offset" in headers  # the bytes of a file, whatever the Content-Type says
+        body = data if is_chunk else _parsed(headers.get("content-type", ""), data)
+        request = Request(self.command, self.path, headers, body, self._serial)
         answer = _cross_origin(request, self._answer(request))
         if self._compress() and "gzip" in headers.get("accept-encoding", ""):
             answer = compressed(answer)

@@ -45,6 +45,7 @@ def call_blocks(raw: Any, call: RunningCall, limit: float = math.inf) -> Iterato
 
 def _packed_blocks(raw: Any, call: RunningCall, limit: float) -> Iterator[bytes]:
     length, received = raw.headers.get("Content-Length", ""), 0
+    total = int(length) if length.isdigit() and len(length) < 20 and not raw.chunked else None
     read, is_timed = packed_reader(raw), call.moment != math.inf
     find_socket = functools.partial(socket_of, raw)
     if getattr(raw.connection, "attached", None) is None:  # a connection of a session of the user's
@@ -59,13 +60,18 @@ def _packed_blocks(raw: Any, call: RunningCall, limit: float) -> Iterator[bytes]
             received += len(block)
             if received > limit:
                 raise _too_large_body(limit)
+            if received == total:  # whoever takes an error from this block takes no other
+                call.detach(find_socket)
+                release(raw)
+                yield block
+                return
             yield block
             if is_timed and call.is_over:
                 raise call.error()
     finally:
         call.detach(find_socket)
-    if length.isdigit() and received < int(length) and not raw.chunked:
-        raise http.client.IncompleteRead(b"", int(length) - received)
+    if total is not None and received < total:
+        raise http.client.IncompleteRead(b"", total - received)
     release(raw)
 
 

@@ -148,7 +148,7 @@ def packed_reader(raw: Any) -> Callable[[int], bytes]:
     chunks: Any = body  # whose own read1 returns what is buffered, and so cuts a large chunk in many
 
     def read_chunk(size: int) -> bytes:
-        left = chunks._get_chunk_left()
+        left = chunks._get_chunk_left() if chunks.fp is not None else None  # None where it was read to its end before
         if left is None:
             return b""
         if left < 0:  # http.client takes that for a size

@@ -6,15 +6,14 @@ import email.utils
 import json
 import re
 import time
-from typing import Any, Dict, Mapping, Optional, Tuple, Type
+from typing import Any, Dict, List, Mapping, Optional, Type
 
 from ..errors import (
-    KEYS_PAGE, APIError, AuthenticationError, BadRequestError, NotFoundError, OverloadedError, PermissionDeniedError,
-    QuotaExhaustedError, RateLimitError, ServerError,
+    APIError, AuthenticationError, BadRequestError, NotFoundError, OverloadedError, PermissionDeniedError,
+    Quota, QuotaExhaustedError, RateLimitError, ServerError,
 )
 from ..json_data import JSON, list_of_dicts, str_or_none
-
-LIMITS_PAGE = "https://ai.google.dev/gemini-api/docs/rate-limits"
+from .next_steps import next_step
 
 _BY_CODE: Dict[int, Type[APIError]] = {
     401: AuthenticationError, 403: PermissionDeniedError, 404: NotFoundError, 408: APIError, 429: RateLimitError,
@@ -30,6 +29,10 @@ _RETRYABLE = frozenset((408, 429, 499, 500, 502, 503, 504))
 _QUOTA_CODES = frozenset((429, 499, 503))
 _TERMINAL_REASONS = frozenset(("QUOTA_EXHAUSTED", "INSUFFICIENT_G1_CREDITS_BALANCE"))
 _FINAL_REASONS = frozenset(("UNSUPPORTED_CLIENT", "TOS_VIOLATION"))
+_SIGN_IN_REASONS = frozenset((  # of google.api.ErrorReason, whatever the status: a bad key comes with a 400
+    "API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_LEAKED", "API_KEY_REVOKED", "CREDENTIALS_MISSING",
+    "ACCESS_TOKEN_EXPIRED", "ACCESS_TOKEN_TYPE_UNSUPPORTED",
+))
 _CAPACITY_REASONS = frozenset(("MODEL_CAPACITY_EXHAUSTED", "MODEL_CAPACITY_EXCEEDED"))
 _REQUEST_ID_HEADERS = ("x-goog-request-id", "x-request-id", "x-cloud-trace-context")
 
@@ -40,6 +43,7 @@ _DURATION_STEP = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
 _MESSAGE_DELAY = re.compile(rf"(?:retry|try again|reset) (?:in|after) ({_SPAN})(?!\w)", re.IGNORECASE)
 _LIMIT_ZERO = re.compile(r"limit:\s*0(?![\d.]*\d)")
 _CAPACITY_WORDS = re.compile("exhausted your capacity|capacity exceeded|MODEL_CAPACITY_EXHAUSTED", re.IGNORECASE)
+_COUNT = re.compile("[0-9]{1,18}")
 _HTML_TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
 
@@ -92,26 +96,37 @@ class _ErrorReader:
         self.status = str_or_none(error.get("status"))
         self.code = code or (own if type(own) is int else _CODES.get(self.status or "", 500))
         self.details = list_of_dicts(error.get("details"))
-        info = self.detail("ErrorInfo")
+        info = self.detail("ErrorInfo") or self.detail_without_type("reason", "domain")
         self.reason = str_or_none(info.get("reason"))
         self.from_google = f".{info.get('domain')!s}".endswith(".googleapis.com")
         metadata = info.get("metadata")
         self.metadata: JSON = metadata if self.from_google and isinstance(metadata, dict) else {}
         self.message = (str_or_none(error.get("message")) or "").strip() or _describe(self.code, body)
-        violations = list_of_dicts(self.detail("QuotaFailure").get("violations"))
-        quotas = [item.get("quotaId") for item in violations] + [self.metadata.get("quota_limit")]
-        self.quotas = " ".join(map(str, quotas))
+        self.quotas = self.read_quotas()
 
     def detail(self, kind: str) -> JSON:
         return next((item for item in self.details if str(item.get("@type")).endswith(f".{kind}")), {})
 
+    def detail_without_type(self, *keys: str) -> JSON:
+        """The detail that has these keys and no type, as some gateways send them."""
+        return next((item for item in self.details if "@type" not in item and all(key in item for key in keys)), {})
+
+    def read_quotas(self) -> List[Quota]:
+        """The limits that the details name, those of a day first: they decide."""
+        violations = list_of_dicts(self.detail("QuotaFailure").get("violations"))
+        found = [_quota(item.get("quotaId"), item.get("quotaValue"), item.get("quotaMetric")) for item in violations]
+        if "quota_limit" in self.metadata:
+            found.append(_quota(self.metadata["quota_limit"], self.metadata.get("quota_limit_value"),
+                                self.metadata.get("quota_metric")))
+        return sorted(found, key=lambda quota: not _is_daily(quota))
+
     def error(self) -> APIError:
         terminal = self.terminal()
         return self.kind(terminal)(
-            self.message + self.next_step(terminal),
+            self.message + next_step(self.code, f"{self.reason} {self.status} {self.message}", self.link(), terminal),
             code=self.code, status=self.status, reason=self.reason, details=tuple(self.details),
             retryable=self.code in _RETRYABLE and not terminal and self.reason not in _FINAL_REASONS,
-            retry_after=self.retry_after(),
+            retry_after=self.retry_after(), quota=self.quotas[0] if self.quotas else None,
             request_id=next((self.headers[name] for name in _REQUEST_ID_HEADERS if self.headers.get(name)), None),
         )
 
@@ -119,13 +134,15 @@ class _ErrorReader:
         """Whether no wait of seconds or minutes can help."""
         if self.code not in _QUOTA_CODES:
             return False
-        per_day = "PerDay" in self.quotas or "Daily" in self.quotas
+        final = any(_is_daily(quota) or quota.value == 0 for quota in self.quotas)
         spent = self.from_google and self.reason in _TERMINAL_REASONS
-        return per_day or spent or bool(_LIMIT_ZERO.search(self.message))
+        return final or spent or bool(_LIMIT_ZERO.search(self.message))
 
     def kind(self, terminal: bool) -> Type[APIError]:
         if terminal:
             return QuotaExhaustedError
+        if self.from_google and self.reason in _SIGN_IN_REASONS:
+            return AuthenticationError
         if self.code == 429 and (self.reason in _CAPACITY_REASONS or _CAPACITY_WORDS.search(self.message)):
             return OverloadedError
         if self.code in _BY_CODE:
@@ -133,8 +150,10 @@ class _ErrorReader:
         return ServerError if self.code >= 500 else BadRequestError if self.code >= 400 else APIError
 
     def retry_after(self) -> Optional[float]:
-        """Seconds to wait: what the server states, else what its sentence says, else what its quota implies."""
+        """Seconds to wait: the longest that the server states anywhere, else what its quota implies."""
+        sentence = _MESSAGE_DELAY.search(self.message[:4000])
         stated = [
+            parse_duration(sentence.group(1)) if sentence else None,
             _proto_duration(self.detail("RetryInfo").get("retryDelay")),
             parse_duration(self.metadata.get("quotaResetDelay")),
             _retry_after_header(self.headers.get("Retry-After")),
@@ -142,12 +161,8 @@ class _ErrorReader:
         longest = max(filter(None, stated), default=None)
         if longest is not None:
             return longest
-        sentence = _MESSAGE_DELAY.search(self.message[:4000])
-        delay = parse_duration(sentence.group(1)) if sentence else None
-        if delay:
-            return delay
         if self.code in _QUOTA_CODES:
-            if "PerMinute" in self.quotas:
+            if any("PerMinute" in str(quota.id) for quota in self.quotas):
                 return 60.0
             if self.from_google and self.reason == "RATE_LIMIT_EXCEEDED":
                 return 10.0
@@ -159,55 +174,27 @@ class _ErrorReader:
         pages += [self.metadata.get(name) for name in _LINKS]
         return next((f" at {page}" for page in pages if str_or_none(page)), "")
 
-    def next_step(self, terminal: bool) -> str:
-        """One sentence, with its leading space, that says what the reader can do; empty if the server said it all."""
-        everything = f"{self.reason} {self.status} {self.message}"
-        for code, words, step in _NEXT_STEPS:
-            if code in (None, self.code) and words in everything:
-                return f" {step.replace('{link}', self.link())}"
-        if 300 <= self.code < 400:
-            return " Redirects are not followed, so that nobody else gets your key: check the base URL."
-        if terminal:
-            return f" This quota comes back later or with another plan: see {LIMITS_PAGE}"
-        return ""
 
-
-_USE_A_KEY = f"an API key works for everybody: {KEYS_PAGE}"
-_NEXT_STEPS: Tuple[Tuple[Optional[int], str, str], ...] = (  # the first row whose code and words fit; {link} if given
-    (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED",
-     "If you sent an API key: Google refuses old unrestricted keys with this misleading text. No OAuth token is "
-     f"needed; make a new key at {KEYS_PAGE}"),
-    (None, "API_KEY_INVALID", f"Check the key, or make a new one at {KEYS_PAGE}"),
-    (403, "reported as leaked", f"Revoke that key and make a new one at {KEYS_PAGE}"),
-    (403, "SERVICE_DISABLED", "Switch the API on for that project{link}, and check that the project is yours."),
-    (None, "UNSUPPORTED_CLIENT", f"Code Assist serves licence holders only; {_USE_A_KEY}"),
-    (None, "TOS_VIOLATION", "Google suspended this account's use of Code Assist. Stop here; you can appeal{link}. "
-                            "Instead, " + _USE_A_KEY),
-    (None, "VALIDATION_REQUIRED", "Verify your account{link} and try again."),
-    (403, "SUBSCRIPTION_REQUIRED", "The project has no Code Assist licence for you: ask its administrator for one, or "
-                                   "set GOOGLE_CLOUD_PROJECT to one that has; " + _USE_A_KEY),
-    (403, "#3501", "The project has no Code Assist licence for you: ask its administrator for one, or set "
-                   "GOOGLE_CLOUD_PROJECT to one that has; " + _USE_A_KEY),
-    (401, "API keys are not supported by this API",
-     "If this is a key for Vertex AI in express mode: it must belong to a project with that API, and has generate, "
-     "stream and count alone. Anything else takes VertexAI(project=..., credentials=...)."),
-    (403, "requires a quota project",
-     "Run `gcloud auth application-default set-quota-project PROJECT`, or set GOOGLE_CLOUD_QUOTA_PROJECT."),
-    (403, "Permission 'aiplatform.", "Grant the role roles/aiplatform.user in that project to this account, and check "
-                                     "that VertexAI(project=...) names the right one."),
-    (404, "Publisher Model", "Check the model's name (client.models() lists Google's) and the location: newer models "
-                             "are often in location='global' alone, and a preview may need access for the project."),
-    (404, "an HTML page",
-     "Check the base URL and, on Vertex AI, the location: one that does not exist has such a page."),
-    (401, "", "Check the API key or sign in again."),
-    (403, "", "Check that this key or account may use the model and the project."),
-    (404, "", "Check the model's name: client.models() lists those that a key can use, and a licence may have fewer."),
-    (413, "", "Send less, or upload large media with the Files API and refer to it by URI."),
-    (400, "payload size exceeds", "Send less, or upload large media with the Files API and refer to it by URI."),
-    (None, "MODEL_CAPACITY", "The model has no room now: try again later, or use another model."),
-    (503, "", "Try again later, or use another model."),
-)
 _LINKS = ("activationUrl", "appeal_url", "validation_link", "validation_url")
+
+
+_SUBJECTS = (("Token", "tokens"), ("Request", "requests"))
+_PERIODS = (("PerDay", "day"), ("Daily", "day"), ("PerHour", "hour"), ("PerMinute", "minute"), ("PerSecond", "second"))
+
+
+def _quota(id: object, value: object, metric: object) -> Quota:
+    """One limit; its unit is read from Google's name of it, such as GenerateRequestsPerDayPerProjectPerModel."""
+    name = str_or_none(id) or ""
+    by_metric = str_or_none(metric) or ""
+    subject = next((unit for word, unit in _SUBJECTS if word in name or word.lower() in by_metric), None)
+    period = next((unit for word, unit in _PERIODS if word in name), None)
+    unit = f"{subject} per {period}" if subject and period else subject
+    text = str(value) if type(value) in (str, int) else ""
+    return Quota(name or None, int(text) if _COUNT.fullmatch(text) else None, unit)
+
+
+def _is_daily(quota: Quota) -> bool:
+    return "PerDay" in str(quota.id) or "Daily" in str(quota.id)
 
 
 def _describe(code: int, body: bytes) -> str:

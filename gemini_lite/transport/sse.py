@@ -5,10 +5,16 @@ LF, CRLF or CR and nowhere else (U+2028 and U+0085 are text), and UTF-8 is decod
 """
 from __future__ import annotations
 
+import json
+import re
 from typing import Iterable, Iterator, List, Optional, Union
 
 _BOM = b"\xef\xbb\xbf"
 _SLACK = len(_BOM + b"data: ")  # what a line may have beside its data
+_COLON = ord(":")
+_MOST_BARE_BYTES = 1 << 20  # of JSON outside of events: an error is small
+_LINE_OVERHEAD = 40  # bytes of memory that a line takes beside its text, so that a million empty ones count
+_JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
 class Unterminated(bytes):
@@ -16,8 +22,7 @@ class Unterminated(bytes):
 
 
 class BareText(bytes):
-    """Lines that are no field of an event and begin with ``{`` or ``[``, where a server fell out of the format: perhaps
-    an error as plain JSON."""
+    """A JSON error that stands outside of events, as Google ends some streams."""
 
 
 class EventTooLarge(ValueError):
@@ -27,21 +32,22 @@ class EventTooLarge(ValueError):
 def events(blocks: Iterable[bytes], limit: int = 1 << 26) -> Iterator[bytes]:
     """Yield the data of each event in `blocks`, which may be cut anywhere, as soon as its blank line is seen.
 
-    Comments, ``event:``, ``id:`` and ``retry:`` lines are passed over; an event without data is none. More than
-    `limit` bytes for one event raise `EventTooLarge`. Time is linear in the bytes, memory is one event and one block.
+    Comments, ``event:``, ``id:`` and ``retry:`` lines are passed over; an event without data is none. A JSON error
+    without ``data:``, on one line or on many, is yielded as `BareText`. More than `limit` bytes for one event raise
+    `EventTooLarge`. Time is linear in the bytes, memory is one event and one block.
     """
     data: Optional[bytes] = None  # of the event that is not whole yet: its first line, or
     joined = bytearray()  # all its lines, if they are several; a list of many small ones would take far more memory
-    bare = bytearray()
+    bare = _BareErrorReader()
+    bare_lines = bare.lines
     for lines in _lines(blocks, limit):
         lines.reverse()
         while lines:
             line = lines.pop()  # so that no large event is held for longer than it takes
             if line[:5] == b"data:" or line == b"data":
                 line = line[6:] if line[5:6] == b" " else line[5:]
-                if bare:
-                    yield BareText(bare)
-                    bare = bytearray()
+                if bare_lines:
+                    bare.reset()
                 if data is None:
                     data = line
                 else:
@@ -56,12 +62,15 @@ def events(blocks: Iterable[bytes], limit: int = 1 << 26) -> Iterator[bytes]:
                     if line:
                         yield line
                         line = b""
-            elif bare or line[:1] in (b"{", b"["):
-                bare += line + b"\n"
-                if len(bare) > limit + _SLACK:
-                    raise EventTooLarge(f"one event is larger than {int(limit)} bytes")
-    if bare:
-        yield BareText(bare)
+            elif line[0] != _COLON and (bare_lines or line.lstrip()[:1] in (b"{", b"[")):
+                error = bare.add(line)
+                if error is not None:
+                    line = bytes(joined or data or b"")
+                    data = None
+                    joined = bytearray()
+                    if _loads(line) is not None:  # an event that only its blank line is missing from
+                        yield line
+                    yield error
     rest = Unterminated(joined or data or b"")
     if rest:
         yield rest
@@ -112,3 +121,47 @@ def _lines(blocks: Iterable[bytes], limit: int) -> Iterator[List[bytes]]:
     if pending:
         line = b"".join(pending)
         yield [line[3:] if at_start and line[:3] == _BOM else line]
+
+
+class _BareErrorReader:
+    """Collects the lines of a JSON object or array that stands outside of events.
+
+    JSON strings hold no line ends, so the brackets of each line can be counted as it comes.
+    """
+
+    def __init__(self) -> None:
+        self.lines: List[bytes] = []
+        self._size = 0
+        self._depth = 0
+
+    def reset(self) -> None:
+        """Forget what was collected."""
+        self.lines.clear()
+        self._size = 0
+        self._depth = 0
+
+    def add(self, line: bytes) -> Optional[BareText]:
+        """Take in a line; the error once it is whole. What is too large, or whole and no error, is forgotten."""
+        self.lines.append(line)
+        self._size += len(line) + _LINE_OVERHEAD
+        if self._size > _MOST_BARE_BYTES:
+            self.reset()
+            return None
+        marks = _JSON_STRING.sub(b"", line)
+        self._depth += marks.count(b"{") + marks.count(b"[") - marks.count(b"}") - marks.count(b"]")
+        if self._depth > 0:
+            return None
+        text = b"\n".join(self.lines)
+        self.reset()
+        value = _loads(text)
+        items = value if isinstance(value, list) else [value]
+        return BareText(text) if any(isinstance(item, dict) and item.get("error") for item in items) else None
+
+
+def _loads(text: bytes) -> object:
+    """The JSON value in `text`; None if it is none."""
+    try:
+        value: object = json.loads(text)
+        return value
+    except (ValueError, RecursionError):
+        return None

@@ -17,7 +17,7 @@ class _Watchdog:
     def __init__(self) -> None:
         self._calls: Dict[RunningCall, float] = {}  # and their moments
         self._changed: Optional[threading.Condition] = None  # made late: gevent may have another by then
-        self._starting = threading.Lock()
+        self._claims: Dict[str, threading.Condition] = {}
         self._wakes = math.inf  # the moment at which the thread will look at the calls by itself
 
     def watch(self, call: RunningCall) -> None:
@@ -34,15 +34,17 @@ class _Watchdog:
         self._calls.pop(call, None)
 
     def _start(self) -> None:
-        with self._starting:
-            if self._changed is not None:
-                return
-            changed = threading.Condition()
-            try:
-                threading.Thread(target=self._run, args=(changed,), name="gemini_lite deadlines", daemon=True).start()
-            except RuntimeError:  # at the interpreter's end there are no new threads; the timeouts of sockets remain
-                return
-            self._changed = changed
+        changed = threading.Condition()
+        if self._claims.setdefault("thread", changed) is not changed:
+            return  # another is starting it; a lock would be held over a switch of greenlets
+        self._changed = changed
+        try:
+            threading.Thread(target=self._run, args=(changed,), name="gemini_lite deadlines", daemon=True).start()
+        except BaseException as error:
+            self._changed = None
+            self._claims.clear()
+            if not isinstance(error, RuntimeError):  # at the interpreter's end there are no new threads: the timeouts
+                raise  # of sockets remain
 
     def _run(self, changed: threading.Condition) -> None:
         with changed:

@@ -1,7 +1,6 @@
 """Code Assist: the same wire as Gemini CLI in our own name, the project's discovery, quota, and endpoints in order."""
 from __future__ import annotations
 
-import datetime
 import json
 import pathlib
 import re
@@ -13,6 +12,7 @@ import pytest
 
 import gemini_lite as g
 from gemini_lite.testing import Error, FakeGemini, Raw
+from gemini_lite.transport.deadline import Deadline
 
 TOKEN = "fake-" + "token"
 WIRE = pathlib.Path(__file__).parent.parent / "wire"
@@ -301,16 +301,47 @@ def test_counting_sends_no_thoughts_and_an_error_is_never_a_zero(
         client.count_tokens("hi")
 
 
-def test_quota_is_told_model_by_model_with_aware_times(
+def test_quota_is_told_model_by_model_as_the_api_describes_it(
     fake: FakeGemini, assist: Callable[..., g.GeminiClient],
 ) -> None:
-    fake.answer("retrieveUserQuota", {"buckets": [
+    buckets = [
         {"modelId": "gemini-2.5-pro", "remainingFraction": 0.25, "remainingAmount": "12", "tokenType": "REQUESTS",
-         "resetTime": "2026-11-21T08:00:00.123456789Z"}, {"modelId": "gemini-2.5-flash"}]})
-    first, second = assist().quota()
-    assert first == ("gemini-2.5-pro", 0.25, 12,
-                     datetime.datetime(2026, 11, 21, 8, tzinfo=datetime.timezone.utc), "REQUESTS")
-    assert second == ("gemini-2.5-flash", None, None, None, None)
+         "resetTime": "2026-11-21T08:00:00.123456789Z"}, {"modelId": "gemini-2.5-flash"}]
+    fake.answer("retrieveUserQuota", {"buckets": [*buckets, None, "x"]})
+    assert assist().quota() == buckets
+
+
+@pytest.mark.parametrize("answer", [{}, {"buckets": None}, {"buckets": {}}, {"buckets": 5}, {"buckets": [None, 5]}])
+def test_a_quota_of_another_shape_is_empty(
+    fake: FakeGemini, assist: Callable[..., g.GeminiClient], answer: Dict[str, Any],
+) -> None:
+    fake.answer("retrieveUserQuota", answer)
+    assert assist().quota() == []
+
+
+@pytest.mark.parametrize("state", [
+    {"ineligibleTiers": {"a": 1}}, {"ineligibleTiers": 5}, {"ineligibleTiers": [{"reasonCode": ["x"]}]},
+    {"allowedTiers": 5}, {"allowedTiers": [{"isDefault": True, "id": {}}]}, {"currentTier": 5},
+    {"cloudaicompanionProject": {"id": 5}}, {"cloudaicompanionProject": [], "currentTier": {}},
+])
+@pytest.mark.parametrize("onboard", [False, True])
+def test_a_set_up_of_another_shape_ends_in_a_project_or_one_of_our_errors(
+    monkeypatch: pytest.MonkeyPatch, state: Dict[str, Any], onboard: bool,
+) -> None:
+    class Post:
+        deadline = Deadline()
+
+        def __call__(self, path: str, body: Any) -> Dict[str, Any]:
+            return state if "load" in path else {"done": True, "response": ["x"]}
+
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")
+    backend = g.CodeAssist(lambda: TOKEN, onboard=onboard)
+    try:
+        body = backend.wrap("generateContent", "m", {"contents": []}, g.GeminiOptions(), "s", Post())
+    except g.GeminiError as error:
+        assert str(error)
+    else:
+        assert body["project"] == "my-project"
 
 
 def test_what_a_backend_has_not_is_said_with_what_there_is(

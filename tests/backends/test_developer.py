@@ -36,8 +36,10 @@ def api() -> DeveloperAPI:
     ("generateContent", "tunedModels/mine", "/v1beta/tunedModels/mine:generateContent"),
     ("generateContent", "m@001", "/v1beta/models/m@001:generateContent"),
     ("generateContent", "ü m", "/v1beta/models/%C3%BC%20m:generateContent"),
-    ("generateContent", "m?key=x#y", "/v1beta/models/m%3Fkey%3Dx%23y:generateContent"),
-    ("generateContent", "m\r\nX: y", "/v1beta/models/m%0D%0AX%3A%20y:generateContent"),
+    ("generateContent", "models/m", "/v1beta/models/m:generateContent"),
+    ("generateContent", "models/openai/gpt-4", "/v1beta/models/openai/gpt-4:generateContent"),
+    ("generateContent", "publishers/google/models/m", "/v1beta/publishers/google/models/m:generateContent"),
+    ("generateContent", "m%2Fx", "/v1beta/models/m%252Fx:generateContent"),
     ("generateContent", "m:deleteModel", "/v1beta/models/m%3AdeleteModel:generateContent"),
 ])
 def test_a_model_and_a_method_make_a_path(api: DeveloperAPI, method: str, model: str, path: str) -> None:
@@ -121,6 +123,20 @@ def test_a_list_without_models_is_empty(fake: FakeGemini) -> None:
     fake.answer("models", {})
     with GeminiClient(backend=DeveloperAPI("test-key", base_url=fake.url)) as client:
         assert client.models() == []
+
+
+@pytest.mark.parametrize("pages", [
+    [{"models": [{"name": "models/a"}], "nextPageToken": "again"}, {"models": [{"name": "models/b"}],
+                                                                    "nextPageToken": "again"}],
+    [{"models": [{"name": "models/a"}, 5, None], "nextPageToken": "x"},
+     {"models": [{"name": "models/b"}], "nextPageToken": ""}],
+    [{"models": [{"name": "models/a"}, {"name": "models/b"}], "nextPageToken": 5}],
+    [{"models": {"name": "models/z"}, "nextPageToken": "x"}, {"models": [{"name": "models/a"}, {"name": "models/b"}]}],
+])
+def test_a_list_that_repeats_itself_or_has_another_shape_ends(fake: FakeGemini, pages: List[Dict[str, Any]]) -> None:
+    fake.answer("models", *pages)
+    with GeminiClient(backend=DeveloperAPI("test-key", base_url=fake.url)) as client:
+        assert [model["name"] for model in client.models()] == ["models/a", "models/b"]
 
 
 def test_this_api_tells_no_quota_and_says_who_does(fake: FakeGemini) -> None:

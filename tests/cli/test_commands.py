@@ -36,8 +36,8 @@ pytestmark = pytest.mark.usefixtures("signed_in")
 ])
 def test_options_stand_before_or_after_the_command(argv: List[str], command: str, model: Any, words: Any) -> None:
     parsed = arguments.parse_arguments(argv)[1]
-    assert (parsed.command, getattr(parsed, "model", None)) == (command, model) and getattr(parsed, "words",
-        None) == words
+    assert (parsed.command, getattr(parsed, "model", None)) == (command, model)
+    assert getattr(parsed, "words", None) == words
     if argv[:1] == ["-a"] and argv[-1] == "y":
         assert parsed.attach == ["x", "y"]
 
@@ -93,8 +93,8 @@ def test_conversations_are_listed_shown_searched_exported_and_deleted(
     assert json.loads(capsys.readouterr().out)["history"][0]["role"] == "user"
     assert run("conversations", "delete", "trip") == 2, "nobody can be asked"
     assert run("conversations", "delete", "trip", "other", "--yes") == 0 and saved.names() == []
-    assert run("conversations", "show", "trip") == run("conversations", "show") == run("conversations", "show",
-        "../x") == 2
+    assert run("conversations", "show", "trip") == run("conversations", "show") == 2
+    assert run("conversations", "show", "../x") == 2
 
 
 def test_settings_are_fields_of_the_options(at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ def test_a_key_that_works_is_code_0(fake: FakeGemini, monkeypatch: pytest.Monkey
     assert line(out, "backend") == "the Gemini Developer API, because GEMINI_API_KEY is set, at " + fake.url
     assert line(out, "environment").startswith("set: GEMINI_API_KEY, GEMINI_CLI_HOME, GEMINI_LITE_HOME, GOOGLE_GEM")
     assert line(out, "model") == "gemini-flash-latest, the default" and line(out, "proxy") == "none"
-    assert line(out, "answer").startswith("OK: models: 4, in ")
+    assert line(out, "answer").startswith("OK: models: ")
     for word in ("gemini-lite ", sys.version.split()[0], "requests 2.", "urllib3 ", "SSL ", "0 saved in "):
         assert word in out
     assert [request.path.partition("?")[0] for request in fake.requests] == ["/v1beta/models"]

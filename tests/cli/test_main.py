@@ -185,9 +185,9 @@ def test_code_assist_has_a_quota_and_no_list_of_models(
         {"modelId": "gemini-x", "remainingFraction": 0.25, "resetTime": "2100-01-01T00:00:00Z"}, {"modelId": "y"}]})
     assert run("quota") == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
-    assert rows == [["gemini-x", "25%", "-", "-", "2100-01-01", "00:00:00+00:00"], ["y", "-", "-", "-", "-"]]
+    assert rows == [["gemini-x", "25%", "-", "-", "2100-01-01T00:00:00Z"], ["y", "-", "-", "-", "-"]]
     assert run("quota", "-f", "json") == 0
-    assert json.loads(capsys.readouterr().out)[0]["reset_time"] == "2100-01-01T00:00:00+00:00"
+    assert json.loads(capsys.readouterr().out)[0]["resetTime"] == "2100-01-01T00:00:00Z"
     assert run("models") == 2
     out, err = capsys.readouterr()
     assert out == "" and "gemini-lite quota" in err and "made-up-token" not in err

@@ -33,7 +33,8 @@ def test_a_notebook_shows_a_block_whose_text_is_no_html(monkeypatch: pytest.Monk
 def test_elsewhere_the_usual_traceback_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
     assert failures.show_failure(raised("x"))[-1] == "gemini_lite.errors.GeminiError: x"
-    shell: Any = types.SimpleNamespace(InteractiveTB=types.SimpleNamespace(structured_traceback=lambda *_: ["coloured"]))
+    formatter = types.SimpleNamespace(structured_traceback=lambda *_: ["coloured"])
+    shell: Any = types.SimpleNamespace(InteractiveTB=formatter)
     ipython: Any = types.SimpleNamespace(get_ipython=lambda: shell)
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     assert failures.show_failure(raised("x")) == ["coloured"] and not notebook.in_notebook()

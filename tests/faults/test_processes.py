@@ -294,6 +294,122 @@ def test_200_greenlets_stream_at_once() -> None:
         script(GEVENT, fake.url)
 
 
+GEVENT_ENDS = """
+import sys
+patched, url = sys.argv[1:]
+if patched == "early":
+    from gevent import monkey
+    monkey.patch_all()
+from gemini_lite import DeveloperAPI, GeminiClient, TransportError
+if patched == "late":
+    import warnings
+    warnings.simplefilter("ignore")  # gevent's, about that
+    from gevent import monkey
+    monkey.patch_all()
+import gevent, time
+
+client = GeminiClient(backend=DeveloperAPI("test-key", base_url=url))
+
+def ask(number):
+    seconds = 0.5 + number % 5 / 5
+    started = time.monotonic()
+    try:
+        client.generate("drip", deadline=seconds)
+    except TransportError as error:
+        assert error.reason == "DEADLINE", error
+    took = time.monotonic() - started
+    assert seconds <= took < seconds + 1, (seconds, took)
+    return True
+
+jobs = [gevent.spawn(ask, number) for number in range(50)]
+gevent.joinall(jobs, timeout=50)
+assert all(job.value for job in jobs), [job.exception for job in jobs if job.exception][:3]
+
+def read():
+    try:
+        client.generate("drip")
+    except TransportError as error:
+        return error.reason
+
+jobs = [gevent.spawn(read) for number in range(10)]
+gevent.sleep(0.3)
+client.close()
+gevent.joinall(jobs, timeout=5)
+assert [job.value for job in jobs] == ["CLOSED"] * 10, [job.value for job in jobs]
+"""
+
+
+@pytest.mark.parametrize("patched", ["early", "late"])
+def test_a_deadline_and_a_close_end_greenlets_each_its_own(serve: Serve, patched: str) -> None:
+    pytest.importorskip("gevent")
+
+    def drip(peer: Any) -> None:
+        peer.request()
+        end = time.monotonic() + 20
+        peer.send(b"HTTP/1.1 200 OK\r\nX: ")
+        while time.monotonic() < end:
+            peer.send(b"x")
+            time.sleep(0.1)
+
+    script(GEVENT_ENDS, patched, serve(drip))
+
+
+FORK_ENDS = """
+import os, sys, threading, time
+from gemini_lite import DeveloperAPI, GeminiClient, TransportError
+
+client = GeminiClient(backend=DeveloperAPI("test-key", base_url=sys.argv[1]))
+
+def deadline():
+    started = time.monotonic()
+    try:
+        client.generate("drip", deadline=0.5)
+    except TransportError as error:
+        return error.reason == "DEADLINE" and time.monotonic() - started < 1.5
+    return False
+
+assert deadline() and threading.active_count() == 2
+assert deadline() and threading.active_count() == 2, "one thread for all calls"
+stream = client.stream("events")
+assert next(stream).text_delta == "0"
+pid = os.fork()
+if pid == 0:
+    code = 1
+    try:
+        assert deadline() and threading.active_count() == 2
+        client.close()
+        stream._cancel()
+        code = 0
+    finally:
+        os._exit(code)
+assert os.waitpid(pid, 0)[1] == 0
+assert stream.response.text == "0123", "the child ended the parent's call"
+client.close()
+"""
+
+
+@needs_fork
+def test_a_forked_child_has_deadlines_of_its_own_and_leaves_its_parents_calls_alone() -> None:
+    def answer(request: Request) -> Any:
+        if request.streamed:
+            raw = Reply("0", "1", "2", "3").render(request, 1)
+            raw.delay = 0.4
+            return raw
+        raw = Raw(headers={"Content-Type": "application/json"})
+
+        def pieces() -> Iterator[bytes]:
+            end = time.monotonic() + 10
+            while time.monotonic() < end:
+                yield b" "
+                time.sleep(0.05)
+
+        raw.pieces = pieces()  # type: ignore[assignment]
+        return raw
+
+    with FakeGemini(answer) as fake:
+        script(FORK_ENDS, fake.url)
+
+
 LATE = """
 import sys
 from gemini_lite import DeveloperAPI, GeminiClient, TransportError

@@ -5,6 +5,8 @@ a failure small; in the slow run a seeded random generator does, 100,000 times.
 """
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import math
 import pickle
@@ -15,8 +17,15 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import pytest
 
-from gemini_lite import Chat, DeveloperAPI, GeminiClient, GeminiError, GenerateContentResponse, errors
+from gemini_lite import (
+    Chat, DeveloperAPI, GeminiClient, GeminiError, GeminiOptions, GenerateContentResponse, ParseError, errors,
+)
+from gemini_lite.answers.check import check
+from gemini_lite.calls import owed_calls
 from gemini_lite.fold import Fold
+from gemini_lite.json_data import copied
+from gemini_lite.response import AnswerFormat
+from gemini_lite.route import answer_format
 from gemini_lite.stream import chunks
 from gemini_lite.testing import Answer, Error, FakeGemini, Raw, Reply, call
 from gemini_lite.tools import Toolbox
@@ -250,6 +259,161 @@ def test_20000_shapes_of_answers_raise_nothing_of_their_own(tally: Tally) -> Non
     tally["shapes of answers"] = 20_000
 
 
+# Odd answers in a conversation with tools
+
+@dataclasses.dataclass
+class Node:
+    """A type that holds itself."""
+
+    name: str = ""
+    kids: List["Node"] = dataclasses.field(default_factory=list)
+
+
+def nested(levels: int) -> Any:
+    value: Any = {}
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+ODD = (None, True, 0, -1, 1.5, 0.0, 10 ** 400, math.nan, math.inf, -math.inf, "", "x", "\ud83d", "\U0001f600", "0",
+       [], {}, [None], [5], [[]], {"a": 5}, ["weather"], {"name": "weather"}, nested(700), {"x": nested(130)},
+       "STOP", "MAX_TOKENS", "SAFETY", ["STOP"], "audio/pcm;rate=99999999999", "audio/l16;rate=0;channels=70000",
+       "####",
+       "[" * 3000, '{"kids":[' * 200 + "{}" + "]}" * 200, '{"name": "x"}', "1e999", "9" * 5000, "$.a[5]", "$.a",
+       {"functionCall": {"name": "weather", "args": {}}}, {"functionCall": {}}, {"functionCall": {"args": {}}},
+       {"functionResponse": {"response": {}}}, {"functionCall": {}, "x": 1}, {"text": "\ude00"}, {"text": 5},
+       {"willContinue": True}, [{"jsonPath": "$.city", "stringValue": "Par", "willContinue": True}])
+ODD_BASE: JSON = {
+    "candidates": [{
+        "index": 0, "finishReason": "STOP", "finishMessage": "m", "avgLogprobs": -0.5,
+        "safetyRatings": [{"category": "X"}],
+        "content": {"role": "model", "parts": [
+            {"text": "hm", "thought": True, "thoughtSignature": "c2ln"}, {"text": '{"name": "x"}'},
+            {"functionCall": {"name": "weather", "args": {"city": "x"}, "id": "1"}},
+            {"functionCall": {"name": "weather", "partialArgs": [{"jsonPath": "$.city", "stringValue": "y"}]}},
+            {"functionResponse": {"name": "f", "response": {"a": 1}}},
+            {"inlineData": {"mimeType": "audio/pcm;rate=24000", "data": "AAAA"}},
+            {"executableCode": {"code": "1"}}, {"codeExecutionResult": {"output": "1"}}]},
+        "groundingMetadata": {"webSearchQueries": ["q"], "groundingChunks": [
+            {"web": {"title": "t", "uri": "u"}}, {"retrievedContext": {"text": "t", "customMetadata": [{"key": "k"}]}}],
+            "groundingSupports": [{"segment": {"text": "a"}, "groundingChunkIndices": [0, 1]}]},
+        "citationMetadata": {"citationSources": [{"startIndex": 0, "uri": "u"}]},
+        "urlContextMetadata": {"urlMetadata": [{"retrievedUrl": "u"}]},
+        "logprobsResult": {"topCandidates": [{"candidates": []}]}}],
+    "promptFeedback": {"safetyRatings": [{"category": "X"}]}, "modelVersion": "m", "responseId": "r", "createTime": "t",
+    "usageMetadata": {"totalTokenCount": 3, "promptTokensDetails": [{"modality": "TEXT"}], "serviceTier": "standard"}}
+
+
+def places(value: Any, path: Tuple[Any, ...] = ()) -> Iterator[Tuple[Any, ...]]:
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*path, key)
+        yield from places(item, (*path, key))
+
+
+PLACES = tuple(places(ODD_BASE))
+
+
+def odd_answer(choose: Choose) -> JSON:
+    """An answer with something odd in one place or a few, or without what is there."""
+    data: JSON = json.loads(json.dumps(ODD_BASE))
+    for _ in range(choose((1, 1, 2, 4))):
+        *path, last = choose(PLACES)
+        holder: Any = data
+        with contextlib.suppress(KeyError, IndexError, TypeError):  # an earlier change took the place away
+            for key in path:
+                holder = holder[key]
+            if choose((True, False, False)):
+                del holder[last]
+            else:
+                holder[last] = copied(choose(ODD))
+    if choose((False, True)):
+        with contextlib.suppress(KeyError, IndexError, TypeError, AttributeError):
+            parts = data["candidates"][0]["content"]["parts"]
+            parts.insert(choose((0, 2)), copied(choose(ODD)))
+    return data
+
+
+class OneAnswer:
+    """A route that gives odd answers first and then good ones; what it is sent must be JSON."""
+
+    def __init__(self, answers: Sequence[JSON], streamed: bool) -> None:
+        self.answers, self.streamed = list(answers), streamed
+
+    def generate(self, turns: List[JSON], options: GeminiOptions, *_: Any) -> GenerateContentResponse[Any]:
+        response = GenerateContentResponse[Any](self.next_answer(turns), answer_format(options))
+        check(response)
+        return response
+
+    def stream(self, turns: List[JSON], *_: Any) -> Iterator[JSON]:
+        answer = self.next_answer(turns)
+        return (event for event in [answer])
+
+    def next_answer(self, turns: List[JSON]) -> JSON:
+        json.dumps(turns, allow_nan=False, ensure_ascii=False).encode()
+        return self.answers.pop(0) if self.answers else {
+            "candidates": [{"content": {"parts": [{"text": "fine"}]}, "finishReason": "STOP"}]}
+
+
+def weather(city: str) -> str:
+    """The weather."""
+    return "sunny"
+
+
+def odd_views(response: GenerateContentResponse[Any]) -> None:
+    for name in READ:
+        getattr(response, name)
+    for candidate in response.candidates:
+        candidate.finish_message, candidate.finishReason
+        assert len(list(candidate.items())) == len(candidate)
+    for file in response.files:
+        file._repr_mimebundle_()
+    with contextlib.suppress(ParseError):
+        response.parsed
+
+
+def check_odd_conversation(choose: Choose) -> None:
+    """Nothing but a `GeminiError` is raised, the history stays JSON that can be sent, and the next send works."""
+    answers = [odd_answer(choose) for _ in range(choose((1, 1, 2)))]
+    for data in answers:
+        odd_views(GenerateContentResponse(data, AnswerFormat(choose((None, Node, List[Node], Dict[str, int])))))
+    streamed = choose((False, True))
+    route: Any = OneAnswer(answers, streamed)
+    chat = Chat(route, GeminiOptions(tools=choose(([weather], [{"name": "weather"}], None))))
+
+    def send(method: str, *args: Any) -> Any:
+        return getattr(chat, method + "_stream")(*args).response if streamed else getattr(chat, method)(*args)
+
+    with contextlib.suppress(GeminiError):
+        send("send_message", "a")
+    route.answers.clear()
+    saved = json.loads(json.dumps(chat.history, allow_nan=False))
+    assert saved == chat.history == Chat(route, GeminiOptions(), saved).history
+    owed = owed_calls(chat.history)
+    if owed:
+        answer = send("send_tool_results", [(call["name"], {}, call.get("id")) for call in owed])
+    else:
+        answer = send("send_message", "b")
+    assert answer.text == "fine" and len(chat.history) == len(saved) + 2
+
+
+@for_any(400)
+def test_no_odd_answer_leaves_a_conversation_that_cannot_go_on(choose: Choose) -> None:
+    check_odd_conversation(choose)
+
+
+def test_2000_odd_answers_raise_only_our_errors_and_the_conversation_goes_on() -> None:
+    for number in range(2_000):
+        check_odd_conversation(random.Random(number).choice)
+
+
+@pytest.mark.slow
+def test_100000_odd_answers_raise_only_our_errors_and_the_conversation_goes_on(tally: Tally) -> None:
+    for number in range(100_000):
+        check_odd_conversation(random.Random(number).choice)
+    tally["odd answers"] = 100_000
+
+
 PARTS = ("Hel", "lo ", "ü😀\u2028", {"text": "hm", "thought": True}, {"text": "so", "thought": True},
          {"text": "signed", "thoughtSignature": "c2ln"}, {"text": "", "thoughtSignature": "ZW5k"},
          call("add", {"a": 1}), call("add", {"a": 2}, id="7", signature="c2ln"),
@@ -264,6 +428,7 @@ FIELDS: Sequence[JSON] = (
 @for_any(100)
 def test_a_stream_folds_into_the_unary_answer(fake: FakeGemini, client: GeminiClient, choose: Choose) -> None:
     items = some(choose, lambda choose: some(choose, lambda choose: choose(PARTS), 3) or [choose(PARTS)], 6)
+    items.append("end")  # or MAX_TOKENS with nothing visible would be an error
     fields = {"responseId": "same", **choose(FIELDS)}
     fake.reply(*items, **fields)
     fake.reply(*items, **fields)
@@ -375,7 +540,7 @@ class Talk:
         """The next send closes a stream that was left open; a wrong one does, too."""
         before = len(self.fake.requests)
         with pytest.raises(ValueError):
-            self.chat.send_message([{"role": "model", "parts": [{"text": "I speak first"}]}])
+            self.chat.send_message({"functionResponse": {"name": "nobody", "response": {}}})
         assert len(self.fake.requests) == before
 
     def misuse(self, choose: Choose) -> None:

@@ -413,7 +413,7 @@ sys.exit(main.main(["Hi"]))
 """
 
 
-@pytest.mark.parametrize("name", ["Transport.request", "Transport.stream", "_parsed", "Transport.__init__"])
+@pytest.mark.parametrize("name", ["Transport.request", "Transport.stream", "answers.read_events", "Transport.__init__"])
 def test_a_crash_of_the_command_line_shows_no_key(name: str) -> None:
     with FakeGemini(lambda request: "Hello") as fake:
         done = run_cli("-X", "dev", "-c", CRASH.format(name=name), GOOGLE_GEMINI_BASE_URL=fake.url)

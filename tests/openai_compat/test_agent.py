@@ -76,10 +76,9 @@ def test_functions_for_a_model_of_another_family_are_only_a_warning(
     assert warned(FUNCTIONS, model="gemma-3-27b-it") and not warned((), model="gemma-3-27b-it")
     prefix = "publishers/google/" if isinstance(client.backend, VertexAI) else ""
     assert not warned(FUNCTIONS, model=f"{prefix}models/gemini-3-pro") and not warned(FUNCTIONS)
-    client.options = client.options.replace(model="gemma-3-27b-it")
-    assert warned(FUNCTIONS)
-    client.options = client.options.replace(model=None)
-    assert not warned(FUNCTIONS)
+    client = GeminiClient(backend=client.backend, model="gemma-3-27b-it")
+    with client:
+        assert warned(FUNCTIONS)
 
 
 def test_the_agents_own_parameters_reach_the_request(client: GeminiClient, fake: FakeGemini) -> None:

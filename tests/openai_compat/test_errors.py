@@ -6,30 +6,34 @@ from typing import Any, List
 import pytest
 
 from gemini_lite import (
-    AuthenticationError, BadRequestError, CredentialsError, GeminiClient, GeminiError, NotFoundError, OverloadedError,
-    PermissionDeniedError, QuotaExhaustedError, RateLimitError, ServerError, TransportTimeout,
+    APIError, AuthenticationError, BadRequestError, CredentialsError, GeminiClient, GeminiError, NotFoundError,
+    OverloadedError, PermissionDeniedError, QuotaExhaustedError, RateLimitError, ServerError, TransportTimeout,
 )
 from gemini_lite.openai_compat import OpenAIChat, to_openai_error
 from gemini_lite.testing import FakeGemini
 from openai_compat.builders import HI
 
 
-@pytest.mark.parametrize("error, kind, code, retryable", [
-    (AuthenticationError("m", code=401), "authentication_error", "invalid_api_key", False),
-    (CredentialsError("m"), "authentication_error", "invalid_api_key", False),
-    (PermissionDeniedError("m", code=403), "permission_error", "permission_denied", False),
-    (NotFoundError("m", code=404), "invalid_request_error", "model_not_found", False),
-    (BadRequestError("m", code=400, reason="WHY"), "invalid_request_error", "WHY", False),
-    (ValueError("m"), "invalid_request_error", None, False),
-    (RateLimitError("m", code=429, retryable=True), "rate_limit_error", "rate_limit_exceeded", True),
-    (QuotaExhaustedError("m", code=429), "insufficient_quota", "insufficient_quota", False),
-    (ServerError("m", code=500, retryable=True), "server_error", None, True),
-    (OverloadedError("m", code=503, retryable=True), "server_error", None, True),
-    (TransportTimeout("m", reason="READ_TIMEOUT", retryable=True), "server_error", "READ_TIMEOUT", True),
+@pytest.mark.parametrize("error, status, kind, code, retryable", [
+    (AuthenticationError("m", code=401), 401, "authentication_error", "invalid_api_key", False),
+    (CredentialsError("m"), 401, "authentication_error", "invalid_api_key", False),
+    (AuthenticationError("m", code=400, reason="WHY"), 401, "authentication_error", "invalid_api_key", False),
+    (APIError("m", code=302), 502, "server_error", None, False), (KeyError("m"), 500, "server_error", None, False),
+    (PermissionDeniedError("m", code=403), 403, "permission_error", "permission_denied", False),
+    (NotFoundError("m", code=404), 404, "invalid_request_error", "model_not_found", False),
+    (BadRequestError("m", code=400, reason="WHY"), 400, "invalid_request_error", "WHY", False),
+    (ValueError("m"), 400, "invalid_request_error", None, False),
+    (RateLimitError("m", code=429, retryable=True), 429, "rate_limit_error", "rate_limit_exceeded", True),
+    (QuotaExhaustedError("m", code=429), 429, "insufficient_quota", "insufficient_quota", False),
+    (ServerError("m", code=500, retryable=True), 500, "server_error", None, True),
+    (OverloadedError("m", code=503, retryable=True), 503, "server_error", None, True),
+    (TransportTimeout("m", reason="READ_TIMEOUT", retryable=True), 504, "server_error", "READ_TIMEOUT", True),
 ])
-def test_an_error_has_openais_type_and_code(error: Exception, kind: str, code: Any, retryable: bool) -> None:
+def test_an_error_has_openais_type_and_code(
+        error: Exception, status: int, kind: str, code: Any, retryable: bool) -> None:
+    assert to_openai_error(error).status == status
     assert to_openai_error(error) == {
-        "error": {"message": "m", "type": kind, "param": None, "code": code, "retryable": retryable}}
+        "error": {"message": str(error), "type": kind, "param": None, "code": code, "retryable": retryable}}
 
 
 @pytest.mark.parametrize("code, retryable", [(400, False), (401, False), (403, False), (404, False), (429, True),

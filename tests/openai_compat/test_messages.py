@@ -62,6 +62,15 @@ def test_a_result_gets_the_function_name_of_the_call_with_its_id() -> None:
     assert turn["parts"][0]["functionResponse"]["name"] == "weather"
 
 
+@pytest.mark.parametrize("result", [{"tool_call_id": ""}, {"tool_call_id": "", "name": "weather"}])
+def test_results_without_ids_answer_the_calls_without_ids_in_their_order(result: Dict[str, Any]) -> None:
+    calls = calling(tool_call(id=""), tool_call(id=""))  # as Google's own OpenAI-compatible URL gives them
+    turns = to_contents(*HI, calls, *({"role": "tool", "content": text, **result} for text in ("one", "two")))
+    assert [part["functionResponse"] for part in turns[-1]["parts"]] == [
+        {"name": "weather", "response": {"result": "one"}}, {"name": "weather", "response": {"result": "two"}}]
+    assert all("id" not in part["functionCall"] for part in turns[1]["parts"])
+
+
 def test_two_calls_of_one_function_get_their_results_by_id() -> None:
     calls = calling(tool_call(id="1"), tool_call(id="2"))
     turn = to_contents(*HI, calls, tool_result("two", "2"), tool_result("one", "1"))[-1]

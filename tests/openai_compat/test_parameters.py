@@ -9,7 +9,9 @@ import pytest
 from gemini_lite import DeveloperAPI, GeminiClient, GeminiOptions
 from gemini_lite.openai_compat import OpenAIChat, from_openai
 from gemini_lite.testing import FakeGemini
-from openai_compat.builders import HI, STRICT, WEATHER, declared_schema, sent_request, to_overrides
+from openai_compat.builders import (
+    HI, STRICT, WEATHER, calling, declared_schema, sent_request, to_overrides, tool_call, tool_result,
+)
 
 
 def test_a_function_is_a_declaration() -> None:
@@ -58,10 +60,64 @@ def test_a_forced_function_that_is_named_like_a_mode_is_a_name() -> None:
 
 
 @pytest.mark.parametrize("choice", [
-    "any", "weather", {}, {"type": "function"}, {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}}, 3])
+    "any", "weather", {}, {"type": "function"}, {"type": "allowed_tools", "allowed_tools": {"mode": "any"}}, 3])
 def test_an_unknown_tool_choice_is_an_error(choice: Any) -> None:
     with pytest.raises(ValueError, match="tool_choice"):
         to_overrides(tools=[WEATHER], tool_choice=choice)
+
+
+NEWS = {"type": "function", "function": {"name": "news"}}
+
+
+def allowed(mode: str, *tools: Any) -> Dict[str, Any]:
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list(tools)}}
+
+
+def test_allowed_tools_that_need_not_be_called_are_the_only_ones_that_are_declared() -> None:
+    found = to_overrides(tools=[WEATHER, NEWS], tool_choice=allowed("auto", NEWS))
+    assert found == {"tools": [{"name": "news"}], "tool_choice": "auto"}
+    assert to_overrides(tools=[WEATHER], tool_choice=allowed("auto")) == {}
+    with pytest.raises(ValueError, match="allows news, which tools does not have"):
+        to_overrides(tools=[WEATHER], tool_choice=allowed("auto", NEWS))
+
+
+def test_a_call_of_a_tool_that_is_not_allowed_now_stays_in_the_history() -> None:
+    messages = [*HI, calling(tool_call("weather")), tool_result()]
+    contents, _ = from_openai(messages, [WEATHER, NEWS], tool_choice=allowed("auto", NEWS))
+    assert contents[1]["parts"][0]["functionCall"]["name"] == "weather"
+
+
+@pytest.mark.parametrize("options", [{}, {"search_context_size": "medium"}, {"user_location": None}])
+def test_web_search_options_switch_googles_search_on_beside_the_functions(options: Any) -> None:
+    assert to_overrides(web_search_options=options) == {"tools": [{"googleSearch": {}}]}
+    assert to_overrides(tools=[NEWS], web_search_options=options)["tools"] == [{"name": "news"}, {"googleSearch": {}}]
+    assert to_overrides(web_search_options=None) == {}
+
+
+def test_a_setting_of_the_search_is_refused_or_dropped_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    options = {"search_context_size": "high"}
+    with pytest.raises(ValueError, match="has no search_context_size"):
+        to_overrides(web_search_options=options)
+    with caplog.at_level(logging.WARNING, "gemini_lite"):
+        assert to_overrides(web_search_options=options, drop_params=True) == {"tools": [{"googleSearch": {}}]}
+    assert "search_context_size left out" in caplog.text
+
+
+class HttpxTimeout:
+    """As much of an ``httpx.Timeout`` as is read."""
+
+    def __init__(self, connect: Any, read: Any) -> None:
+        self.connect, self.read = connect, read
+
+
+@pytest.mark.parametrize("given, timeout", [
+    (5, {"timeout": 5}), (2.5, {"timeout": 2.5}), (HttpxTimeout(2, 30), {"timeout": (2, 30)}),
+    (HttpxTimeout(None, 30), {"timeout": (30, 30)}), (HttpxTimeout(2, None), {"timeout": (2, 2)}),
+    (HttpxTimeout(None, None), {})])
+def test_a_timeout_holds_for_the_call(given: Any, timeout: Any, client: GeminiClient, fake: FakeGemini) -> None:
+    assert to_overrides(timeout=given) == timeout
+    fake.reply("a")
+    assert OpenAIChat(client).create(messages=HI, timeout=given).choices[0].message.content == "a"
 
 
 @pytest.mark.parametrize("choice", ["auto", "none"])
@@ -75,9 +131,9 @@ def test_a_required_tool_choice_is_kept_for_the_clients_own_tools() -> None:
 
 
 @pytest.mark.parametrize("effort, flash_25, pro_25, flash_3, pro_3", [
-    ("none", 0, 128, "minimal", "low"), ("minimal", 3072, 4096, "low", "low"), ("low", 6144, 8192, "low", "low"),
-    ("low_medium", 9216, 12288, "medium", "low"), ("medium", 12288, 16384, "medium", "high"),
-    ("medium_high", 18432, 24576, "high", "high"), ("high", 24576, 32768, "high", "high"),
+    ("none", 0, 128, "minimal", "low"), ("minimal", 1024, 1024, "low", "low"), ("low", 1024, 1024, "low", "low"),
+    ("low_medium", 4096, 4096, "medium", "low"), ("medium", 8192, 8192, "medium", "high"),
+    ("medium_high", 16384, 16384, "high", "high"), ("high", 24576, 24576, "high", "high"),
     ("xhigh", 24576, 32768, "high", "high"), ("auto", -1, -1, "high", "high"),
 ])
 def test_reasoning_effort_is_a_budget_for_2_5_and_a_level_for_3(
@@ -87,7 +143,9 @@ def test_reasoning_effort_is_a_budget_for_2_5_and_a_level_for_3(
         assert found.get("include_thoughts", False) is (effort != "none")
         return found["thinking_budget"], found["thinking_level"]
     assert thinking("gemini-2.5-flash") == thinking("models/gemini-2.5-flash-lite") == (flash_25, None)
-    assert thinking("gemini-2.5-pro") == (pro_25, None)
+    assert thinking("gemini-2.5-pro") == thinking("gemini-pro-latest") == (pro_25, None)
+    assert thinking("gemini-flash-latest") == thinking("models/gemini-flash-lite-latest") == (flash_25, None)
+    assert thinking("") == (flash_25, None)  # the default of the backend, or of GEMINI_MODEL
     assert thinking("gemini-3-flash-preview") == (None, flash_3)
     assert thinking("gemini-3.1-pro-preview") == thinking("gemini-3-pro") == (None, pro_3)
 
@@ -105,7 +163,7 @@ def test_reasoning_effort_replaces_the_thinking_of_the_clients_options(fake: Fak
     assert sent_request(fake)["generationConfig"]["thinkingConfig"] == {"includeThoughts": True, "thinkingLevel": "LOW"}
 
 
-@pytest.mark.parametrize("model", ["gemini-2.0-flash", "gemma-3-27b-it", "gemini-flash-latest", None])
+@pytest.mark.parametrize("model", ["gemini-2.0-flash", "gemma-3-27b-it", "models/openai/gpt-4"])
 def test_reasoning_effort_is_refused_for_models_without_thinking_options(model: Any) -> None:
     with pytest.raises(ValueError, match="has no word for the parameter reasoning_effort"):
         to_overrides(model=model, reasoning_effort="low")
@@ -126,7 +184,7 @@ def test_every_parameter_that_gemini_has_reaches_the_request(
     assert sent_request(fake)["generationConfig"] == {
         "temperature": 0, "topP": 0.5, "maxOutputTokens": 7, "stopSequences": ["end"], "seed": 3, "candidateCount": 2,
         "presencePenalty": 0.1, "frequencyPenalty": 0.2, "responseLogprobs": True, "logprobs": 4,
-        "thinkingConfig": {"thinkingBudget": 8192, "includeThoughts": True},
+        "thinkingConfig": {"thinkingBudget": 1024, "includeThoughts": True},
         "responseJsonSchema": STRICT, "responseMimeType": "application/json"}
 
 
@@ -136,6 +194,11 @@ def test_every_parameter_that_gemini_has_reaches_the_request(
     ({"response_format": {"type": "text"}}, {}), ({"logprobs": False, "top_logprobs": 0}, {}),
     ({"temperature": None, "stop": None, "user": None, "reasoning_effort": None}, {}),
     ({"parallel_tool_calls": True, "service_tier": "auto", "modalities": ["text"]}, {}),
+    ({"logprobs": True}, {"response_logprobs": True}),
+    ({"logprobs": True, "top_logprobs": 3}, {"response_logprobs": True, "logprobs": 3}),
+    ({"modalities": ["text", "image"]}, {"response_modalities": ["TEXT", "IMAGE"]}),
+    ({"modalities": ["audio"], "audio": {"voice": "Kore", "format": "pcm16"}},
+     {"response_modalities": ["AUDIO"], "speech_config": "Kore"}),
     ({"store": False, "logit_bias": {}, "metadata": {}}, {}), ({"stream": True, "stream_options": {"a": 1}}, {}),
 ])
 def test_a_parameter_is_converted_or_has_no_effect(parameters: Any, options: Any) -> None:
@@ -144,7 +207,7 @@ def test_a_parameter_is_converted_or_has_no_effect(parameters: Any, options: Any
 
 @pytest.mark.parametrize("name, value", [
     ("user", "u"), ("logit_bias", {"1": 2}), ("parallel_tool_calls", False), ("store", True), ("service_tier", "flex"),
-    ("metadata", {"a": "b"}), ("timeout", 5), ("extra_body", {"a": 1}), ("functions", [{}]), ("top_k", 3)])
+    ("metadata", {"a": "b"}), ("extra_body", {"a": 1}), ("functions", [{}]), ("top_k", 3)])
 def test_a_parameter_that_gemini_does_not_have_is_refused_or_dropped_with_a_warning(
         name: str, value: Any, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ValueError, match=f"gemini-3-pro has no word for the parameter {name}: .*drop_params=True"):
@@ -165,6 +228,13 @@ def test_the_openai_packages_not_given_counts_as_not_given(word: str) -> None:
 def test_an_unknown_response_format_is_an_error(form: Any) -> None:
     with pytest.raises(ValueError, match="response_format"):
         to_overrides(response_format=form)
+
+
+@pytest.mark.parametrize("parameters", [
+    {"modalities": "text"}, {"modalities": [1]}, {"audio": {}}, {"audio": "Kore"}])
+def test_a_parameter_of_another_shape_is_an_error_that_names_it(parameters: Any) -> None:
+    with pytest.raises(ValueError, match=next(iter(parameters))):
+        to_overrides(**parameters)
 
 
 def test_a_response_schema_is_converted_like_that_of_a_tool() -> None:

@@ -34,6 +34,10 @@ def test_a_calls_signature_is_in_its_extra_content_only() -> None:
     [{"text": "See:"}, {"inlineData": {"mimeType": "image/png", "data": PNG}, "thoughtSignature": "S"}, {"text": "!"}],
     [{"text": "Hi"}, {"text": "", "thoughtSignature": "S"}, call("a", {"x": 1}, "1", "T"), call("b", {}, "2")],
     [{"text": "Hi"}],
+    # parts after or between calls (recording 2357): the order is kept
+    [call("a", {}, "1", "S"), {"toolCall": {"id": "x", "toolType": "GOOGLE_SEARCH_WEB"}, "thoughtSignature": "T"}],
+    [{"text": "Let me see."}, call("a", {}, "1"), {"text": "And"}, call("b", {}, "2"), {"text": "so."}],
+    [call("a", {}, "1"), {"text": "", "thoughtSignature": "S"}, call("b", {}, "2"), call("a", {}, "3")],
 ])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_models_parts_are_sent_back_unchanged(parts: List[Dict[str, Any]], streamed: bool) -> None:
@@ -46,6 +50,22 @@ def test_a_models_parts_are_sent_back_unchanged(parts: List[Dict[str, Any]], str
         found = openai_message(*parts)
     replies = [tool_result(id=one["id"]) for one in found.get("tool_calls", ())]
     assert to_contents(*HI, found, *replies)[1] == {"role": "model", "parts": parts}
+
+
+@pytest.mark.parametrize("calls", [[], ["1"], ["1", "2", "3"]])
+def test_calls_that_are_not_as_many_as_their_places_come_last(calls: List[str]) -> None:
+    found = openai_message(call("a", {}, "1"), {"text": "x", "thoughtSignature": "S"}, call("a", {}, "2"))
+    found["tool_calls"] = [tool_call("a", id=id) for id in calls]
+    parts = to_contents(*HI, found, *[tool_result(id=id) for id in calls])[1]["parts"]
+    assert parts[0] == {"text": "x", "thoughtSignature": "S"}
+    assert [part["functionCall"]["id"] for part in parts[1:]] == calls
+
+
+def test_a_call_that_is_answered_in_its_own_turn_is_no_call_of_the_message() -> None:
+    done = {"functionResponse": {"id": "1", "name": "a", "response": {}}}
+    parts = [call("a", {}, "1"), done, {"text": "Done."}]
+    found = openai_message(*parts)
+    assert to_contents(*HI, {key: value for key, value in found.items() if key != "tool_calls"})[1]["parts"] == parts
 
 
 def test_the_signature_of_a_text_is_in_the_messages_extra_content() -> None:

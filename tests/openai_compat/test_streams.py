@@ -17,6 +17,13 @@ def test_parallel_calls_have_one_index_each_over_the_whole_stream() -> None:
         ("a", "{}"), ("b", '{"x": 1}'), ("a", "{}")]
 
 
+def test_a_call_that_a_later_event_answers_is_no_call_of_the_stream() -> None:
+    done = {"functionResponse": {"name": "a", "response": {}}}  # as a server-side tool has it: recording 1588
+    found = openai_chunks([call("a", {})], [done], [{"text": "Done."}], [call("b", {})], END)
+    calls = [one for chunk in found for one in chunk.choices[0].delta.tool_calls or ()]
+    assert [one.function.name for one in calls] == ["b"] and calls[0].index == 0
+
+
 def test_include_usage_sends_the_last_numbers_once_at_the_end() -> None:
     early = {"promptTokenCount": 10, "candidatesTokenCount": 1, "totalTokenCount": 11}
     events = [{"candidates": [{"content": {"parts": [{"text": "a"}]}}], "usageMetadata": early},

@@ -64,7 +64,8 @@ class Handler(BaseHTTPRequestHandler):
                 if body.get("stream") else [json.dumps(found)]
             self._send(200, "text/event-stream" if body.get("stream") else "application/json", "".join(pieces))
         except GeminiError as error:
-            self._send(error.code or 500, "application/json", json.dumps(to_openai_error(error)))
+            body = to_openai_error(error)
+            self._send(body.status, "application/json", json.dumps(body))
 
     def _send(self, status: int, kind: str, text: str) -> None:
         self.send_response(status)
@@ -290,7 +291,7 @@ def test_its_own_accumulation_keeps_calls_apart_and_signatures(openai_client: An
     openai_client.chat.completions.create(model=MODEL, tools=[TOOL], messages=[
         *HI, message, *({"role": "tool", "tool_call_id": one.id, "content": "x"} for one in message.tool_calls)])
     assert [part.get("thoughtSignature") for part in fake.requests[-1].body["contents"][1]["parts"]] == [
-        None, "T", "S", None]
+        None, "S", None, "T"]
 
 
 @pytest.mark.parametrize("code, name, retryable", [

@@ -26,7 +26,7 @@ class B:
 
 
 class Tree(NamedTuple):
-    children: "List[Tree]"
+    children: List[Tree]
 
 
 def chain(depth: int, leaf: Any, name: str = "child", **more: Any) -> Any:

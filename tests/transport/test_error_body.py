@@ -9,7 +9,8 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from gemini_lite import errors
-from gemini_lite.transport import error_body
+from gemini_lite.errors import Quota
+from gemini_lite.transport import error_body, next_steps
 
 GOOGLE = "googleapis.com"
 CLOUD_CODE = "cloudcode-pa.googleapis.com"
@@ -110,10 +111,10 @@ def test_an_event_without_an_error_object_is_no_error(event):
     ("", [retry_info("3s"), info("X", quotaResetDelay="5s")], {"Retry-After": "4"}, 5),
     ("", [retry_info("9s"), info("X", quotaResetDelay="5s")], {"Retry-After": "4"}, 9),
     ("", [retry_info("3s"), info("X", quotaResetDelay="5s")], {"Retry-After": "40"}, 40),
-    # before what the message says, even where that is longer
-    ("Please retry in 34.07s.", [retry_info("3s")], {}, 3),
-    ("Please retry in 34.07s.", [], {"Retry-After": "4"}, 4),
-    # the message
+    # the message counts as much as the fields: #1100 of the recordings rounds the field down
+    ("Please retry in 48.939935699s.", [retry_info("48s")], {}, 48.939935699),
+    ("Please retry in 34.07s.", [], {"Retry-After": "4"}, 34.07),
+    ("Please retry in 3s.", [retry_info("34.07s")], {}, 34.07),
     ("Please retry in 34.07s.", [], {}, 34.07),
     ("Please retry in 539.5ms.", [], {}, 0.5395),
     ("Your quota will reset after 11h33m30s.", [], {}, 41610),
@@ -192,6 +193,70 @@ def test_a_retry_after_header_that_is_no_number_of_seconds_is_no_delay(value):
 def test_a_quota_that_no_short_wait_brings_back_is_not_tried_again(code, message, details):
     error = parsed(code, message, *details)
     assert (type(error), error.retryable) == (errors.QuotaExhaustedError, False)
+
+
+def violation(id, value=None, metric=None):
+    return {"quotaId": id, "quotaValue": value, "quotaMetric": metric}
+
+
+def quota_failure(*violations):
+    return {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": list(violations)}
+
+
+@pytest.mark.parametrize("details", [
+    [info("RATE_LIMIT_EXCEEDED", GOOGLE, quota_limit="RequestsPerMinutePerRegion", quota_limit_value="0")],  # #450
+    [quota_failure(violation("RequestsPerMinute", "0")), retry_info("5s")],
+    [quota_failure(violation("RequestsPerMinute", "10"), violation("TokensPerMinute", 0))],
+])
+def test_a_quota_of_zero_is_not_tried_again(details):
+    error = parsed(429, "Quota exceeded.", *details)
+    assert (type(error), error.retryable) == (errors.QuotaExhaustedError, False)
+
+
+def test_a_daily_quota_keeps_the_delay_that_google_sends_with_it():
+    error = parsed(429, "", quota("RequestsPerDay"), retry_info("35s"))
+    assert outcome(error) == ("QuotaExhaustedError", False, 35)
+
+
+@pytest.mark.parametrize("details, quota", [
+    ([], None), ([retry_info("5s")], None), ([quota_failure()], None),
+    ([quota_failure(violation("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250"))],
+     ("GenerateRequestsPerDayPerProjectPerModel-FreeTier", 250, "requests per day")),
+    ([quota_failure(violation("GenerateContentPaidTierInputTokensPerModelPerMinute", "1000000"))],
+     ("GenerateContentPaidTierInputTokensPerModelPerMinute", 1000000, "tokens per minute")),
+    ([quota_failure(violation("RequestsPerMinute", "10"), violation("RequestsPerDay", "20"))],
+     ("RequestsPerDay", 20, "requests per day")),  # the one that decides
+    ([quota_failure(violation("Other", "7", "generate_content_free_tier_input_token_count"))], ("Other", 7, "tokens")),
+    ([quota_failure(violation("Other", "many"))], ("Other", None, None)),
+    ([quota_failure(violation(None, None)), info("X", quota_limit="RequestsPerSecond")], (None, None, None)),
+    ([quota_failure(violation(["x"], True))], (None, None, None)),
+    ([info("X", quota_limit="RequestsPerHour", quota_limit_value="5")], ("RequestsPerHour", 5, "requests per hour")),
+    ([info("X", quota_limit="EmbedContentRequestsPerMinute", quota_limit_value="9" * 30)],
+     ("EmbedContentRequestsPerMinute", None, "requests per minute")),
+])
+def test_the_limit_that_was_reached_is_told_with_its_value_and_unit(details, quota):
+    assert parsed(429, "", *details).quota == (quota and Quota(*quota))
+
+
+# Who is calling
+
+@pytest.mark.parametrize("code, reason", [
+    (400, "API_KEY_INVALID"), (400, "API_KEY_EXPIRED"), (403, "API_KEY_LEAKED"), (403, "CREDENTIALS_MISSING"),
+    (401, "ACCESS_TOKEN_EXPIRED"), (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED"), (401, None)])
+def test_a_bad_key_or_token_is_an_authentication_error_whatever_its_status(code, reason):
+    error = parsed(code, "API key not valid.", *([info(reason, GOOGLE)] if reason else []))
+    assert (type(error), error.code, error.reason, error.retryable) == (errors.AuthenticationError, code, reason, False)
+
+
+def test_the_reason_counts_and_neither_the_words_nor_another_domain():
+    assert type(parsed(400, "API key not valid. Please pass a valid API key.")) is errors.BadRequestError
+    assert type(parsed(400, "no", info("API_KEY_INVALID", "example.com"))) is errors.BadRequestError
+    assert type(parsed(403, "Your API key was reported as leaked.")) is errors.PermissionDeniedError
+
+
+def test_a_detail_whose_type_a_gateway_took_out_is_read_too():
+    error = parsed(400, "API Key not found.", {"reason": "API_KEY_INVALID", "domain": GOOGLE})
+    assert (type(error), error.reason) == (errors.AuthenticationError, "API_KEY_INVALID")
 
 
 @pytest.mark.parametrize("message, details", [
@@ -439,14 +504,21 @@ def test_error_parsing_never_raises_on_nesting_of_any_depth(body):
     ((403, "Gone.", info("UNSUPPORTED_CLIENT")), "an API key works for everybody"),
     ((403, "No licence.", info("SUBSCRIPTION_REQUIRED", "cloudaicompanion.googleapis.com")), "GOOGLE_CLOUD_PROJECT"),
     ((403, "No licence. (#3501)"), "GOOGLE_CLOUD_PROJECT"),
+    ((400, "API key expired. Please renew the API key.", info("API_KEY_INVALID", GOOGLE)), "Make a new key"),
+    ((403, "Permission denied on resource.", info("IAM_PERMISSION_DENIED", "aiplatform.googleapis.com")),
+     "roles/aiplatform.user"),
+    ((403, "Method doesn't allow unregistered callers."), "No key or token arrived"),
+    ((401, "Expired.", info("ACCESS_TOKEN_EXPIRED", GOOGLE)), "Sign in again"),
+    ((400, "The input token count (5) exceeds the maximum number of tokens allowed (4)."), "count_tokens"),
     ((401, "Who?"), "sign in again"),
     ((403, "No."), "may use the model"),
     ((404, "models/x is not found."), "client.models()"),
+    ((404, "Requested entity was not found."), "the base URL"),
     ((413, "Too large."), "Files API"),
     ((400, "Request payload size exceeds the limit."), "Files API"),
     ((300, "Moved."), "base URL"),
     ((308, "Moved."), "base URL"),
-    ((429, "Quota exceeded, limit: 0"), error_body.LIMITS_PAGE),
+    ((429, "Quota exceeded, limit: 0"), next_steps.LIMITS_PAGE),
     ((429, "No room.", info("MODEL_CAPACITY_EXHAUSTED")), "another model"),
     ((503, "The model is overloaded."), "another model"),
 ])
@@ -462,5 +534,6 @@ def test_where_the_server_said_it_all_its_sentence_stands_alone():
 
 def test_a_bare_error_has_every_field():
     assert vars(errors.GeminiError("no")) == {
+        "quota": None,
         "code": None, "status": None, "reason": None, "details": [], "retryable": False, "retry_after": None,
         "request_id": None, "response": None, "turns": None}

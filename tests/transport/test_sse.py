@@ -139,6 +139,79 @@ def test_random_streams_cut_at_random_give_what_the_slow_decoder_gives(seed):
         assert read(*blocks) == slow_decoder(stream), blocks
 
 
+# Errors outside of events
+
+ERROR = b'{"error": {"code": 503, "message": "a } b [ \\" {"}}'
+LINES = b'{\n  "error": {\n    "code": 503,\n    "message": "a } b [ \\" {"\n  }\n}'
+ERRORS = [ERROR, LINES, b"[" + ERROR + b"]", b"[" + LINES + b"\n]\n", b"  " + ERROR, b"[\n  " + LINES + b"\n]"]
+
+
+def bare_errors(*blocks):
+    """The errors outside of events in `blocks`, and the events."""
+    found = list(sse.events(blocks))
+    return ([data for data in found if isinstance(data, sse.BareText)],
+            [data for data in found if not isinstance(data, sse.BareText)])
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("end", [b"", CRLF + CRLF])
+@pytest.mark.parametrize("before, events", [
+    (b"", []), (BOM, []), (b": ping\n\n", []), (b"data: {}\n\n", [b"{}"]), (b"data: {}\n", [b"{}"]),
+    (b"data: {}\n: ping\n\n", [b"{}"]), (b'data: {"cut\n', []),
+], ids=repr)
+def test_an_error_without_data_is_found_at_every_cut(before, events, error, end):
+    for blocks in cuttings(before + error + end):
+        errors, others = bare_errors(*blocks)
+        assert [b"503" in data for data in errors] == [True] and others == events
+
+
+def test_blank_lines_in_an_error_without_data_are_white_space():
+    assert len(bare_errors(b"data: 1\n\n" + LINES.replace(LF, CRLF + LF))[0]) == 1
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_error_without_data_is_found_between_events(error):
+    stream = b"data: 1\n\n" + error + b"\n\ndata: 2\n\n"
+    for blocks in cuttings(stream):
+        errors, others = bare_errors(*blocks)
+        assert len(errors) == 1 and others == [b"1", b"2"]
+
+
+def test_an_error_without_data_comes_out_with_its_last_bracket():
+    def blocks():
+        yield LINES + LF
+        raise AssertionError("asked for more")
+
+    assert isinstance(next(sse.events(blocks())), sse.BareText)
+
+
+@pytest.mark.parametrize("line", [
+    b"{}", b'{"a": 1}', b"[1, 2]", b'{"error": null}', b"{", b"[[[", b"}]", b'{"error": {"code": 503, "mess', b"{]",
+    b"[" * 5000 + b"]" * 5000, b'{"error": "' + b"x" * (1 << 20) + b'"}',
+], ids=lambda line: repr(line[:30]))
+def test_what_is_no_error_is_passed_over_as_the_standard_says(line):
+    assert bare_errors(b"data: 1\n" + line + LF + b"data: 2\n\n" + line) == ([], [b"1\n2"])
+
+
+def test_lines_that_open_brackets_for_ever_take_no_memory():
+    tracemalloc.start()
+    try:
+        assert list(sse.events(b"[\n" * 1000 for _ in range(1000))) == []
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_line_in_tiny_blocks_takes_no_more_memory_than_a_few_copies():
+    size = 1 << 20
+    tracemalloc.start()
+    try:
+        assert [len(data) for data in sse.events([b"data: ", *[b"xx"] * (size // 2), b"\n\n"])] == [size]
+        assert tracemalloc.get_traced_memory()[1] < 9 * size  # 4 of them are the list of blocks
+    finally:
+        tracemalloc.stop()
+
+
 # Limits
 
 def test_an_event_as_large_as_the_limit_passes_at_every_cut():

@@ -1,0 +1,120 @@
+"""A batch: a view of the API's operation or job, in both of its spellings."""
+from __future__ import annotations
+
+import datetime
+from typing import List, Optional
+
+from ..json_data import JSON, dict_or_empty, list_of_dicts, str_or_none
+from .resources import Resource, parse_count, parse_time
+
+ENDED = frozenset(("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"))
+FAILED = frozenset(("FAILED", "CANCELLED", "EXPIRED"))
+_PREFIXES = ("BATCH_STATE_", "JOB_STATE_")
+
+
+class Batch(Resource):
+    """A job that answers many prompts at half the price; `data` is its dict as it came.
+
+    Source: https://ai.google.dev/api/batch-api
+    """
+
+    collection = "batches"
+    shown = ("name", "display_name", "state", "model", "request_count", "failed_count", "create_time")
+
+    @property
+    def _metadata(self) -> JSON:
+        """Where the Developer API keeps what Vertex AI has at the top."""
+        return dict_or_empty(self.data.get("metadata")) or self.data
+
+    @property
+    def display_name(self) -> Optional[str]:
+        """The name for people, by which a job whose answer was lost is found again."""
+        return str_or_none(self._metadata.get("displayName"))
+
+    @property
+    def model(self) -> Optional[str]:
+        """The model that answers."""
+        return str_or_none(self._metadata.get("model"))
+
+    @property
+    def state_name(self) -> Optional[str]:
+        """The state as the server spells it."""
+        return str_or_none(self._metadata.get("state"))
+
+    @property
+    def state(self) -> str:
+        """The state without its prefix: ``PENDING``, ``RUNNING``, ``SUCCEEDED``, ``FAILED``, ``CANCELLED``,
+        ``EXPIRED``, ``PARTIALLY_SUCCEEDED``; there may be others."""
+        state = self.state_name or ""
+        for prefix in _PREFIXES:
+            if state.startswith(prefix):
+                return state[len(prefix):]
+        return state or ("SUCCEEDED" if self.data.get("done") and not self.error else "UNSPECIFIED")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no state follows."""
+        return self.state in ENDED
+
+    @property
+    def create_time(self) -> Optional[datetime.datetime]:
+        """When it was made."""
+        return parse_time(self._metadata.get("createTime"))
+
+    @property
+    def update_time(self) -> Optional[datetime.datetime]:
+        """When it last changed."""
+        return parse_time(self._metadata.get("updateTime"))
+
+    @property
+    def end_time(self) -> Optional[datetime.datetime]:
+        """When it ended."""
+        return parse_time(self._metadata.get("endTime"))
+
+    @property
+    def stats(self) -> JSON:
+        """The counts as the API writes them."""
+        return dict_or_empty(self._metadata.get("batchStats") or self._metadata.get("completionStats"))
+
+    @property
+    def request_count(self) -> Optional[int]:
+        """How many requests it has."""
+        return parse_count(self.stats.get("requestCount"))
+
+    @property
+    def successful_count(self) -> Optional[int]:
+        """How many were answered so far."""
+        return parse_count(self.stats.get("successfulRequestCount") or self.stats.get("successfulCount"))
+
+    @property
+    def failed_count(self) -> Optional[int]:
+        """How many failed so far."""
+        return parse_count(self.stats.get("failedRequestCount") or self.stats.get("failedCount"))
+
+    @property
+    def pending_count(self) -> Optional[int]:
+        """How many wait."""
+        return parse_count(self.stats.get("pendingRequestCount") or self.stats.get("incompleteCount"))
+
+    @property
+    def error(self) -> Optional[JSON]:
+        """Why it failed, as the API says it: ``code`` and ``message``."""
+        return dict_or_empty(self.data.get("error")) or dict_or_empty(self._metadata.get("error")) or None
+
+    @property
+    def output(self) -> JSON:
+        """Where the results are: ``responsesFile`` or ``inlinedResponses``."""
+        return (dict_or_empty(self.data.get("response")) or dict_or_empty(self._metadata.get("output"))
+                or dict_or_empty(self._metadata.get("outputInfo")))
+
+    @property
+    def responses_file(self) -> Optional[str]:
+        """The name of the file with the results, if there is one."""
+        return str_or_none(self.output.get("responsesFile"))
+
+    @property
+    def inline_responses(self) -> List[JSON]:
+        """The results that came with the job itself."""
+        found = self.output.get("inlinedResponses") or self.output.get("inlinedEmbedContentResponses")
+        inner = dict_or_empty(found)
+        return list_of_dicts(inner.get("inlinedResponses") or inner.get("inlinedEmbedContentResponses") or found)

@@ -1,0 +1,226 @@
+"""Embeddings: one vector for each item of a list of any length."""
+from __future__ import annotations
+
+import math
+from array import array
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union, cast, overload
+
+from .. import contents
+from ..answers.usage import UsageMetadata
+from ..contents import Prompt, PromptItem
+from ..errors import GeminiError, ParseError
+from ..json_data import JSON
+from ..transport.deadline import Deadline
+from .embedding_forms import Form, form_of
+from .sending import Sender
+from .waiting import whole_deadline
+
+EmbedPrompts = Union[PromptItem, Sequence[Prompt]]
+
+DEFAULT_MODEL = "gemini-embedding-001"
+_NO_TASK_TYPES = ("gemini-embedding-2",)  # models whose task is said in the text
+
+
+class Embeddings(Sequence["array[float]"]):
+    """The vectors for a list, in its order; each is an ``array('d')``, which `numpy.asarray` takes without a copy.
+
+    In ``error.embeddings`` a vector that was not made is None.
+    """
+
+    def __init__(self, vectors: Sequence[Optional[array[float]]], usage: JSON) -> None:
+        self._vectors, self._usage = list(vectors), usage
+
+    @property
+    def usage_metadata(self) -> UsageMetadata:
+        """The tokens of all calls together, where the API counts them."""
+        return UsageMetadata(self._usage)
+
+    @property
+    def missing(self) -> List[int]:
+        """The indexes of the items that have no vector; empty unless a call failed."""
+        return [index for index, vector in enumerate(self._vectors) if vector is None]
+
+    def to_list(self) -> List[List[float]]:
+        """The vectors as lists of floats, which JSON can say; one that is missing is empty."""
+        return [[] if vector is None else vector.tolist() for vector in self._vectors]
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    @overload
+    def __getitem__(self, index: int) -> array[float]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Embeddings: ...
+
+    def __getitem__(self, index: Union[int, slice]) -> Union[array[float], Embeddings]:
+        if isinstance(index, slice):
+            return Embeddings(self._vectors[index], self._usage)
+        return self._vectors[index]  # type: ignore[return-value]  # None in error.embeddings alone
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Embeddings) and other._vectors == self._vectors
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        size = next((len(vector) for vector in self._vectors if vector is not None), 0)
+        missing = f", {len(self.missing)} missing" if self.missing else ""
+        return f"Embeddings({len(self)} vectors of {size}{missing})"
+
+
+def embed(
+    sender: Sender, prompts: EmbedPrompts, *, model: Optional[str] = None, task_type: Optional[str] = None,
+    title: Optional[str] = None, output_dimensionality: Optional[int] = None, normalize: bool = False,
+    concurrency: int = 1, deadline: Optional[float] = None,
+) -> Embeddings:
+    """A vector for each item of `prompts`, split into as many calls as it needs, `concurrency` of them at a time.
+
+    A string, a part or a file is one item, and so is a list inside the list: one vector for all that it holds. An
+    error has ``embeddings``, with the vectors that were made before. `deadline` is in seconds, for all of it.
+    """
+    if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
+        raise ValueError(f"concurrency is a whole number, 1 or more, not {concurrency!r}")
+    items = [_content(item) for item in _items(prompts)]
+    if not items:
+        return Embeddings([], {})
+    model = _bare_model(model or DEFAULT_MODEL)
+    fields = _fields(model, task_type, title, output_dimensionality)
+    form = form_of(sender, model)
+    slices = [items[start:start + form.limit] for start in range(0, len(items), form.limit)]
+    run = _Run(sender, model, form, fields, normalize, whole_deadline(deadline))
+    if concurrency == 1 or len(slices) == 1:
+        answers, error = run.one_by_one(slices)
+    else:
+        answers, error = run.side_by_side(slices, concurrency)
+    found = _join(slices, answers)
+    if error is not None:
+        if isinstance(error, GeminiError):
+            error.embeddings = found
+        raise error
+    return found
+
+
+Answers = Dict[int, Tuple[List["array[float]"], JSON]]  # by the number of the slice: its vectors and usage
+
+
+class _Run:
+    """The calls for one list."""
+
+    def __init__(
+        self, sender: Sender, model: str, form: Form, fields: JSON, normalize: bool, deadline: Deadline,
+    ) -> None:
+        self._sender, self._model, self._form, self._fields = sender, model, form, fields
+        self._normalize, self._deadline = normalize, deadline
+
+    def one_by_one(self, slices: List[List[JSON]]) -> Tuple[Answers, Optional[BaseException]]:
+        """The answers up to the first failure, and that."""
+        answers: Answers = {}
+        for number, items in enumerate(slices):
+            try:
+                answers[number] = self._call(items)
+            except GeminiError as error:
+                return answers, error
+        return answers, None
+
+    def side_by_side(
+        self, slices: List[List[JSON]], concurrency: int,
+    ) -> Tuple[Answers, Optional[BaseException]]:
+        """The answers, and the first failure: no call begins after it, and those under way are waited for."""
+        answers: Answers = {}
+        error: Optional[BaseException] = None
+        waiting: Iterator[Tuple[int, List[JSON]]] = iter(enumerate(slices))
+        running: Dict["Future[Tuple[List[array[float]], JSON]]", int] = {}
+        with ThreadPoolExecutor(min(concurrency, len(slices)), "gemini-lite-embed") as pool:
+            while True:
+                while error is None and len(running) < concurrency:
+                    number, items = next(waiting, (-1, []))
+                    if number < 0:
+                        break
+                    running[pool.submit(self._call, items)] = number
+                if not running:
+                    return answers, error
+                done: Set["Future[Tuple[List[array[float]], JSON]]"] = wait(running, return_when=FIRST_COMPLETED)[0]
+                for future in done:
+                    number = running.pop(future)
+                    failure = future.exception()
+                    if failure is None:
+                        answers[number] = future.result()
+                    else:
+                        error = error or failure
+
+    def _call(self, items: List[JSON]) -> Tuple[List["array[float]"], JSON]:
+        form = self._form
+        path = self._sender.route.backend.path(form.method(len(items)), self._model)
+        answer = self._sender.send(path, form.body(items, self._fields), deadline=self._deadline)
+        vectors = [self._vector(item) for item in form.embeddings(answer)]
+        if len(vectors) != len(items):
+            raise ParseError(f"The server gave {len(vectors)} vectors for {len(items)} items, so which is whose cannot "
+                             "be told. Ask again, or use another model.", reason="WRONG_COUNT")
+        return vectors, form.usage(answer)
+
+    def _vector(self, embedding: JSON) -> array[float]:
+        values = embedding.get("values")
+        try:
+            if not isinstance(values, list) or not values:
+                raise TypeError
+            vector = array("d", values)
+        except (TypeError, OverflowError):
+            raise ParseError(f"An embedding holds no numbers: {repr(embedding)[:200]}", reason="NO_VECTOR") from None
+        return _unit(vector) if self._normalize else vector
+
+
+def _items(prompts: EmbedPrompts) -> List[Prompt]:
+    """The items of a list or tuple; anything else is one item."""
+    if isinstance(prompts, list) or isinstance(prompts, tuple) and not _is_bytes_and_type(prompts):
+        return list(prompts)
+    return [cast(Prompt, prompts)]
+
+
+def _content(item: Prompt) -> JSON:
+    """The one content that an item is."""
+    if isinstance(item, tuple) and not _is_bytes_and_type(item):
+        item = list(item)
+    found = contents.from_prompt(item)
+    if len(found) != 1:
+        raise ValueError("an item to embed is one content: give the contents as items of the list")
+    return found[0]
+
+
+def _is_bytes_and_type(item: Tuple[object, ...]) -> bool:
+    return len(item) == 2 and isinstance(item[0], (bytes, bytearray, memoryview)) and isinstance(item[1], str)
+
+
+def _fields(model: str, task_type: Optional[str], title: Optional[str], dimensions: Optional[int]) -> JSON:
+    """What every request of a list says besides its content."""
+    if model.rpartition("/")[2].startswith(_NO_TASK_TYPES) and (task_type or title):
+        raise ValueError(f"{model} knows no task types and titles: write them into the text, such as "
+                         "'task: search result | query: ...', or use gemini-embedding-001")
+    if dimensions is not None and (not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 1):
+        raise ValueError(f"output_dimensionality is a whole number, 1 or more, not {dimensions!r}")
+    fields = {"taskType": task_type.upper() if task_type else None, "title": title, "outputDimensionality": dimensions}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _bare_model(model: str) -> str:
+    model = model.strip()
+    return model[len("models/"):] if model.startswith("models/") else model
+
+
+def _unit(vector: array[float]) -> array[float]:
+    """`vector` with length 1; one of zeros stays."""
+    length = math.sqrt(math.fsum(value * value for value in vector))
+    return array("d", [value / length for value in vector]) if length else vector
+
+
+def _join(slices: List[List[JSON]], answers: Answers) -> Embeddings:
+    vectors: List[Optional[array[float]]] = []
+    usage: JSON = {}
+    for number, items in enumerate(slices):
+        found, counted = answers.get(number, ([], {}))
+        vectors += found or [None] * len(items)
+        for name, value in counted.items():
+            if type(value) is int:
+                usage[name] = usage.get(name, 0) + value
+    return Embeddings(vectors, usage)

@@ -1,0 +1,71 @@
+"""Progress for people: one line that is written over in a terminal, one output that changes in a notebook."""
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Callable, Optional, Union
+
+ByteProgress = Union[Callable[[int, int], object], bool, None]
+
+_BAR = 24  # characters
+
+
+def byte_reporter(progress: ByteProgress, name: Optional[str]) -> Callable[[int, int], object]:
+    """What is called with the bytes that the server has, and those of the whole; True draws a bar."""
+    if progress is True:
+        show = print_progress()
+        return lambda done, size: show(f"{name or 'upload'} {byte_bar(done, size)}")
+    if callable(progress):
+        return progress
+    return lambda done, size: None
+
+
+def byte_bar(done: int, size: int) -> str:
+    """A bar for `done` bytes of `size`."""
+    share = done / size if size else 1.0
+    filled = int(_BAR * share)
+    return f"[{'#' * filled}{'.' * (_BAR - filled)}] {100 * share:3.0f} %  {done / 1e6:.1f} of {size / 1e6:.1f} MB"
+
+
+def print_progress() -> Callable[[str], object]:
+    """A function that shows its text in place of the one before: in a notebook, or on standard error."""
+    from ..display.notebook import in_notebook
+    return _NotebookLine() if in_notebook() else _TerminalLine()
+
+
+class _TerminalLine:
+    """A line on standard error, written over if that is a terminal."""
+
+    def __init__(self) -> None:
+        self._width = 0
+        self._last = ""
+
+    def __call__(self, text: str) -> None:
+        if text == self._last:
+            return
+        self._last = text
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{text:<{self._width}}")
+            self._width = len(text)
+        else:
+            sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def __del__(self) -> None:
+        if self._width:
+            sys.stderr.write("\n")
+
+
+class _NotebookLine:
+    """An output of the cell, which is replaced."""
+
+    def __init__(self) -> None:
+        self._update: Optional[Callable[..., object]] = None
+
+    def __call__(self, text: str) -> None:
+        bundle = {"text/plain": text}
+        if self._update is None:
+            display = importlib.import_module("IPython.display").display
+            self._update = display(bundle, raw=True, display_id=True).update
+        else:
+            self._update(bundle, raw=True)

@@ -1,0 +1,301 @@
+"""Where the bytes of an upload come from: a path, bytes, a file object, or an iterable of bytes."""
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import mimetypes
+import os
+import tempfile
+from typing import IO, BinaryIO, Callable, Iterable, Iterator, Optional, Protocol, Sized, Union
+
+from .. import media
+from ..transport.deadline import Deadline
+
+Data = Union[bytes, bytearray, memoryview]
+UploadSource = Union[str, "os.PathLike[str]", Data, IO[bytes], Iterable[bytes]]
+
+log = logging.getLogger("gemini_lite")
+
+PIECE = 1 << 17  # bytes that are read and sent at a time
+SPOOL = 8 << 20  # bytes of a source of unknown size that are kept in memory
+_EXTENSIONS = {".jsonl": "application/jsonl", ".md": "text/markdown", ".py": "text/x-python", ".webp": "image/webp"}
+
+
+class Source(Protocol):
+    """Bytes to upload. `prepare` comes before the `read`s of a chunk, and gives up what stands before it."""
+
+    size: int
+    file_name: Optional[str]
+
+    def prepare(self, offset: int, length: int) -> None:
+        """Make the bytes from `offset` on ready; ValueError if that is no longer possible."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """At most `length` bytes from `offset` on, and at least one."""
+
+    def close(self) -> None:
+        """Close what was opened for this."""
+
+
+class FileSource:
+    """A file that can seek, from its `start` on."""
+
+    def __init__(self, file: BinaryIO, file_name: Optional[str] = None, owned: bool = False) -> None:
+        self._file, self._owned, self.file_name = file, owned, file_name
+        self._start = file.tell()
+        self.size = max(0, file.seek(0, os.SEEK_END) - self._start)
+
+    def prepare(self, offset: int, length: int) -> None:
+        self._file.seek(self._start + offset)
+        self._at = offset
+
+    def read(self, offset: int, length: int) -> bytes:
+        if offset != self._at:
+            self.prepare(offset, length)
+        data = self._file.read(length)
+        self._at = offset + len(data)
+        return data
+
+    def close(self) -> None:
+        if self._owned:
+            self._file.close()
+
+
+class MemorySource:
+    """Bytes in memory."""
+
+    file_name: Optional[str] = None
+
+    def __init__(self, data: Data) -> None:
+        self._data = memoryview(data).cast("B")
+        self.size = len(self._data)
+
+    def prepare(self, offset: int, length: int) -> None:
+        """Nothing to do."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        return bytes(self._data[offset:offset + length])
+
+    def close(self) -> None:
+        self._data.release()
+
+
+class StreamSource:
+    """A source of known size that cannot seek: one chunk is kept, for the server may not have got it."""
+
+    file_name: Optional[str] = None
+
+    def __init__(self, read: Callable[[int], bytes], size: int) -> None:
+        self._read, self.size = read, size
+        self._kept, self._start = bytearray(), 0
+
+    def prepare(self, offset: int, length: int) -> None:
+        if offset < self._start:
+            raise ValueError("the server lost bytes that this source gave before and cannot give again: upload it from "
+                             "the beginning, from a file or another source that can seek")
+        while offset - self._start > len(self._kept):  # a resumed upload: what the server has is skipped
+            self._start += len(self._kept)
+            self._kept = bytearray(self._next(min(PIECE, offset - self._start)))
+        del self._kept[:offset - self._start]
+        self._start = offset
+        while len(self._kept) < length:
+            self._kept += self._next(min(PIECE, length - len(self._kept)))
+
+    def read(self, offset: int, length: int) -> bytes:
+        begin = offset - self._start
+        return bytes(self._kept[begin:begin + length])
+
+    def close(self) -> None:
+        """The source is the caller's."""
+
+    def _next(self, size: int) -> bytes:
+        data = self._read(size)
+        if not data:
+            raise ValueError(f"the source ended before the {self.size} bytes that it should have")
+        return data
+
+
+def open_source(source: UploadSource, known_size: Optional[int] = None) -> Source:
+    """The `source` ready to read; one whose size nobody knows is read to its end first, into a file past 8 MiB."""
+    if isinstance(source, (str, os.PathLike)):
+        return _open_path(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return MemorySource(source)
+    read = getattr(source, "read", None)
+    if isinstance(source, io.TextIOBase) or read is None and not hasattr(source, "__iter__"):
+        raise TypeError(f"an upload is a path, bytes, a file opened with 'rb' or an iterable of bytes, not "
+                        f"{type(source).__name__}")
+    if read is not None and _seekable(source):
+        return FileSource(source)  # type: ignore[arg-type]
+    read = _checked(read) if read is not None else _reader(iter(source))
+    size = known_size
+    if size is None and hasattr(source, "read") and isinstance(source, Sized):
+        size = len(source)
+    return StreamSource(read, size) if size is not None else _spooled(read)
+
+
+def _open_path(path: Union[str, "os.PathLike[str]"]) -> Source:
+    try:
+        file = open(path, "rb")
+    except OSError as error:
+        raise ValueError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
+    name = os.path.basename(os.fspath(path))
+    if file.seekable():
+        return FileSource(file, name, owned=True)
+    with file:
+        spooled = _spooled(file.read)
+    spooled.file_name = name
+    return spooled
+
+
+def _seekable(source: object) -> bool:
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        return bool(source.seekable())  # type: ignore[attr-defined]
+    return False
+
+
+def _checked(read: Callable[[int], object]) -> Callable[[int], bytes]:
+    return lambda size: _as_bytes(read(size))
+
+
+def _as_bytes(piece: object) -> bytes:
+    if not isinstance(piece, (bytes, bytearray, memoryview)):
+        raise TypeError(f"the source gives {type(piece).__name__} where it should give bytes: open files with 'rb', "
+                        "encode text")
+    return bytes(piece)
+
+
+def _reader(pieces: Iterator[object]) -> Callable[[int], bytes]:
+    """``read(size)`` over an iterator of bytes."""
+    rest = b""
+
+    def read(size: int) -> bytes:
+        nonlocal rest
+        while not rest:
+            try:
+                rest = _as_bytes(next(pieces))
+            except StopIteration:
+                return b""
+        data, rest = rest[:size], rest[size:]
+        return data
+
+    return read
+
+
+def _spooled(read: Callable[[int], bytes]) -> FileSource:
+    file = tempfile.SpooledTemporaryFile(max_size=SPOOL)
+    try:
+        size, told = 0, False
+        while True:
+            piece = read(PIECE)
+            if not piece:
+                break
+            file.write(piece)
+            size += len(piece)
+            if size > SPOOL and not told:
+                told = True
+                log.warning("the size of this source is unknown until it is read: it is kept in a temporary file")
+        file.seek(0)
+        return FileSource(_Seekable(file), owned=True)  # type: ignore[arg-type]
+    except BaseException:
+        file.close()
+        raise
+
+
+class _Seekable:
+    """A SpooledTemporaryFile whose ``seek`` returns the position, which it does since Python 3.11 alone."""
+
+    def __init__(self, file: "tempfile.SpooledTemporaryFile[bytes]") -> None:
+        self.read, self.tell, self.close, self._seek = file.read, file.tell, file.close, file.seek
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._seek(offset, whence)
+        return self.tell()
+
+
+def mime_type_of(source: Source, mime_type: Optional[str]) -> str:
+    """The type that was given, or that of the name, or that of the first bytes, or text/plain for UTF-8."""
+    if mime_type is not None:
+        if not isinstance(mime_type, str) or "/" not in mime_type or not (mime_type.isascii() and
+                                                                          mime_type.isprintable()):
+            raise ValueError(f"{mime_type!r} is no MIME type: write one such as 'video/mp4'")
+        return mime_type.strip()
+    named = _type_of_name(source.file_name)
+    if named:
+        return named
+    first = beginning(source, 4096)
+    try:
+        return str(media.from_bytes(first[:16])["inlineData"]["mimeType"])
+    except ValueError:
+        pass
+    if b"\0" not in first and _is_text(first):
+        return "text/plain"
+    raise ValueError(f"neither the name nor the first bytes of {source.file_name or 'the source'} tell its type: "
+                     "give mime_type='type/subtype'")
+
+
+def _type_of_name(name: Optional[str]) -> Optional[str]:
+    if not name:
+        return None
+    mime_type, compression = mimetypes.guess_type(name)
+    own = _EXTENSIONS.get(os.path.splitext(name)[1].lower())
+    return None if compression else own or mime_type
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return len(data) - error.start < 4  # a character that the end of the sample cuts
+    return True
+
+
+def beginning(source: Source, length: int) -> bytes:
+    """The first `length` bytes of a source of which no more has been prepared, or all if it has fewer."""
+    length = min(length, source.size)
+    source.prepare(0, length)
+    data = b""
+    while len(data) < length:
+        piece = source.read(len(data), length - len(data))
+        if not piece:
+            raise ValueError("the source has fewer bytes than it had a moment ago")
+        data += piece
+    return data
+
+
+class ChunkBody:
+    """A chunk as requests sends it: read piece by piece, each of which has the socket's timeout for itself."""
+
+    def __init__(self, source: Source, offset: int, length: int, deadline: Deadline) -> None:
+        self._source, self._at, self._end, self._deadline = source, offset, offset + length, deadline
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.read(), b"")
+
+    def read(self, size: int = -1) -> bytes:
+        """The next piece, of a size of our own: http.client asks for 8 or 16 KiB."""
+        if self._at >= self._end:
+            return b""
+        if self._deadline.expired:
+            raise Deadline.error()
+        try:
+            piece = self._source.read(self._at, min(PIECE, self._end - self._at))
+        except OSError as error:  # must not be taken for a failure of the network
+            raise SourceError(error) from error
+        if not piece:
+            raise SourceError(ValueError("the source has fewer bytes than it had when the upload began"))
+        self._at += len(piece)
+        return piece
+
+
+class SourceError(Exception):
+    """Reading the source failed while a chunk was sent; `error` says how."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error

@@ -1,0 +1,43 @@
+"""Answers as a new column of a frame; frames are known by their methods, and no library of theirs is imported."""
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional
+
+from ..response import Result
+
+
+class Column:
+    """Adds to a frame the answers to the prompts in a column; made by `Recipe.column`, where all is said."""
+
+    def __init__(
+        self, answer: Callable[[Iterable[object]], List[Result]], name: str, into: str, error: Optional[str],
+    ) -> None:
+        self._answer, self._name, self._into, self._error = answer, name, into, error
+
+    def __call__(self, frame: Any) -> Any:
+        """`frame` with the answers, or an iterator of frames that have them; what is handed in is not changed."""
+        if hasattr(frame, "__next__"):
+            return self._each(frame)
+        results = self._answer([(str(index), prompt) for index, prompt in enumerate(frame[self._name])])
+        columns = {self._into: [result.text for result in results]}
+        if self._error is not None:
+            columns[self._error] = [None if result.error is None else str(result.error) for result in results]
+        else:
+            for result in results:
+                result.unwrap()
+        return _with_columns(frame, frame[self._name], columns)
+
+    def _each(self, frames: Iterator[Any]) -> Iterator[Any]:
+        for frame in frames:
+            yield self(frame)
+
+
+def _with_columns(frame: Any, like: Any, columns: Mapping[str, List[Optional[str]]]) -> Any:
+    if hasattr(frame, "with_columns"):  # polars
+        return frame.with_columns([type(like)(name, values, dtype=like.dtype) for name, values in columns.items()])
+    if hasattr(frame, "assign"):  # pandas, and the pieces of others that are pandas inside
+        return frame.assign(**columns)
+    if isinstance(frame, Mapping):  # a batch of columns, such as Ray's
+        return {**frame, **columns}
+    raise TypeError(f"a column cannot be added to {type(frame).__name__}: give a pandas or polars frame, a dict of "
+                    "columns, or an iterator of these")

@@ -1,0 +1,126 @@
+"""The counts of a run, while it goes on and at its end."""
+from __future__ import annotations
+
+import time
+from typing import Dict, List, Optional
+
+from ..json_data import JSON, int_or_none
+from ..response import Result
+
+_TOKEN_NAMES = {
+    "prompt": "promptTokenCount", "cached": "cachedContentTokenCount", "answer": "candidatesTokenCount",
+    "thoughts": "thoughtsTokenCount", "tool_use": "toolUsePromptTokenCount", "total": "totalTokenCount",
+}
+
+
+class Stats:
+    """Counts of prompts, requests and tokens.
+
+    `answered` and `failed` are of this run, `skipped` were in the file already. `retried` counts requests that were
+    sent again after a failure, `refused` those that met a quota. `tokens` counts by model and kind: prompt, cached,
+    answer, thoughts, tool_use, total. `total` prompts, None if nobody knows.
+    """
+
+    def __init__(self, total: Optional[int] = None) -> None:
+        self.answered = self.failed = self.skipped = self.retried = self.refused = self.in_flight = 0
+        self.total = total
+        self.tokens: Dict[str, Dict[str, int]] = {}
+        self.requests_per_minute: Optional[float] = None  # that the pace allows; None: as many as there are answers
+        self._begun = time.monotonic()
+        self._ended: Optional[float] = None
+
+    @property
+    def done(self) -> int:
+        """Prompts of this run that have an answer or an error."""
+        return self.answered + self.failed
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken."""
+        return (self._ended or time.monotonic()) - self._begun
+
+    @property
+    def per_second(self) -> float:
+        """Prompts done a second, over the whole run."""
+        return self.done / max(self.seconds, 0.001)
+
+    @property
+    def seconds_left(self) -> Optional[float]:
+        """How long the rest will take at this rate; None if that is not known."""
+        if self.total is None or not self.done:
+            return None
+        return max(0, self.total - self.done - self.skipped) / self.per_second
+
+    def add(self, result: Result, model: str) -> None:
+        """Count one result."""
+        if result.error is None:
+            self.answered += 1
+        else:
+            self.failed += 1
+        usage = result.usage_metadata.data
+        if usage:
+            self._add_tokens(usage, (result.response and result.response.model_version) or model)
+
+    def end(self) -> None:
+        """Stop the clock."""
+        self._ended = time.monotonic()
+
+    def as_dict(self) -> JSON:
+        """The counts as JSON data."""
+        return {
+            "done": self.done, "answered": self.answered, "failed": self.failed, "skipped": self.skipped,
+            "retried": self.retried, "refused": self.refused, "seconds": round(self.seconds, 3), "tokens": self.tokens}
+
+    def _add_tokens(self, usage: JSON, model: str) -> None:
+        counts = self.tokens.setdefault(model, dict.fromkeys(_TOKEN_NAMES, 0))
+        for name, wire in _TOKEN_NAMES.items():
+            counts[name] += int_or_none(usage.get(wire)) or 0
+
+    def __str__(self) -> str:
+        lines = [f"{self.done:,} prompts in {in_words(self.seconds)} ({self.per_second:,.0f}/s): {self.answered:,} "
+                 f"answered, {self.failed:,} failed"
+                 + (f"; {self.skipped:,} were there already" if self.skipped else "")]
+        if self.retried or self.refused:
+            lines.append(f"{self.retried:,} requests sent again, {self.refused:,} refused for a quota")
+        return "\n".join(lines + [f"{model}: {_in_words(counts)}" for model, counts in self.tokens.items()])
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
+    def _repr_html_(self) -> str:
+        """A table of the counts, for a notebook."""
+        rows = [("answered", self.answered), ("failed", self.failed), ("there already", self.skipped),
+                ("sent again", self.retried), ("refused", self.refused)]
+        cells = [_row(name, f"{count:,}") for name, count in rows]
+        cells += [_row(_escape(model), _escape(_in_words(counts))) for model, counts in self.tokens.items()]
+        cells.append(_row("time", f"{in_words(self.seconds)} ({self.per_second:,.0f}/s)"))
+        return f"<table>{''.join(cells)}</table>"
+
+
+def in_words(seconds: float) -> str:
+    """`seconds` as ``0:07`` or ``2:00:07``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def shortened(number: int) -> str:
+    """A large number in at most six characters: ``2.1 M``."""
+    for unit, name in ((10 ** 9, "G"), (10 ** 6, "M"), (10 ** 3, "k")):
+        if number >= unit * 10 or unit > 1000 and number >= unit:
+            return f"{number / unit:.1f} {name}"
+    return str(number)
+
+
+def _in_words(counts: Dict[str, int]) -> str:
+    kinds: List[str] = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()
+                        if count and name != "total"]
+    return f"{', '.join(kinds) or 'no'} tokens"
+
+
+def _row(name: str, value: str) -> str:
+    return f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>{value}</td></tr>"
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

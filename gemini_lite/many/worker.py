@@ -1,0 +1,135 @@
+"""What a worker does with a chunk of prompts; in each process, equal recipes share connections and a pace."""
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+import threading
+from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple, Union, cast
+
+from ..auth.secret import Secret
+from ..backends.base import Backend
+from ..backends.developer import DeveloperAPI
+from ..errors import CredentialsError
+from ..options import GeminiOptions
+from ..route import Route
+from ..transport.deadline import CallLimits
+from ..transport.transport import Transport
+from .pace import Pace, Quota, Start
+from .records import to_line
+from .runs import Caller, start_run
+
+
+class Instructions(Protocol):
+    """A `Recipe`, as far as a worker reads it."""
+
+    @property
+    def options(self) -> GeminiOptions: ...
+    @property
+    def backend(self) -> Optional[Callable[..., Backend]]: ...
+    @property
+    def key_env(self) -> Optional[str]: ...
+    @property
+    def key_file(self) -> Optional[str]: ...
+    @property
+    def key_function(self) -> Union[str, Callable[[], str], None]: ...
+    @property
+    def concurrency(self) -> int: ...
+
+
+class SharedPace(Pace):
+    """A pace for several runs in threads of one process."""
+
+    def __init__(self, concurrency: int) -> None:
+        super().__init__(concurrency)
+        self._lock = threading.Lock()
+
+    def room(self, now: float) -> int:
+        with self._lock:
+            return super().room(now)
+
+    def opens_at(self) -> float:
+        with self._lock:
+            return super().opens_at()
+
+    def start(self, now: float, tokens: float = 0.0) -> Start:
+        with self._lock:
+            return super().start(now, tokens)
+
+    def answered(self, start: Start, tokens: Optional[float] = None) -> None:
+        with self._lock:
+            super().answered(start, tokens)
+
+    def refused(self, start: Start, now: float, retry_after: Optional[float], quota: Quota) -> None:
+        with self._lock:
+            super().refused(start, now, retry_after, quota)
+
+    def overloaded(self, start: Start) -> None:
+        with self._lock:
+            super().overloaded(start)
+
+
+Tools = Tuple[Caller, SharedPace]
+_tools: Dict[Tuple[int, bytes], Tools] = {}
+_lock = threading.Lock()
+
+
+def answer_chunk(recipe: Instructions, serial: str, prompts: List[object]) -> List[bytes]:
+    """The results of `prompts` as lines of a file of results; `serial` makes each call differ from all others."""
+    caller, pace = _tools_for(recipe)
+    size = max(1, min(recipe.concurrency, len(prompts)))
+    with start_run(caller, prompts, concurrency=size, pace=pace, progress=False) as run:
+        return [to_line(result, 0, run.model) for result in run]
+
+
+def _tools_for(recipe: Instructions) -> Tools:
+    name = (os.getpid(), pickle.dumps(recipe))
+    with _lock:
+        if name not in _tools:
+            _tools[name] = _make_tools(recipe)
+        return _tools[name]
+
+
+def _make_tools(recipe: Instructions) -> Tools:
+    key = read_key(recipe)
+    make = cast(Callable[..., Backend], recipe.backend or DeveloperAPI)
+    backend = make() if key is None else make(key)
+    transport = Transport(backend.auth)
+    return Caller(Route(backend, transport), transport, recipe.options, CallLimits()), SharedPace(recipe.concurrency)
+
+
+def read_key(recipe: Instructions) -> Optional[Secret]:
+    """The key, from where the recipe says; None if it says nothing, and CredentialsError if none is there."""
+    if recipe.key_env is not None:
+        where, key = f"the environment variable {recipe.key_env}", Secret(os.environ.get(recipe.key_env, ""))
+    elif recipe.key_file is not None:
+        where, key = f"the file {recipe.key_file}", _read_file(recipe.key_file)
+    elif recipe.key_function is not None:
+        where, key = f"the function {recipe.key_function}", Secret(str(_function(recipe.key_function)() or ""))
+    else:
+        return None
+    if not key.value.strip():
+        raise CredentialsError(f"This worker finds no API key in {where}.")
+    return Secret(key.value.strip())
+
+
+def _read_file(path: str) -> Secret:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return Secret(file.read())
+    except OSError as error:
+        raise CredentialsError(f"This worker cannot read its API key from {path}: {error.strerror}") from None
+
+
+def _function(name: Union[str, Callable[[], str]]) -> Callable[[], str]:
+    if callable(name):
+        return name
+    module, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for attribute in path.split("."):
+            found = getattr(found, attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CredentialsError(f"This worker cannot find the function {name} ({error}): write key_function="
+                               "'module:function'") from None
+    return cast(Callable[[], str], found)

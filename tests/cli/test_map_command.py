@@ -1,0 +1,116 @@
+"""Laws of ``gemini-lite map``: any list of prompts in, a line for each out, and exit codes that a script can use."""
+import json
+import os
+
+import pytest
+
+from gemini_lite.cli.main import main
+from gemini_lite.testing import FakeGemini
+from gemini_lite.testing.server import Error
+
+
+def asked(request):
+    return request.body["contents"][0]["parts"][0]["text"]
+
+
+@pytest.fixture
+def served(monkeypatch, tmp_path):
+    """A fake that answers with what was asked; its address and a key are in the environment."""
+    def answer(request):
+        failures = {"bad": Error(400, "no"), "key": Error(401, "no")}
+        return failures.get(asked(request)) or f"answer to {asked(request)}"
+    with FakeGemini(answer) as fake:
+        monkeypatch.setenv("GEMINI_API_KEY", "test-key")
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
+        monkeypatch.chdir(tmp_path)
+        yield fake
+
+
+def lines(path="out.jsonl"):
+    with open(path, encoding="utf-8") as file:
+        return {line["key"]: line for line in map(json.loads, file)}
+
+
+def write(name, text):
+    with open(name, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def text(line):
+    return line["response"]["candidates"][0]["content"]["parts"][0]["text"]
+
+
+def test_rows_of_a_csv_become_prompts(served):
+    write("in.csv", '\ufeffid,text\na,"one, {two}"\nb,three\n')
+    assert main(["map", "in.csv", "--prompt", 'As {"json": 1}: {text}{}', "--key", "id", "-o", "out.jsonl"]) == 0
+    assert {key: text(line) for key, line in lines().items()} \
+        == {"a": 'answer to As {"json": 1}: one, {two}{}', "b": 'answer to As {"json": 1}: three{}'}
+
+
+@pytest.mark.parametrize("flags, words", [
+    (["--prompt", "{txt}"], "no such column; there is: id, text"), (["--prompt", "{text}", "--key", "no"], "--key"),
+    ([], "say what to ask")])
+def test_what_is_wrong_with_the_columns_is_said_before_the_first_call(served, capsys, flags, words):
+    write("in.csv", "id,text\na,b\n")
+    assert main(["map", "in.csv", "-o", "out.jsonl", *flags]) == 2
+    assert words in capsys.readouterr().err
+    assert not served.requests and not os.path.exists("out.jsonl")
+
+
+def test_lines_of_json_are_prompts_requests_and_openais_bodies(served):
+    request = {"contents": [{"role": "user", "parts": [{"text": "r"}]}]}
+    body = {"model": "gpt", "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "o"}],
+            "temperature": 0.5}
+    write("in.jsonl", "\n".join(map(json.dumps, [
+        "plain", {"key": "p", "prompt": "p"}, {"key": "r", "request": request},
+        {"custom_id": "o", "method": "POST", "url": "/v1/chat/completions", "body": body}])))
+    assert main(["map", "in.jsonl", "-o", "out.jsonl"]) == 0
+    assert {key: text(line) for key, line in lines().items()} \
+        == {"0": "answer to plain", "p": "answer to p", "r": "answer to r", "o": "answer to o"}
+    sent = next(request.body for request in served.requests if asked(request) == "o")
+    assert sent["generationConfig"]["temperature"] == 0.5 and sent["systemInstruction"]["parts"] == [{"text": "s"}]
+
+
+def test_lines_of_text_are_prompts_and_flags_are_options(served):
+    write("in.txt", "one\n\ntwo\n")
+    assert main(["map", "in.txt", "-o", "out.jsonl", "-s", "Be brief.", "-t", "0"]) == 0
+    assert sorted(map(asked, served.requests)) == ["one", "two"]
+    assert served.requests[0].body["generationConfig"] == {"temperature": 0.0}
+
+
+def test_some_failures_are_exit_code_1_and_the_second_call_sends_nothing_anew(served, capsys):
+    write("in.txt", "one\nbad\n")
+    assert main(["map", "in.txt", "-o", "out.jsonl"]) == 1
+    assert "1 answered, 1 failed" in capsys.readouterr().err
+    assert main(["map", "in.txt", "-o", "out.jsonl"]) == 0
+    assert len(served.requests) == 2
+
+
+def test_a_run_that_stops_is_exit_code_3_and_says_how_to_go_on(served, capsys):
+    write("in.txt", "one\nkey\n")
+    assert main(["map", "in.txt", "-o", "out.jsonl", "--concurrency", "1"]) == 3
+    assert "the same command goes on" in capsys.readouterr().err
+    assert set(lines()) == {"0"}
+
+
+def test_standard_output_takes_the_lines(served, capfdbinary):
+    write("in.txt", "one\ntwo\n")
+    assert main(["map", "in.txt", "-o", "-", "-q"]) == 0
+    assert {json.loads(line)["key"] for line in capfdbinary.readouterr().out.splitlines()} == {"0", "1"}
+
+
+def test_a_schema_is_asked_for_and_checked(served):
+    write("schema.json", '{"type": "object"}')
+    write("in.txt", "one\n")
+    assert main(["map", "in.txt", "-o", "out.jsonl", "--schema", "schema.json"]) == 1
+    line = lines()["0"]
+    assert line["error"] and line["meta"]["response"]["candidates"][0]["finishReason"] == "STOP"
+
+
+@pytest.mark.parametrize("name, content, words", [
+    ("in.jsonl", "{", "line 1 of in.jsonl is no JSON"), ("none.txt", None, "cannot be read")])
+def test_an_input_that_cannot_be_read_is_named(served, capsys, name, content, words):
+    if content is not None:
+        write(name, content)
+    assert main(["map", name, "-o", "out.jsonl"]) in (2, 3)
+    assert words in capsys.readouterr().err

@@ -1,0 +1,163 @@
+"""Laws of a recipe: it goes anywhere, a key goes nowhere, and every prompt has its own result in its place."""
+import functools
+import os
+import pickle
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+from gemini_lite import CodeAssist, CredentialsError, DeveloperAPI, GeminiOptions, Recipe
+from gemini_lite.testing import FakeGemini
+from gemini_lite.testing.server import Error
+
+KEY = "AIzaSyA-not-a-key-0123456789abcdefghijk"
+
+
+def asked(request):
+    return request.body["contents"][0]["parts"][0]["text"]
+
+
+@pytest.fixture
+def echoing():
+    def answer(request):
+        return Error(400, "bad") if asked(request) == "bad" else f"answer to {asked(request)}"
+    with FakeGemini(answer) as fake:
+        yield fake
+
+
+@pytest.fixture
+def recipe(echoing, monkeypatch):
+    monkeypatch.setenv("MY_KEY", KEY)
+    return Recipe(backend=functools.partial(DeveloperAPI, base_url=echoing.url), key_env="MY_KEY", concurrency=4)
+
+
+def key_from_a_function():
+    return KEY
+
+
+def test_a_recipe_is_small_when_pickled_and_has_no_key(recipe):
+    data = pickle.dumps(recipe)
+    twin = pickle.loads(data)
+    assert (twin.options, twin.key_env, twin.concurrency) == (recipe.options, "MY_KEY", 4)
+    assert len(data) < 2000 and KEY.encode() not in data
+
+
+def test_results_come_in_order_from_threads(recipe, echoing):
+    with ThreadPoolExecutor(2) as executor:
+        results = list(recipe.map((str(number) for number in range(95)), executor=executor, chunk=10))
+    assert [result.text for result in results] == [f"answer to {number}" for number in range(95)]
+    assert [result.index for result in results] == list(range(95))
+    assert [result.key for result in results] == [str(number) for number in range(95)]
+    assert {request.headers["x-goog-api-key"] for request in echoing.requests} == {KEY}
+
+
+def test_results_come_from_processes(recipe):
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        results = list(recipe.map([("a", "x"), "bad", {"key": "c", "prompt": "z"}], executor=executor, chunk=1))
+    assert [(result.key, result.text) for result in results] \
+        == [("a", "answer to x"), ("1", None), ("c", "answer to z")]
+    assert results[1].error.code == 400
+
+
+def test_no_more_chunks_are_out_than_ahead_says(recipe):
+    read = []
+
+    def prompts():
+        for number in range(1000):
+            read.append(number)
+            yield str(number)
+    with ThreadPoolExecutor(2) as executor:
+        results = recipe.map(prompts(), executor=executor, chunk=10, ahead=3)
+        next(results)
+        assert len(read) <= 50
+        results.close()
+
+
+def test_equal_chunks_are_not_equal_tasks(recipe):
+    class Recorder(ThreadPoolExecutor):
+        arguments = []
+
+        def submit(self, function, *arguments):
+            self.arguments.append(pickle.dumps(arguments))
+            return super().submit(function, *arguments)
+    with Recorder(1) as executor:
+        for _ in range(2):
+            list(recipe.map(["same"] * 20, executor=executor, chunk=10))
+    assert len(set(Recorder.arguments)) == 4
+
+
+def test_a_worker_without_the_key_says_where_it_looked(recipe, monkeypatch):
+    from gemini_lite.many import worker
+    monkeypatch.setattr(worker, "_tools", {})
+    monkeypatch.delenv("MY_KEY")
+    with pytest.raises(CredentialsError, match="environment variable MY_KEY"):
+        recipe.answer(["x"])
+
+
+@pytest.mark.parametrize("where", [
+    lambda tmp_path: {"key_file": write_key(tmp_path)}, lambda tmp_path: {"key_function": key_from_a_function},
+    lambda tmp_path: {"key_function": f"{__name__}:key_from_a_function"}], ids=["file", "function", "named function"])
+def test_a_key_comes_from_where_the_recipe_says(echoing, tmp_path, where, monkeypatch):
+    import sys
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or __import__("types").ModuleType(__name__))
+    monkeypatch.setattr(sys.modules[__name__], "key_from_a_function", key_from_a_function, raising=False)
+    recipe = Recipe(backend=functools.partial(DeveloperAPI, base_url=echoing.url), **where(tmp_path))
+    assert KEY not in repr(recipe)
+    if callable(recipe.key_function):
+        monkeypatch.setattr("gemini_lite.many.worker.pickle.dumps", lambda value: repr(value).encode())
+    assert recipe.answer(["x"])[0].text == "answer to x"
+    assert echoing.requests[0].headers["x-goog-api-key"] == KEY
+
+
+def write_key(folder):
+    path = folder / "key"
+    path.write_text(f"{KEY}\n")
+    return path
+
+
+@pytest.mark.parametrize("value", [KEY, "AIzaSyA0123456789abcdefghijkABCDEFGHIJK", "ya29abc", "two words", ""])
+def test_what_looks_like_a_key_is_refused_as_key_env_without_being_repeated(value):
+    with pytest.raises(ValueError) as caught:
+        Recipe(key_env=value)
+    assert not value or value not in str(caught.value)
+    trace = caught.value.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    assert not value or value not in repr(trace.tb_frame.f_locals)
+
+
+def test_what_would_take_a_key_along_is_refused():
+    with pytest.raises(ValueError, match="hold no key"):
+        Recipe(backend=functools.partial(DeveloperAPI, api_key=KEY))
+    with pytest.raises(TypeError, match="holds credentials"):
+        Recipe(backend=DeveloperAPI(KEY))
+    with pytest.raises(ValueError, match="key_env and key_file exclude"):
+        Recipe(key_env="A", key_file="b")
+    assert Recipe(backend=CodeAssist).backend is CodeAssist
+
+
+def test_a_recipe_is_frozen_and_has_its_options():
+    recipe = Recipe(GeminiOptions(temperature=0))
+    with pytest.raises(AttributeError):
+        recipe.concurrency = 5
+    assert recipe.options.temperature == 0
+
+
+def test_a_column_is_added_to_a_dict_of_columns_and_to_an_iterator_of_them(recipe):
+    ask = pickle.loads(pickle.dumps(recipe.column("text", into="answer", error="why")))
+    batch = {"text": ["a", "bad", "a"], "id": [1, 2, 3]}
+    found = ask(batch)
+    assert found["answer"] == ["answer to a", None, "answer to a"] and found["id"] == [1, 2, 3]
+    assert found["why"][0] is None and "bad" in found["why"][1]
+    assert set(batch) == {"text", "id"}
+    assert [frame["answer"] for frame in ask(iter([batch, batch]))] == [found["answer"]] * 2
+
+
+def test_without_a_column_for_errors_the_first_is_raised(recipe):
+    with pytest.raises(Exception, match="bad"):
+        recipe.column("text", into="answer")({"text": ["a", "bad"]})
+
+
+def test_the_environment_is_not_part_of_a_recipe(recipe):
+    assert os.environ["MY_KEY"] not in repr(recipe)
