@@ -70,7 +70,8 @@ class GoogleRequest:
         local = any(name.lower() == "metadata-flavor" for name in headers)
         proxies: Any = {"http": None, "https": None} if local else None
         with self._session.request(method, url, data=body, headers=dict(headers), timeout=timeout, proxies=proxies,
-                                   allow_redirects=False, stream=True, auth=_no_auth) as response:
+                                   allow_redirects=False, stream=True, auth=_no_auth,
+                                   hooks={"response": _forget_location}) as response:
             data = b""
             for block in blocks(response.raw, deadline):
                 data += block
@@ -81,6 +82,11 @@ class GoogleRequest:
                 if deadline.expired:
                     raise socket.timeout("the answer did not end in time")
             return Answer(response.status_code, response.headers, data)
+
+
+def _forget_location(response: requests.Response, **kwargs: object) -> None:
+    """requests prepares for a redirect even when it is not to follow it, and reads that whole body: take it away."""
+    response.headers.pop("Location", None)
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:

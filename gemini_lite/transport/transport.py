@@ -136,8 +136,11 @@ class Transport:
 
     def sign_in(self, settings: CallSettings) -> None:
         """Have `auth` ready before there is a request, tried again as its errors allow."""
-        call = Call("", {}, settings=settings)
-        self._run(lambda endpoint: self._authenticate(self.auth.ready, self._sender(), call), ("",), call)
+        call = Call("", {}, settings=settings).started()
+        try:
+            self._run(lambda endpoint: self._authenticate(self.auth.ready, self._sender(), call), ("",), call)
+        finally:
+            self._end(call.running)
 
     def close(self) -> None:
         """End the calls that are going on, and close the connections of our own session; a later call opens new ones.

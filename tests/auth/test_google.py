@@ -20,7 +20,7 @@ from gemini_lite import CredentialsError, GeminiClient, ServerError, TransportEr
 from gemini_lite.auth.google import GoogleCredentials
 from gemini_lite.auth.google_request import GoogleRequest
 from gemini_lite.testing import Error, Raw
-from gemini_lite.transport.deadline import Deadline
+from gemini_lite.transport.deadline import CallSettings, Deadline
 
 TIMEOUT = (5.0, 5.0)
 
@@ -210,6 +210,25 @@ def test_a_token_that_no_header_can_carry_is_a_credentials_error(bad: Any) -> No
         bearer(GoogleCredentials(Odd()))
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_sign_in_leaves_no_call_behind_that_close_would_end(
+        fake: FakeVertex, google: Google, refused: bool) -> None:
+    if refused:
+        google.answers["token"] = [answer({"error": "x"}, 400)]
+
+    def ask(request: Any) -> None:
+        if request("https://oauth2.googleapis.com/token", method="POST").status != 200:
+            raise ValueError("refused")
+
+    with vertex(fake, Lasting(3600, ask), session=google.session) as client:
+        if refused:
+            with pytest.raises(CredentialsError):
+                client.generate("Hi")
+        assert client.generate("Hi").text == "ok" and client._transport._calls == set()
+        client._transport.sign_in(CallSettings())
+        assert client._transport._calls == set()
+
+
 # Failures
 
 def test_a_busy_token_server_is_asked_again_by_our_own_rules(
@@ -344,11 +363,13 @@ def test_a_refusal_is_left_to_google_auth(fake: FakeVertex, google: Google) -> N
     assert (found.status, found.data) == (400, b'{"error": "invalid_grant"}')
 
 
+@pytest.mark.parametrize("length", [{"Content-Length": "0"}, {}])
 def test_a_redirect_of_a_token_server_is_not_followed_and_no_netrc_is_read(
-        fake: FakeVertex, google: Google, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+        fake: FakeVertex, google: Google, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path,
+        length: Dict[str, str]) -> None:
     (tmp_path / "netrc").write_text("machine oauth2.googleapis.com login me password mine")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    google.answers["token"] = [Raw(status=307, headers={"Location": f"{fake.url}/elsewhere", "Content-Length": "0"})]
+    google.answers["token"] = [Raw(status=307, headers={"Location": f"{fake.url}/elsewhere", **length})]
     found = GoogleRequest(google.session, TIMEOUT, Deadline.after(5))("https://oauth2.googleapis.com/token", "POST")
     assert found.status == 307 and fake.paths == [("POST", "/token")]
     assert "authorization" not in fake.requests[0].headers

@@ -18,9 +18,12 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 import requests
+from vertex_fake import FakeVertex, Token
 
 import gemini_lite
-from gemini_lite import CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, OAuthCredentials
+from gemini_lite import (
+    CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, OAuthCredentials, VertexAI,
+)
 from gemini_lite.auth.api_key import APIKey
 from gemini_lite.cli import arguments, main
 from gemini_lite.testing import Error, FakeGemini, Raw
@@ -112,6 +115,19 @@ def code_assist(fake: FakeGemini, credentials: Any, **settings: Any) -> GeminiCl
     return GeminiClient(backend=CodeAssist(credentials, endpoints=[fake.url]), retries=0, **settings)
 
 
+def vertex(fake: FakeGemini, project: Any = "p", **settings: Any) -> GeminiClient:
+    return GeminiClient(backend=VertexAI(project, base_url=fake.url, **settings), retries=0)
+
+
+class Planted(Token):
+    """Credentials in google-auth's form, with secrets among their attributes."""
+
+    refresh_token = REFRESH
+
+    def refresh(self, request: Any) -> None:
+        self.token = RENEWED
+
+
 def by_environment(name: str) -> Callable[..., GeminiClient]:
     def make(fake: FakeGemini, folder: Path, monkeypatch: pytest.MonkeyPatch) -> GeminiClient:
         monkeypatch.setenv(name, KEY)
@@ -161,6 +177,9 @@ PLACES: Dict[str, Place] = {
     "token": Place(lambda fake, folder, patch: code_assist(fake, OAuthCredentials(token=ACCESS)), ACCESS),
     "callable": Place(lambda fake, folder, patch: code_assist(fake, lambda: ACCESS), ACCESS),
     "GOOGLE_CLOUD_ACCESS_TOKEN": Place(by_gca, ACCESS),
+    "vertex, callable": Place(lambda fake, folder, patch: vertex(fake, credentials=lambda: ACCESS), ACCESS),
+    "vertex, object": Place(lambda fake, folder, patch: vertex(fake, credentials=Planted()), RENEWED),
+    "vertex, express": Place(lambda fake, folder, patch: vertex(fake, project=None, api_key=KEY), KEY),
     "file, client by argument": Place(by_file(lambda folder, patch: {
         "client_id": "planted-id", "client_secret": CLIENT_SECRET}), RENEWED),
     "file, client in the environment": Place(by_file(environment_client), RENEWED),
@@ -193,7 +212,7 @@ def test_no_secret_shows_anywhere_whatever_goes_wrong(
     def answer(request: Any) -> Any:
         return FAULTS[fault]()
 
-    with FakeGemini(answer) as fake, FakeGemini(answer, redact=True) as redacted:
+    with FakeVertex(answer) as fake, FakeVertex(answer, redact=True) as redacted:
         for server in (fake, redacted):
             client = place.make(server, tmp_path, monkeypatch)
             chat = client.chat([])
