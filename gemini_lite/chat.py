@@ -12,19 +12,19 @@ from typing import (
 
 from . import contents
 from .answers.check import why_not_json
-from .calls import CallResult, named_results, owed_calls, results_content
 from .contents import Prompt
 from .errors import ConversationBusyError, GeminiError
-from .fold import Fold
 from .json_data import JSON
 from .options import FixedOptions, GeminiOptions
 from .response import GenerateContentResponse, StreamChunk, plain_parts
 from .route import Events, Route, new_fold
 from .stream import Chunks, Stream, chunks
+from .stream.fold import Fold
 from .tool_loop import run_calls, runnable_calls
 from .tools import tool_output
 from .transport.deadline import CallLimits, CallSettings
-from .turns import check_history, check_next, copy_json, sendable
+from .turns.calls import CallResult, named_results, owed_calls, results_content
+from .turns.order import check_history, check_next, copy_json, sendable
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -15,11 +15,11 @@ from .backends.developer import DeveloperAPI
 from .chat import Chat, new_session_id
 from .contents import Prompt
 from .errors import ParseError
+from .errors.hints import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
 from .json_data import JSON
 from .options import (
     ChatOverrides, GeminiOptions, OptionFields, QueryOverrides, list_options, options_for_one_request, reject_unknown,
 )
-from .other_clients import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
 from .response import GenerateContentResponse
 from .route import Route, new_fold
 from .stream import Stream, chunks

@@ -10,7 +10,7 @@ from typing import (
     Union,
 )
 
-from .other_clients import no_attribute, unknown_option
+from .errors.hints import no_attribute, unknown_option
 from .tools import Toolbox, ToolLike, is_function
 from .transport.deadline import Timeout
 

@@ -8,9 +8,9 @@ from . import media, schema
 from .answers.citations import Citation, citations
 from .answers.streamed_calls import assembled
 from .answers.usage import UsageMetadata
-from .calls import FunctionCall, FunctionResult, open_calls
 from .errors import GeminiError, ParseError
 from .json_data import JSON, APIObject, dict_or_empty, first_candidate, has_text, list_of_dicts, str_or_none
+from .turns.calls import FunctionCall, FunctionResult, open_calls
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar

@@ -8,10 +8,10 @@ from . import contents
 from .answers.check import check
 from .backends.base import Backend, check_model
 from .errors import GeminiError
-from .fold import Fold
 from .json_data import JSON
 from .options import GeminiOptions
 from .response import AnswerFormat, GenerateContentResponse
+from .stream.fold import Fold
 from .transport.deadline import CallSettings, Deadline
 from .transport.transport import Call, Transport
 

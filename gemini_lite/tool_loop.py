@@ -5,12 +5,12 @@ from typing import Any, List, NamedTuple, Optional, Tuple
 
 from . import tools
 from .answers.check import check_sendable
-from .calls import CallResult, FunctionCall, FunctionResult, open_calls, results_content
 from .errors import GeminiError
 from .json_data import JSON, dict_or_empty, str_or_none
 from .options import GeminiOptions
 from .response import GenerateContentResponse, plain_parts
-from .turns import sendable
+from .turns.calls import CallResult, FunctionCall, FunctionResult, open_calls, results_content
+from .turns.order import sendable
 
 Runnable = Tuple[tools.Tool, FunctionCall]
 

@@ -10,10 +10,10 @@ import threading
 from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import media
-from .calls import FunctionCall
 from .errors import ParseError
 from .json_data import JSON
 from .schema import signatures, to_json
+from .turns.calls import FunctionCall
 
 _log = logging.getLogger("gemini_lite")
 

@@ -12,10 +12,10 @@ import threading
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import pytest
+from official_shapes import official_shapes as official_shapes  # noqa: F401 - a fixture of all tests
 
 from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.testing import FakeGemini
-from official_shapes import official_shapes as official_shapes  # noqa: F401 - a fixture of all tests
 
 _FOREIGN = re.compile(r"(GOOGLE|GEMINI|CODE_ASSIST)_.*|.*_PROXY|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_(FILE|DIR)")
 

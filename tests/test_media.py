@@ -9,9 +9,9 @@ import wave
 from typing import Any
 
 import pytest
+from growth import assert_linear
 
 from gemini_lite import GenerateContentResponse, contents, media
-from growth import assert_linear
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
 

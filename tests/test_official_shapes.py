@@ -4,10 +4,10 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
+from official_shapes import _CODE_ASSIST_MESSAGES, _MESSAGES, odd_fields, unknown_fields
 
 from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.testing import FakeGemini
-from official_shapes import _CODE_ASSIST_MESSAGES, _MESSAGES, odd_fields, unknown_fields
 
 pytestmark = [
     pytest.mark.skipif(unknown_fields is None, reason="the stand-in has no strict mode"), pytest.mark.foreign_fields]

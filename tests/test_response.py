@@ -14,10 +14,10 @@ from gemini_lite import (
     BlockedError, GeminiError, GenerateContentResponse, IncompleteError, ParseError, Stream, StreamChunk,
     TransportError,
 )
-from gemini_lite.fold import Fold
 from gemini_lite.answers.check import check
 from gemini_lite.response import AnswerFormat
 from gemini_lite.stream import chunks
+from gemini_lite.stream.fold import Fold
 from gemini_lite.transport.deadline import CallSettings
 from gemini_lite.transport.running import RunningCall
 

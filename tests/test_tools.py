@@ -12,9 +12,9 @@ from typing import Any, Dict, List, Optional, Set
 
 import pytest
 
-from gemini_lite.calls import FunctionCall
 from gemini_lite.media import Blob
 from gemini_lite.tools import Tool, Toolbox, run, run_all
+from gemini_lite.turns.order.calls import FunctionCall
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
 

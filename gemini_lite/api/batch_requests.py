@@ -9,7 +9,7 @@ from .. import contents
 from ..contents import Prompt
 from ..json_data import JSON
 from ..options import GeminiOptions
-from ..turns import copy_json
+from ..turns.order import copy_json
 
 BatchItem = Union[Prompt, Tuple[str, Prompt], Mapping[str, Any]]
 

@@ -6,11 +6,11 @@ import json
 from typing import Generic, List, Optional, TypeVar, cast
 
 from .. import schema
-from ..calls import FunctionCall
 from ..errors import ParseError
 from ..json_data import JSON, dict_or_empty, list_of_dicts, str_or_none
 from ..media import Blob, blob
-from ..turns import copy_json
+from ..turns.calls import FunctionCall
+from ..turns.order import copy_json
 from .resources import parse_time
 
 T = TypeVar("T")

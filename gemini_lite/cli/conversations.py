@@ -6,7 +6,7 @@ import sys
 from typing import List
 
 from ..json_data import JSON, list_of_dicts, str_or_none
-from ..previews import shorten
+from ..json_data.previews import shorten
 from . import saved
 from .arguments import Arguments
 from .inputs import stdin_is_piped

@@ -8,11 +8,11 @@ import sys
 from itertools import islice
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Union
 
-from ..calls import FunctionCall, FunctionResult
 from ..errors import IncompleteError
-from ..previews import preview_json
+from ..json_data.previews import preview_json
 from ..response import GenerateContentResponse, StreamChunk
 from ..stream import Stream
+from ..turns.calls import FunctionCall, FunctionResult
 from .output import save_first_file
 from .standard_error import print_status
 from .writers import PlainWriter, Writer, escape_controls, make_stdout_writer

@@ -15,7 +15,7 @@ from .. import files_on_disk
 from ..errors import GeminiError
 from ..json_data import JSON
 from ..transport.retry import pause
-from ..turns import check_history
+from ..turns.order import check_history
 
 VERSION = 1  # of the file's format
 _LOCK_SECONDS = 60.0  # the longest wait for other processes that save chats; each takes milliseconds

@@ -6,8 +6,8 @@ from typing import Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, 
 from urllib.parse import quote
 
 from ..json_data import JSON, dict_or_empty, str_or_none
+from ..json_data.previews import preview, preview_json, shorten
 from ..media import Blob, blob
-from ..previews import preview, preview_json, shorten
 from . import markdown
 
 TEXT, THOUGHT, BLOCK, LINKS = "text", "thought", "block", "links"

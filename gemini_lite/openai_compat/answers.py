@@ -8,10 +8,10 @@ import time
 from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..errors import BlockedError, IncompleteError
-from ..fold import Fold
 from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts, str_or_none
 from ..response import GenerateContentResponse, StreamChunk
-from ..turns import sendable
+from ..stream.fold import Fold
+from ..turns.order import sendable
 from .attribute_dict import AttributeDict, to_attribute_dict
 from .parts import CALL_PLACE
 

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, List, Literal, Mapping, Optional, Sequence, Tuple, Union, overload
+from typing import Any, Callable, Iterable, List, Literal, Mapping, Optional, Protocol, Sequence, Tuple, Union, overload
 
-from ..client import GeminiClient
 from ..errors import BlockedError, GeminiError
 from ..json_data import JSON
+from ..options import GeminiOptions
+from ..response import GenerateContentResponse
 from ..stream import Stream
 from ..tools import Toolbox
 from .agent import AgentResult, OnEvent, to_agent_result, warn_if_without_tools
@@ -20,6 +21,22 @@ _Request = Tuple[List[JSON], OptionFields]  # contents, and fields of GeminiOpti
 _MODELS_WITHOUT_CALL_IDS = re.compile(r"\bgemini-[12]\b|\bgemma")  # they refuse the ids of calls; Gemini 3 wants them
 
 
+class Client(Protocol):
+    """What is used of a `GeminiClient`."""
+
+    @property
+    def options(self) -> GeminiOptions:
+        """What it asks for in every call."""
+
+    @property
+    def generate(self) -> Callable[..., GenerateContentResponse[Any]]:
+        """See `GeminiClient.generate`."""
+
+    @property
+    def stream(self) -> Callable[..., Stream[Any]]:
+        """See `GeminiClient.stream`."""
+
+
 class OpenAIChat:
     """A Gemini client with the ``chat.completions.create`` of the ``openai`` package.
 
@@ -27,7 +44,7 @@ class OpenAIChat:
     Parameters that Gemini does not have are a ValueError, or with `drop_params` left out and logged.
     """
 
-    def __init__(self, client: GeminiClient, drop_params: bool = False) -> None:
+    def __init__(self, client: Client, drop_params: bool = False) -> None:
         self._client = client
         self._drop_params = drop_params
 

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from ..errors import ParseError
 from ..json_data import JSON
-from ..previews import preview, shorten
+from ..json_data.previews import preview, shorten
 from .error_places import Place
 
 Reader = Callable[[object, Place], Any]

@@ -9,8 +9,8 @@ import time
 from typing import Any, Dict, List, Mapping, Optional, Type
 
 from ..errors import (
-    APIError, AuthenticationError, BadRequestError, NotFoundError, OverloadedError, PermissionDeniedError,
-    Quota, QuotaExhaustedError, RateLimitError, ServerError,
+    APIError, AuthenticationError, BadRequestError, NotFoundError, OverloadedError, PermissionDeniedError, Quota,
+    QuotaExhaustedError, RateLimitError, ServerError,
 )
 from ..json_data import JSON, list_of_dicts, str_or_none
 from .next_steps import next_step

@@ -10,8 +10,8 @@ import pytest
 from gemini_lite import GenerateContentResponse, IncompleteError, StreamChunk
 from gemini_lite.answers.check import check
 from gemini_lite.answers.streamed_calls import MAX_DEPTH, CallPieces, assembled
-from gemini_lite.fold import Fold
 from gemini_lite.stream import chunks
+from gemini_lite.stream.fold import Fold
 from gemini_lite.testing import FakeGemini
 
 JSON = Dict[str, Any]

@@ -8,12 +8,11 @@ import stat
 from typing import Any, List
 
 import pytest
+from api.conftest import commands
 
 from gemini_lite import DeveloperAPI, GeminiClient, GeminiError, UploadState
 from gemini_lite.testing import Error, Raw
 from gemini_lite.testing.files_service import Loss
-
-from api.conftest import commands
 
 DATA = bytes(range(256)) * 2
 LOST = Raw(status=None)  # the connection ends without an answer

@@ -17,8 +17,8 @@ import pytest
 import requests
 import requests.adapters
 import urllib3
-from urllib3._collections import RecentlyUsedContainer
 from auth.sign_ins import OLD, REFRESH, TIMEOUT, Credentials, refused, save
+from urllib3._collections import RecentlyUsedContainer
 
 from gemini_lite import OAuthCredentials
 from gemini_lite.auth.secret import Secret

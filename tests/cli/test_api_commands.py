@@ -7,13 +7,12 @@ import sys
 from typing import Any
 
 import pytest
+from cli.commands import pipe_stdin, run
 
 from gemini_lite.testing import Error, FakeGemini
 from gemini_lite.testing.caches_service import CachesService
 from gemini_lite.testing.embeddings_service import EmbeddingsService, vector
 from gemini_lite.testing.files_service import FilesService, Loss
-
-from cli.commands import pipe_stdin, run
 
 pytestmark = pytest.mark.usefixtures("signed_in")
 

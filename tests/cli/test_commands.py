@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, List
 
 import pytest
-
 from cli.commands import environment, pipe_stdin, prompt_of, run
+
 from gemini_lite.cli import arguments, functions, saved
 from gemini_lite.cli.completion import command_options, completion_script
 from gemini_lite.cli.inputs import parse_short_schema

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, List
 
 import pytest
-
 from cli.commands import run
+
 from gemini_lite.cli import saved
 from gemini_lite.testing import FakeGemini, Request
 

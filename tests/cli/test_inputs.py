@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, List, Optional
 
 import pytest
-
 from cli.commands import pipe_stdin, prompt_of, run
+
 from gemini_lite.cli import saved
 from gemini_lite.testing import FakeGemini, Request
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, List, Optional
 
 import pytest
+from cli.commands import SOON, pipe_stdin, prompt_of, run
 
 import gemini_lite
-from cli.commands import SOON, pipe_stdin, prompt_of, run
 from gemini_lite.cli.arguments import COMMANDS
 from gemini_lite.testing import FakeGemini
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import List
 
 import pytest
-
 from cli.commands import COMMAND, SOON, environment, pipe_stdin, run
+
 from gemini_lite.testing import FakeGemini
 
 PNG = b"\x89PNG\r\n\x1a\n"

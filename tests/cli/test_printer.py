@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import List
 
 import pytest
-
 from cli.commands import prompt_of, run
+
 from gemini_lite.cli import saved
 from gemini_lite.testing import FakeGemini, Reply
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, List
 
 import pytest
-
 from cli.commands import COMMAND, SOON, environment, prompt_of, run_process
+
 from gemini_lite.testing import FakeGemini, Raw, Reply, Request
 
 pytestmark = pytest.mark.usefixtures("signed_in")

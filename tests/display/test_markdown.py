@@ -6,9 +6,9 @@ import random
 import re
 
 import pytest
+from growth import assert_linear
 
 from gemini_lite.display import markdown
-from growth import assert_linear
 
 ACTIVE = re.compile(r"<[A-Za-z/!?]|!\[")
 OURS = re.compile(r"</?(?:pre|code|span)>")

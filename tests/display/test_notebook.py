@@ -11,9 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 import pytest
 
-from gemini_lite import (
-    GeminiClient, GeminiError, GenerateContentResponse, IncompleteError, Stream, StreamChunk, demo,
-)
+from gemini_lite import GeminiClient, GeminiError, GenerateContentResponse, IncompleteError, Stream, StreamChunk, demo
 from gemini_lite.display import notebook
 from gemini_lite.response import AnswerFormat
 from gemini_lite.testing import FakeGemini

@@ -21,15 +21,15 @@ from gemini_lite import (
     Chat, DeveloperAPI, GeminiClient, GeminiError, GeminiOptions, GenerateContentResponse, ParseError, errors,
 )
 from gemini_lite.answers.check import check
-from gemini_lite.calls import owed_calls
-from gemini_lite.fold import Fold
 from gemini_lite.json_data import copied
 from gemini_lite.response import AnswerFormat
 from gemini_lite.route import answer_format
 from gemini_lite.stream import chunks
+from gemini_lite.stream.fold import Fold
 from gemini_lite.testing import Answer, Error, FakeGemini, Raw, Reply, call
 from gemini_lite.tools import Toolbox
 from gemini_lite.transport import error_body, retry, sse
+from gemini_lite.turns.order.calls import owed_calls
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies

@@ -1,9 +1,9 @@
 """Laws of the pace, in virtual time with fixed seeds: near the limit, few refusals, fair, whatever the server says."""
 import pytest
+from many.simulation import Bucket, FixedWindow, Simulation, SlidingWindow
 
 from gemini_lite.errors import RateLimitError
 from gemini_lite.many.pace import Pace, Quota, quota_of
-from many.simulation import Bucket, FixedWindow, Simulation, SlidingWindow
 
 ONE_PROCESS = {
     "bucket": (lambda: Bucket(50, 50), {}),

@@ -5,11 +5,11 @@ import logging
 from typing import Any, Dict, List
 
 import pytest
+from openai_compat.builders import HI, USAGE, WEATHER, sent_request
 
 from gemini_lite import GeminiClient, VertexAI
 from gemini_lite.openai_compat import OpenAIChat
 from gemini_lite.testing import FakeGemini, call
-from openai_compat.builders import HI, USAGE, WEATHER, sent_request
 
 FUNCTIONS = [WEATHER["function"]]
 

@@ -7,11 +7,11 @@ import pickle
 from typing import Any, Dict
 
 import pytest
+from openai_compat.builders import END, HI, USAGE, gemini_answer, openai_chunks, openai_message
 
 from gemini_lite import GeminiClient, GenerateContentResponse, IncompleteError, StreamChunk
 from gemini_lite.openai_compat import OpenAIChat, chunks_to_openai, to_openai
 from gemini_lite.testing import FakeGemini, call
-from openai_compat.builders import END, HI, USAGE, gemini_answer, openai_chunks, openai_message
 
 
 def test_calls_keep_their_ids_or_get_new_ones() -> None:

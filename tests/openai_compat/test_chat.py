@@ -4,11 +4,11 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 import pytest
+from openai_compat.builders import HI, USAGE, calling, sent_request, to_contents, tool_call, tool_result
 
 from gemini_lite import DeveloperAPI, GeminiClient, GeminiOptions
 from gemini_lite.openai_compat import OpenAIChat
 from gemini_lite.testing import FakeGemini, call
-from openai_compat.builders import HI, USAGE, calling, sent_request, to_contents, tool_call, tool_result
 
 
 def test_only_an_illegal_tool_name_is_replaced_on_the_wire_and_restored_in_the_answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any, List
 
 import pytest
+from openai_compat.builders import HI
 
 from gemini_lite import (
     APIError, AuthenticationError, BadRequestError, CredentialsError, GeminiClient, GeminiError, NotFoundError,
@@ -11,7 +12,6 @@ from gemini_lite import (
 )
 from gemini_lite.openai_compat import OpenAIChat, to_openai_error
 from gemini_lite.testing import FakeGemini
-from openai_compat.builders import HI
 
 
 @pytest.mark.parametrize("error, status, kind, code, retryable", [

@@ -5,9 +5,9 @@ import copy
 from typing import Any, Dict, List
 
 import pytest
+from openai_compat.builders import HI, WEATHER, calling, original_call, to_contents, tool_call, tool_result
 
 from gemini_lite.openai_compat import from_openai
-from openai_compat.builders import HI, WEATHER, calling, original_call, to_contents, tool_call, tool_result
 
 
 @pytest.mark.parametrize("role", ["system", "developer"])

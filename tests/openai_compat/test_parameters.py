@@ -5,13 +5,13 @@ import logging
 from typing import Any, Dict
 
 import pytest
+from openai_compat.builders import (
+    HI, STRICT, WEATHER, calling, declared_schema, sent_request, to_overrides, tool_call, tool_result,
+)
 
 from gemini_lite import DeveloperAPI, GeminiClient, GeminiOptions
 from gemini_lite.openai_compat import OpenAIChat, from_openai
 from gemini_lite.testing import FakeGemini
-from openai_compat.builders import (
-    HI, STRICT, WEATHER, calling, declared_schema, sent_request, to_overrides, tool_call, tool_result,
-)
 
 
 def test_a_function_is_a_declaration() -> None:

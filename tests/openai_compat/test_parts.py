@@ -5,7 +5,6 @@ import base64
 from typing import Any, Dict
 
 import pytest
-
 from openai_compat.builders import PNG, user_parts
 
 

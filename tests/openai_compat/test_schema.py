@@ -4,7 +4,6 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
-
 from openai_compat.builders import STRICT, declared_schema
 
 PYDANTIC = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 import pytest
+from openai_compat.builders import (
+    END, HI, PNG, WEATHER, calling, openai_chunks, openai_message, sent_request, to_contents, tool_call, tool_result,
+)
 
 from gemini_lite import GeminiClient
 from gemini_lite.openai_compat import OpenAIChat
 from gemini_lite.testing import FakeGemini, call
-from openai_compat.builders import (
-    END, HI, PNG, WEATHER, calling, openai_chunks, openai_message, sent_request, to_contents, tool_call, tool_result,
-)
 
 
 @pytest.mark.parametrize("where", [

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import pytest
+from openai_compat.builders import END, HI, USAGE, openai_chunks
 
 from gemini_lite import GeminiClient, IncompleteError, NotFoundError
 from gemini_lite.openai_compat import OpenAIChat
 from gemini_lite.testing import FakeGemini, call
-from openai_compat.builders import END, HI, USAGE, openai_chunks
 
 
 def test_parallel_calls_have_one_index_each_over_the_whole_stream() -> None:

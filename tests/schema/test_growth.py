@@ -5,12 +5,12 @@ import dataclasses
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Union
 
 import pytest
+from growth import assert_linear
 
 from gemini_lite import ParseError
 from gemini_lite.schema import from_json, to_json, to_schema
 from gemini_lite.schema.docstrings import split_docstring
 from gemini_lite.schema.signatures import arguments_shape
-from growth import assert_linear
 
 
 @dataclasses.dataclass

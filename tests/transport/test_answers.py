@@ -6,11 +6,10 @@ from typing import Any, List
 from urllib.parse import urlsplit
 
 import pytest
-from transport.served import Client, KEPT, SHAPES, SOON, SSE, UNAVAILABLE, answer, cut, dump, event, last, script, texts
+from transport.served import KEPT, SHAPES, SOON, SSE, UNAVAILABLE, Client, answer, cut, dump, event, last, script, texts
 
 from gemini_lite import BadRequestError, IncompleteError, OverloadedError, ParseError, TransportError, TransportTimeout
 from gemini_lite.testing import FakeGemini, Raw
-
 
 CUTS = {
     "between events": b"",

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator, List
 import pytest
 import requests
 from transport.served import (
-    Client, KEPT, Paced, SHAPES, SOON, SSE, Serve, answer, dump, event, last, repeated, script, shaped, texts,
+    KEPT, SHAPES, SOON, SSE, Client, Paced, Serve, answer, dump, event, last, repeated, script, shaped, texts,
 )
 
 from gemini_lite import BadRequestError

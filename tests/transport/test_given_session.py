@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 import requests.adapters
-from transport.served import Client, SOON, answer, dump
+from transport.served import SOON, Client, answer, dump
 
 from gemini_lite.testing import FakeGemini
 

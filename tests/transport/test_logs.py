@@ -7,13 +7,13 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 import requests
+from transport.served import Client, cut, free_port
 
 import gemini_lite
 from gemini_lite import (
     APIError, AuthenticationError, CredentialsError, DeveloperAPI, GeminiClient, ServerError, TransportError,
 )
 from gemini_lite.testing import FakeGemini
-from transport.served import Client, cut, free_port
 
 
 def test_a_line_is_logged_per_try_and_per_wait_and_never_the_key(

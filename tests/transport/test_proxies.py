@@ -6,7 +6,7 @@ from typing import List
 
 import pytest
 import requests
-from transport.served import Client, Proxy, SOON, SSE, Serve, free_port, last
+from transport.served import SOON, SSE, Client, Proxy, Serve, free_port, last
 
 from gemini_lite import TransportError
 from gemini_lite.testing import FakeGemini

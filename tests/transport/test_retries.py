@@ -12,11 +12,10 @@ from typing import Any, Dict, List
 from urllib.parse import urlsplit
 
 import pytest
-from transport.served import Client, Paced, SHAPES, SOON, SSE, Serve, answer, dump, event, free_port, last, texts
+from transport.served import SHAPES, SOON, SSE, Client, Paced, Serve, answer, dump, event, free_port, last, texts
 
 from gemini_lite import APIError, AuthenticationError, OverloadedError, RateLimitError, TransportError, TransportTimeout
 from gemini_lite.testing import Error, FakeGemini, Raw, Request
-
 
 RETRIED = [408, 429, 499, 500, 502, 503, 504]
 FINAL = [400, 401, 402, 403, 404, 405, 409, 410, 412, 413, 415, 422, 501, 505]

@@ -7,7 +7,7 @@ import zlib
 from typing import Any, List
 
 import pytest
-from transport.served import Client, SSE, answer, dump, endless, event, last, repeated, shaped
+from transport.served import SSE, Client, answer, dump, endless, event, last, repeated, shaped
 
 from gemini_lite import APIError, GeminiClient, TransportError
 from gemini_lite.testing import FakeGemini, Raw, Request

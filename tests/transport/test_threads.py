@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 import requests
-from transport.served import Client, SOON, environment, texts
+from transport.served import SOON, Client, environment, texts
 
 from gemini_lite.testing import FakeGemini, Request
 

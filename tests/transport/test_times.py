@@ -6,7 +6,7 @@ import time
 from typing import Any, Iterator, List
 
 import pytest
-from transport.served import Client, SOON, SSE, event, last
+from transport.served import SOON, SSE, Client, event, last
 
 from gemini_lite import BadRequestError, GeminiClient, OverloadedError, RateLimitError, TransportTimeout
 from gemini_lite.testing import Error, FakeGemini, Raw, Request

@@ -4,9 +4,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from gemini_lite.previews import preview, preview_json, shorten
 from growth import growth
+
+from gemini_lite.json_data.previews import preview, preview_json, shorten
 
 
 @pytest.mark.parametrize("value, shown", [

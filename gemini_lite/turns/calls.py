@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-from .json_data import JSON, dict_or_empty, str_or_none
+from ..json_data import JSON, dict_or_empty, str_or_none
 
 DisplayName = Callable[[str], str]  # the user's name of a tool by its name on the wire
 

@@ -12,8 +12,8 @@ import pytest
 
 import gemini_lite
 from gemini_lite import GeminiClient, GeminiOptions, Tool, query
+from gemini_lite.errors.hints import attribute_hint, unknown_option
 from gemini_lite.options import FixedOptions, OptionFields
-from gemini_lite.other_clients import attribute_hint, unknown_option
 from gemini_lite.testing import FakeGemini
 
 Client = Callable[..., GeminiClient]
@@ -38,7 +38,7 @@ def test_an_unknown_keyword_is_refused_with_what_to_write(
 
 
 def test_the_advice_for_an_option_names_options_that_there_are() -> None:
-    from gemini_lite.other_clients import _OPTIONS
+    from gemini_lite.errors.hints import _OPTIONS
     known = set(OptionFields.__annotations__) | set(inspect.signature(GeminiClient).parameters) | {
         "base_url", "api_version", "timeout", "retries"}
     for advice in _OPTIONS.values():

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from .answers.streamed_calls import CallPieces
-from .json_data import JSON, list_of_dicts
-from .response import AnswerFormat, GenerateContentResponse
+from ..answers.streamed_calls import CallPieces
+from ..json_data import JSON, list_of_dicts
+from ..response import AnswerFormat, GenerateContentResponse
 
 
 class Fold:

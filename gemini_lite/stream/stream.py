@@ -5,15 +5,15 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, ContextManager, Generator, Generic, NoReturn, Optional, Type
 
-from .answers.check import check
-from .errors import GeminiError, IncompleteError
+from ..answers.check import check
+from ..errors import GeminiError, IncompleteError
+from ..errors.hints import no_attribute
+from ..json_data import JSON
+from ..response import GenerateContentResponse, StreamChunk, T
+from ..transport import watchdog
+from ..transport.deadline import CallSettings
+from ..transport.running import CLOSED, RunningCall
 from .fold import Fold
-from .json_data import JSON
-from .other_clients import no_attribute
-from .response import GenerateContentResponse, StreamChunk, T
-from .transport import watchdog
-from .transport.deadline import CallSettings
-from .transport.running import CLOSED, RunningCall
 
 REST = 1.0  # seconds that reading what follows a finish reason may take
 Events = Generator[JSON, None, None]
@@ -108,7 +108,7 @@ class Stream(Generic[T]):
 
         The answer is `response` afterwards. What arrived stays on show when the cell is interrupted or the call fails.
         """
-        from .display.notebook import LiveDisplay
+        from ..display.notebook import LiveDisplay
         with self, LiveDisplay(self._fold.answer_format.tool_names) as live:
             for response in self._fold.response().rounds:
                 live.add_parts(response.parts)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from gemini_lite.fold import Fold
+from gemini_lite.stream.fold import Fold
 
 JSON = Dict[str, Any]
 

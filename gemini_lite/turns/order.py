@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Sequence
 
+from ..json_data import JSON
 from .calls import DisplayName, OwedCalls
-from .json_data import JSON
 
 _OBJECT_FIELDS = ("functionCall", "functionResponse", "inlineData", "fileData", "executableCode", "codeExecutionResult")
 
