@@ -14,7 +14,7 @@ import pytest
 
 from gemini_lite.media import Blob
 from gemini_lite.tools import Tool, Toolbox, run, run_all
-from gemini_lite.turns.order.calls import FunctionCall
+from gemini_lite.turns.calls import FunctionCall
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
 
