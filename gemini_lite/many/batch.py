@@ -16,7 +16,7 @@ from ..json_data import JSON
 from ..options import GeminiOptions
 from ..response import Result
 from ..transport import retry
-from ..transport.deadline import Deadline, check_seconds
+from ..transport.deadline import NEVER, Deadline, check_seconds
 from .batch_manifest import (
     CREATED, CREATING, UPLOADING, InputDigest, Manifest, check_manifest, manifest_path, new_manifest, read_manifest,
     remove_manifest, write_manifest,
@@ -34,7 +34,7 @@ log = logging.getLogger("gemini_lite")
 
 LOOK_SECONDS = 120.0  # after a step that was not finished, for how long its job is looked for
 INLINE_BYTES = 10_000_000  # larger input is uploaded first, in a step of its own
-_MIME_TYPES = ("application/jsonl", "jsonl", "text/plain")  # what the API has taken for a file of requests
+_MIME_TYPES = ("application/jsonl", "text/plain")  # what the API has taken for a file of requests
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -50,12 +50,28 @@ class Job(Protocol):
         """The name that it was given."""
 
     @property
+    def state(self) -> str:
+        """The state without its prefix."""
+
+    @property
     def has_ended(self) -> bool:
         """Whether no state follows."""
 
     @property
+    def request_count(self) -> Optional[int]:
+        """How many requests it has."""
+
+    @property
+    def successful_count(self) -> Optional[int]:
+        """How many were answered."""
+
+    @property
+    def failed_count(self) -> Optional[int]:
+        """How many failed."""
+
+    @property
     def pending_count(self) -> Optional[int]:
-        """How many requests wait."""
+        """How many wait."""
 
     @property
     def output(self) -> JSON:
@@ -315,7 +331,8 @@ class BatchRun:
                 self._keep(self._checked(result), waiting.hash)
                 self._report(self.stats, False)
             elif result.key not in self._answered:
-                log.warning("%s has a result for the key %s, which was not asked for: it is left out", name, result.key)
+                log.warning("%s has a result for the key %s, which was not asked for: it is left out", name,
+                            result.key)
         self._journal.end([])
 
     def _checked(self, result: Result) -> Result:
@@ -344,7 +361,7 @@ class BatchRun:
         return self.stats
 
 
-def find_job(batches: Batches, manifest: Manifest, deadline: Deadline = Deadline.after(None)) -> Optional[Job]:
+def find_job(batches: Batches, manifest: Manifest, deadline: Deadline = NEVER) -> Optional[Job]:
     """The job of `manifest` by its name, or else by its display name; None if the server does not know it.
 
     A job whose name is not known may still come: it is looked for until LOOK_SECONDS after it was handed in.

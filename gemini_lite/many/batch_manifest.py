@@ -93,6 +93,6 @@ def check_manifest(manifest: Manifest, digest: InputDigest, journal: Journal) ->
         return
     job = manifest.name or manifest.display_name
     raise ValueError(
-        f"the batch {job} is under way for other prompts than these ({manifest.prompt_count:,} then, {digest.count:,} now; or "
-        f"the prompts, options or model changed). Collect it first, with the prompts as they were, or give another "
-        f"file. To give the job up, cancel it with client.batches.cancel and remove {manifest_path(journal.path)}")
+        f"the batch {job} is under way for other prompts than these ({manifest.prompt_count:,} then, {digest.count:,} "
+        f"now; or the prompts, options or model changed). Collect it first, with the prompts as they were, or give "
+        f"another file. To give the job up, cancel it with client.batches.cancel and remove {manifest_path(journal.path)}")

@@ -66,13 +66,14 @@ def test_results_come_into_the_same_file_as_those_of_map_to(fake, client, servic
 def test_the_request_is_the_one_that_map_to_would_send(fake, client, service, out):
     client.batch_to(out, ["Hi"], wait=False, temperature=0, system_prompt="s")
     entry = created(fake)[0].body["batch"]["inputConfig"]["requests"]["requests"][0]
-    fake.add("x")
+    fake.reply("x")
     client.map_to(out.parent / "other.jsonl", ["Hi"], temperature=0, system_prompt="s")
     assert entry == {"metadata": {"key": "0"}, "request": fake.requests[-1].body}
 
 
 def test_what_has_a_line_is_not_handed_in_again(fake, client, service, out):
-    fake.add("online", "online")
+    fake.reply("online")
+    fake.reply("online")
     client.map_to(out, PROMPTS[:2])
     summary = client.batch_to(out, PROMPTS)
     assert (summary.answered, summary.skipped) == (3, 2)
@@ -95,7 +96,8 @@ def test_without_waiting_a_call_hands_in_and_the_next_ones_look(fake, client, se
 
 
 @pytest.mark.parametrize("change", [
-    lambda prompts: prompts + [("more", "x")], lambda prompts: prompts[:-1], lambda prompts: [("k0", "y"), *prompts[1:]]])
+    lambda prompts: prompts + [("more", "x")], lambda prompts: prompts[:-1],
+    lambda prompts: [("k0", "y"), *prompts[1:]]])
 def test_other_prompts_than_those_of_the_job_are_refused(fake, client, service, out, change):
     client.batch_to(out, PROMPTS, wait=False)
     with pytest.raises(ValueError, match="batches/b1 is under way for other prompts.*Collect it first"):
@@ -127,7 +129,8 @@ def test_failures_are_error_lines_and_what_is_missing_is_left_for_the_next_call(
     errors = {result.key: result.error for result in read_results(out)}
     assert isinstance(errors["k2"], BlockedError) and errors["k1"].retryable and set(errors) == {"k0", "k1", "k2", "k4"}
     assert "the key foreign" in caplog.text and "no result for 1" in caplog.text
-    fake.add("online", "online")
+    fake.reply("online")
+    fake.reply("online")
     client.map_to(out, PROMPTS)
     assert {key for key, text in texts(out).items() if text == "online"} == {"k1", "k3"}
 
@@ -249,8 +252,12 @@ def test_progress_is_called_with_the_counts(client, service, out):
 
 
 def test_functions_among_the_tools_and_settings_of_one_request_are_refused(fake, client, out):
+    def weather(city: str) -> str:
+        """The weather."""
+        return city
+
     with pytest.raises(ValueError, match="max_tool_rounds=0"):
-        client.batch_to(out, PROMPTS, tools=[lambda: 1])
+        client.batch_to(out, PROMPTS, tools=[weather])
     with pytest.raises(ValueError, match="give it to the client"):
         client.batch_to(out, PROMPTS, retries=3)
     assert fake.requests == [] and not out.exists()
