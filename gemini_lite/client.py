@@ -207,7 +207,8 @@ class GeminiClient(Chat):
         cancelled (the same call hands in another one), or with the reason UNKNOWN if nobody can know whether it was
         made: `again` says that another one may be. ValueError for other prompts than those of the job under way.
         """
-        from .many.batch import Service, run_batch
+        from .many.batch import run_batch
+        from .many.batch_service import Service
         return run_batch(
             self._as_caller(), Service(self.batches, self.files), path, prompts, wait=wait, poll=poll,
             deadline=deadline, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every, progress=progress,

@@ -91,8 +91,8 @@ def check_manifest(manifest: Manifest, digest: InputDigest, journal: Journal) ->
     """ValueError unless the job was handed in for the prompts of `digest`."""
     if manifest.digest == digest.hexdigest():
         return
-    job = manifest.name or manifest.display_name
+    job, place = manifest.name or manifest.display_name, manifest_path(journal.path)
     raise ValueError(
         f"the batch {job} is under way for other prompts than these ({manifest.prompt_count:,} then, {digest.count:,} "
         f"now; or the prompts, options or model changed). Collect it first, with the prompts as they were, or give "
-        f"another file. To give the job up, cancel it with client.batches.cancel and remove {manifest_path(journal.path)}")
+        f"another file. To give the job up, cancel it with client.batches.cancel and remove {place}")
