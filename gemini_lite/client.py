@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar, Union, cast, overload
 
 import requests
@@ -16,7 +17,7 @@ from .chat import Chat, new_session_id
 from .contents import Prompt
 from .errors import ParseError
 from .errors.hints import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
-from .json_data import JSON
+from .json_data import JSON, readable
 from .options import (
     ChatOverrides, GeminiOptions, OptionFields, QueryOverrides, list_options, options_for_one_request, reject_unknown,
 )
@@ -80,6 +81,9 @@ class GeminiClient(Chat):
         limits, _ = CallLimits().split({"deadline": deadline})
         options = (options or GeminiOptions()).replace(**overrides)
         super().__init__(Route(backend, self._transport), options, limits=limits)
+        if "IPython" in sys.modules:
+            from .display.kernel import prepare_kernel
+            prepare_kernel()
 
     @property
     def backend(self) -> Backend:
@@ -144,11 +148,11 @@ class GeminiClient(Chat):
     @with_hints(**MODELS_ATTRIBUTES)
     def models(self) -> List[JSON]:
         """The models this caller can use, as the API describes them: ``name``, ``inputTokenLimit`` and so on."""
-        return self.backend.models(self._route.post(self._limits.start()))
+        return readable(self.backend.models(self._route.post(self._limits.start())))  # type: ignore[no-any-return]
 
     def quota(self) -> List[JSON]:
         """What is left of the quota, as the API describes it: ``modelId``, ``remainingFraction``; Code Assist only."""
-        return self.backend.quota(self._route.post(self._limits.start()))
+        return readable(self.backend.quota(self._route.post(self._limits.start())))  # type: ignore[no-any-return]
 
     def map(
         self, prompts: Iterable[object], *, concurrency: int = 64, ordered: bool = True,
@@ -345,6 +349,7 @@ def query(
 
 list_options(OptionFields, GeminiClient)
 list_options(ChatOverrides, GeminiClient.generate, GeminiClient.stream, GeminiClient.chat, GeminiClient.count_tokens,
+             GeminiClient.map, GeminiClient.map_to,
              Chat.send_message, Chat.send_message_stream, Chat.send_tool_result, Chat.send_tool_result_stream,
              Chat.send_tool_results, Chat.send_tool_results_stream)
 list_options(QueryOverrides, query)

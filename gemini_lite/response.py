@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Generic, List, Mapping, NamedTuple, Optional, Sequence, cast
+from typing import TYPE_CHECKING, Any, Generic, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, cast
 
 from . import media, schema
 from .answers.citations import Citation, citations
 from .answers.streamed_calls import assembled
 from .answers.usage import UsageMetadata
 from .errors import GeminiError, ParseError
+from .errors.hints import no_attribute
 from .json_data import JSON, APIObject, dict_or_empty, first_candidate, has_text, list_of_dicts, str_or_none
 from .turns.calls import FunctionCall, FunctionResult, open_calls
 
@@ -207,6 +208,10 @@ class GenerateContentResponse(Generic[T]):
     @property
     def response_id(self) -> Optional[str]:
         return str_or_none(dict_or_empty(self.data).get("responseId"))
+
+    if not TYPE_CHECKING:  # a type checker would take any name for known
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute("response", self, name)
 
     def __str__(self) -> str:
         return self.text

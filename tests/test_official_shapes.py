@@ -24,7 +24,8 @@ def test_the_judge_knows_every_kind_of_request(message: str, api: str) -> None:
     ({"temperature": 0, "response_modalities": ["TEXT"], "media_resolution": "low", "speech_config": "Kore",
       "image_config": {"aspectRatio": "1:1"}, "response_logprobs": True, "logprobs": 2, "thinking_level": "low",
       "system_prompt": ["a", "b"], "tools": [{"googleSearch": {}}, {"name": "f", "parametersJsonSchema": {}}],
-      "tool_choice": "validated", "response_schema": {"type": "object"}, "cached_content": "cachedContents/x"}, []),
+      "tool_choice": "validated", "response_schema": {"type": "object"}, "labels": {"team": "a"}}, []),
+    ({"cached_content": "cachedContents/x"}, []),
     ({"extra": {"topk": 1}}, ["topk"]), ({"extra": {"generationConfig": {"topk": 1}}}, ["generation_config.topk"]),
 ])
 def test_a_field_that_nobody_knows_is_found(overrides: Dict[str, Any], odd: Any) -> None:

@@ -82,8 +82,8 @@ SIGNATURES = {
     "Tool": "(name, description='', parameters=None, function=None)",
     "GeminiError": "(message='', *, code=None, status=None, reason=None, details=(), retryable=False, "
                    "retry_after=None, request_id=None, response=None, turns=None, quota=None)",
-    "FakeGemini": "(default=None, *, redact=False)",
-    "FakeGemini.reply": "(self, *items, **fields)",
+    "FakeGemini": "(default=None, *, redact=False, strict=None)",
+    "FakeGemini.reply": "(self, *items, delay=None, cut=False, **fields)",
     "FakeGemini.call": "(name, args, id=None, signature=None)",
     "FakeGemini.error": "(self, code, message='', status=None, details=(), headers=None)",
     "FakeGemini.raw": "(self, *pieces, status=200, headers=None, cut=False, delay=0)",

@@ -14,7 +14,7 @@ import pytest
 
 from gemini_lite.media import Blob
 from gemini_lite.tools import Tool, Toolbox, run, run_all
-from gemini_lite.turns.order.calls import FunctionCall
+from gemini_lite.turns.calls import FunctionCall
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
 
@@ -230,7 +230,8 @@ def test_arguments_that_do_not_fit_go_back_to_the_model_and_nothing_is_called(ar
         raise AssertionError("called")
 
     tool = Tool.from_function(functools.update_wrapper(spy, get_weather))
-    assert run(tool, FunctionCall("get_weather", args)).response == {"error": "The function was not called: " + complaint}
+    expected = {"error": "The function was not called: " + complaint}
+    assert run(tool, FunctionCall("get_weather", args)).response == expected
 
 
 def test_a_tool_by_hand_gets_plain_json_that_its_signature_takes():

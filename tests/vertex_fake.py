@@ -1,12 +1,9 @@
-"""A fake Gemini that serves Vertex AI's paths: it hands its script the same request by its Developer API path."""
+"""A fake Gemini that notes the paths, and credentials in google-auth's form without google-auth."""
 from __future__ import annotations
 
-import re
 from typing import Any, List, Optional, Tuple
 
 from gemini_lite.testing import FakeGemini, Raw, Request
-
-_PREFIX = re.compile(r"/(v1(?:beta1)?)/(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/[^/]+/)?(?=models/[^/:]+:)")
 
 
 class FakeVertex(FakeGemini):
@@ -18,7 +15,7 @@ class FakeVertex(FakeGemini):
 
     def _answer(self, request: Request) -> Raw:
         self.paths.append((request.method, request.path))
-        return super()._answer(request._replace(path=_PREFIX.sub(r"/\1/", request.path)))
+        return super()._answer(request)
 
 
 class Token:

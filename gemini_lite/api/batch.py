@@ -54,7 +54,7 @@ class Batch(Resource):
     @property
     def has_ended(self) -> bool:
         """Whether no state follows."""
-        return self.state in ENDED
+        return self.state in ENDED or self.data.get("done") is True
 
     @property
     def create_time(self) -> Optional[datetime.datetime]:

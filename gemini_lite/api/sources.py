@@ -217,8 +217,9 @@ class _Seekable:
 def mime_type_of(source: Source, mime_type: Optional[str]) -> str:
     """The type that was given, or that of the name, or that of the first bytes, or text/plain for UTF-8."""
     if mime_type is not None:
-        if not isinstance(mime_type, str) or "/" not in mime_type or not (mime_type.isascii() and
-                                                                          mime_type.isprintable()):
+        # "jsonl" is what Google's guide to batches writes.
+        if not isinstance(mime_type, str) or "/" not in mime_type and mime_type != "jsonl" or not (
+                mime_type.isascii() and mime_type.isprintable()):
             raise ValueError(f"{mime_type!r} is no MIME type: write one such as 'video/mp4'")
         return mime_type.strip()
     named = _type_of_name(source.file_name)

@@ -60,9 +60,8 @@ class DeveloperAPI:
         self, method: str, model: str, request: JSON, options: GeminiOptions, session_id: str, post: Post,
     ) -> JSON:
         """The body for `request`; this API knows no sessions and needs no set-up."""
-        for name in ("labels", "session_id"):
-            if getattr(options, name) is not None:
-                raise ValueError(f"the Gemini Developer API has no {name}: leave it out, or choose another backend")
+        if options.session_id is not None:
+            raise ValueError("the Gemini Developer API has no session_id: leave it out, or choose another backend")
         if method == "countTokens" and len(request) > 1:
             return {"generateContentRequest": {"model": model_resource(model), **request}}
         return request

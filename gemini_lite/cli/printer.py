@@ -98,8 +98,6 @@ class Printer:
                 "called tools too often, or one that is not there", response=response)
         if response.finish_reason not in (None, "STOP"):
             print_status(f"the answer ended early: {response.finish_reason}")
-        elif not response.parts:
-            print_status("the answer is empty")
         for citation in response.citations if self._format == "text" else []:
             if citation.uri and citation.uri not in self._shown_sources:
                 self._shown_sources.add(citation.uri)

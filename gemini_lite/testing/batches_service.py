@@ -18,6 +18,8 @@ _CREATE = re.compile(r"/[^/]+/models/([^/:]+):(batchGenerateContent|asyncBatchEm
 _ONE = re.compile(r"/[^/]+/batches/([^/:]+)(:cancel|:delete)?")
 _ALL = re.compile(r"/[^/]+/batches")
 
+_ENDS = frozenset(("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"))
+
 AnswerOne = Callable[[str, JSON], JSON]  # (key, request) -> {"response": ...} or {"error": ...}
 
 
@@ -101,7 +103,7 @@ class BatchesService:
         if not self.jobs[id].get("done"):
             self._looks[id] = self._looks.get(id, 0) + 1
             state = self.states[min(self._looks[id], len(self.states) - 1)]
-            if state in ("PENDING", "RUNNING"):
+            if state not in _ENDS:
                 self.jobs[id]["metadata"]["state"] = self.prefix + state
             else:
                 self._finish(id, state)

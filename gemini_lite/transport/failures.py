@@ -13,7 +13,7 @@ import requests.exceptions
 import urllib3.exceptions
 
 from ..errors import TransportError, TransportTimeout
-from .running import RunningCall
+from .running import deadline_error, RunningCall
 
 NETWORK_ERRORS = (
     requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, zlib.error,
@@ -50,8 +50,9 @@ def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
             "the session's headers.", reason="INVALID")
     if type(error) is OSError and error.errno is None:  # requests on a certificate file that is not there
         return TransportError(f"The request to {host} could not be made: {error}", reason="TLS")
-    if call.is_over:
-        return call.error()
+    # A timeout is capped by what the deadline leaves, and may come a moment before it.
+    if call.is_over or call.left < 0.05 and any_of(socket.timeout, urllib3.exceptions.TimeoutError):
+        return deadline_error() if call.ended is None else call.error()
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return TransportTimeout(
             f"No connection to {host} in time. Check the network, or allow more with timeout=(connect, read).",

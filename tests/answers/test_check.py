@@ -89,7 +89,8 @@ BROKEN_CALLS: List[JSON] = [
     {"functionCall": {"args": {}}}, {"functionCall": {"name": ""}}, {"functionCall": {"name": ["f"]}},
     {"functionCall": {"name": {"a": 1}}}, {"functionCall": "f"}, {"functionCall": [1]},
     {"functionCall": {"name": "f", "args": [1]}}, {"functionCall": {"name": "f", "args": "x"}},
-    {"functionCall": {"name": "f", "id": {"a": 1}}}, {"functionCall": {}, "thoughtSignature": "s"}, {"functionCall": {}, "x": 1},
+    {"functionCall": {"name": "f", "id": {"a": 1}}}, {"functionCall": {}, "thoughtSignature": "s"},
+    {"functionCall": {}, "x": 1},
     {"functionResponse": {"response": {}}}, {"functionResponse": 5},
 ]
 

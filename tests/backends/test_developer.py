@@ -85,13 +85,9 @@ def test_a_model_that_is_no_models_slash_is_counted_by_its_own_name(api: Develop
 
 
 @pytest.mark.parametrize("method", ["generateContent", "streamGenerateContent", "countTokens"])
-@pytest.mark.parametrize("options", [GeminiOptions(labels={"team": "blue"}), GeminiOptions(session_id="s")],
-                         ids=["labels", "session_id"])
-def test_what_this_api_cannot_take_is_a_value_error_that_names_it(
-        api: DeveloperAPI, method: str, options: GeminiOptions) -> None:
-    name = "labels" if options.labels else "session_id"
-    with pytest.raises(ValueError, match=name):
-        wrap(api, method, {"contents": HELLO}, options)
+def test_what_this_api_cannot_take_is_a_value_error_that_names_it(api: DeveloperAPI, method: str) -> None:
+    with pytest.raises(ValueError, match="session_id"):
+        wrap(api, method, {"contents": HELLO}, GeminiOptions(session_id="s"))
 
 
 def test_an_event_needs_no_unwrapping(api: DeveloperAPI) -> None:

@@ -29,7 +29,7 @@ from gemini_lite.stream.fold import Fold
 from gemini_lite.testing import Answer, Error, FakeGemini, Raw, Reply, call
 from gemini_lite.tools import Toolbox
 from gemini_lite.transport import error_body, retry, sse
-from gemini_lite.turns.order.calls import owed_calls
+from gemini_lite.turns.calls import owed_calls
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies

@@ -66,8 +66,8 @@ def test_it_counts(fake: FakeVertex, theirs: Any) -> None:
 
 @pytest.mark.parametrize("call", ["generate", "stream", "count", "express"])
 def test_both_send_the_same(fake: FakeVertex, theirs: Any, ours: GeminiClient, call: str) -> None:
-    fake.reply("a")
-    fake.reply("a")
+    for _ in range(0 if call == "count" else 2):
+        fake.reply("a")
     if call == "generate":
         theirs.models.generate_content(model=MODEL, contents="Hi", config={"temperature": 0, "labels": {"a": "b"}})
         ours.generate("Hi", temperature=0, labels={"a": "b"})
@@ -80,7 +80,6 @@ def test_both_send_the_same(fake: FakeVertex, theirs: Any, ours: GeminiClient, c
         with GeminiClient(backend=VertexAI(api_key="k", base_url=fake.url)) as express:
             express.generate("Hi", model=MODEL)
     else:
-        fake._script.clear()
         theirs.models.count_tokens(model=MODEL, contents="Hi", config={"system_instruction": "s"})
         ours.count_tokens("Hi", system_prompt="s")
     first, second = fake.requests

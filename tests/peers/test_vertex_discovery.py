@@ -51,6 +51,8 @@ CASES: List[Dict[str, Any]] = [
     {"tools": [{"googleSearch": {}}, {"urlContext": {}}, {"codeExecution": {}}]},
     {"safety_settings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]},
     {"cached_content": "c1"},
+    {"response_modalities": ["TEXT", "IMAGE"], "image_config": {"aspectRatio": "1:1"}}, {"media_resolution": "low"},
+    {"speech_config": "Kore", "response_logprobs": True, "logprobs": 3},
     {"extra": {"toolConfig": {"functionCallingConfig": {"streamFunctionCallArguments": True}}}},
 ]
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from gemini_lite import GenerateContentResponse
-from gemini_lite.turns.order.calls import open_calls, owed_calls, results_content
+from gemini_lite.turns.calls import open_calls, owed_calls, results_content
 
 JSON = Dict[str, Any]
 
