@@ -6,7 +6,7 @@ import difflib
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..version import __version__
-from . import map_help
+from . import batch_help, map_help
 from .api_arguments import (
     CACHES_HELP, EMBED_HELP, FILES_HELP, add_caches_arguments, add_embed_arguments, add_files_arguments,
 )
@@ -314,6 +314,8 @@ COMMANDS: Dict[str, Command] = {
     "models": Command("list the models, with their token limits", _add_list_arguments, _MODELS_EXAMPLES),
     "map": Command("answer the prompts of a file into another",
                    map_help.add_map_arguments, map_help.EXAMPLES),
+    "batch": Command("the same by a job, at half the price, within a day",
+                     batch_help.add_batch_arguments, batch_help.EXAMPLES),
     "count": Command("count the tokens of a prompt", _add_count_arguments, _COUNT_EXAMPLES),
     "quota": Command("show what is left of the quota (Code Assist)", _add_list_arguments, _QUOTA_EXAMPLES),
     "files": Command("upload, list, delete and download files", add_files_arguments, FILES_HELP),

@@ -1,0 +1,105 @@
+"""``gemini-lite batch``: the prompts of a file, answered into another by a job of the Batch API."""
+from __future__ import annotations
+
+import contextlib
+
+from ..client import GeminiClient
+from ..errors import GeminiError
+from ..many.batch_manifest import Manifest, manifest_path, read_manifest
+from ..many.batch_service import find_job
+from ..many.stats import Stats
+from ..options import GeminiOptions
+from .batch_help import BatchArguments
+from .inputs import Inputs
+from .map_command import OpenClient, read_prompts
+from .standard_error import print_lines, print_status
+
+_OPTIONS = ("model", "system_prompt", "temperature", "response_schema")
+
+
+def run_batch(arguments: BatchArguments, open_client: OpenClient) -> int:
+    """Run the command with a client that `open_client` opens; its exit code."""
+    if arguments.output_file == "-":
+        raise ValueError("results are kept in a file that can be read again: give -o a name")
+    if arguments.step in ("status", "cancel"):
+        manifest = _manifest(arguments)
+        with open_client() as client:
+            return _show(client, manifest) if arguments.step == "status" else _cancel(client, manifest)
+    if arguments.input is None:
+        raise ValueError("name the file of prompts; only --status and --cancel need none")
+    if arguments.step == "collect":
+        _manifest(arguments)
+    return _answer(arguments, open_client)
+
+
+def _answer(arguments: BatchArguments, open_client: OpenClient) -> int:
+    options = GeminiOptions(
+        model=arguments.model, system_prompt=arguments.system, temperature=arguments.temperature,
+        response_schema=Inputs().load_schema(arguments.schema) if arguments.schema else None)
+    fields = {name: getattr(options, name) for name in _OPTIONS if getattr(options, name) is not None}
+    with contextlib.ExitStack() as stack:
+        prompts = read_prompts(stack, arguments)  # an unknown column is an error before there is a client
+        client = stack.enter_context(open_client())
+        try:
+            stats = client.batch_to(
+                arguments.output_file, prompts, wait=arguments.step is None, again=arguments.again,
+                retry_errors=arguments.retry_errors, progress=False if arguments.quiet else None, **fields)
+        except (GeminiError, OSError, KeyboardInterrupt) as error:
+            return _report_stop(error, arguments)
+    return _report(stats, arguments)
+
+
+def _report(stats: Stats, arguments: BatchArguments) -> int:
+    """Say what there is; the exit code."""
+    manifest = read_manifest(arguments.output_file)
+    if not arguments.quiet:
+        print_lines(str(stats))
+        if manifest is not None:
+            print_status(f"{stats.in_flight:,} prompts are with {manifest.name}")
+        elif stats.in_flight:
+            print_status(f"{stats.in_flight:,} prompts have no result; the same command hands them in again")
+    if stats.in_flight:
+        return 0 if arguments.step == "submit" and manifest is not None else 3
+    return 1 if stats.failed else 0
+
+
+def _report_stop(error: BaseException, arguments: BatchArguments) -> int:
+    """Say why the call stopped, and how to go on; the exit code."""
+    if getattr(error, "summary", None) is None and not isinstance(error, KeyboardInterrupt):
+        raise error  # it did not begin
+    if isinstance(error, KeyboardInterrupt):
+        print_status("stopped; the job, if it was handed in, goes on, and the same command finds it")
+        return 130
+    print_status(str(error))
+    print_status("stopped; the same command goes on from here")
+    return 3
+
+
+def _manifest(arguments: BatchArguments) -> Manifest:
+    manifest = read_manifest(arguments.output_file)
+    if manifest is None:
+        raise ValueError(f"no job is under way for {arguments.output_file}: there is no "
+                         f"{manifest_path(arguments.output_file)}. Hand one in with --submit")
+    return manifest
+
+
+def _show(client: GeminiClient, manifest: Manifest) -> int:
+    job = find_job(client.batches, manifest)
+    if job is None:
+        print_status(f"{manifest.name or manifest.display_name} is not there")
+        return 3
+    counts = {"requests": job.request_count, "done": job.successful_count, "failed": job.failed_count,
+              "pending": job.pending_count}
+    words = [f"{count:,} {name}" for name, count in counts.items() if count is not None]
+    print(f"{job.name} {job.state}{': ' if words else ''}{', '.join(words)}", flush=True)
+    return 0
+
+
+def _cancel(client: GeminiClient, manifest: Manifest) -> int:
+    job = find_job(client.batches, manifest)
+    if job is None:
+        print_status(f"{manifest.name or manifest.display_name} is not there")
+        return 3
+    client.batches.cancel(job.name)
+    print_status(f"{job.name} is being cancelled; --collect takes in what it has, and forgets it")
+    return 0
