@@ -11,7 +11,6 @@ from .recording import GOOGLE, Recorder
 from .replies import Reply
 from .request import Request
 from .server import FakeGemini
-from .services import api_services
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -40,7 +39,6 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 def _stand_in(options: argparse.Namespace) -> FakeGemini:
     fake = FakeGemini.from_recording(options.play) if options.play else FakeGemini(_repeat)
-    fake.services += api_services()
     fake.strict, fake.event_delay = options.strict, options.delay
     if options.limit is not None:
         fake.limit(options.limit)

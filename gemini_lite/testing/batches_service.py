@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from ..json_data import JSON
 from .files_service import FilesService
-from .server import Answer, Error, Raw, Request
+from .replies import Answer, Error, Raw
+from .request import Request
 from .service_answers import json_answer
 
 _CREATE = re.compile(r"/[^/]+/models/([^/:]+):(batchGenerateContent|asyncBatchEmbedContent)")

@@ -10,7 +10,8 @@ from typing import Callable, Deque, Dict, Optional
 from urllib.parse import unquote, urlsplit
 
 from ..json_data import JSON
-from .server import Answer, Error, Request
+from .replies import Answer, Error
+from .request import Request
 from .service_answers import camel_case, count_tokens, json_answer, time_text
 
 _PATH = re.compile(r"/[^/]+/(?:projects/[^/]+/locations/[^/]+/)?cachedContents(?:/([^/:]+))?")

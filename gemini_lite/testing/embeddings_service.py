@@ -10,7 +10,8 @@ from typing import List, Optional
 from urllib.parse import unquote, urlsplit
 
 from ..json_data import JSON
-from .server import Answer, Error, Request
+from .replies import Answer, Error
+from .request import Request
 from .service_answers import count_tokens, json_answer
 
 _PATH = re.compile(r"/.+/models/([^/:]+):(batchEmbedContents|embedContent)")

@@ -12,7 +12,8 @@ from typing import Callable, Deque, Dict, Mapping, NamedTuple, Optional
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..json_data import JSON
-from .server import Answer, Error, Raw, Request
+from .replies import Answer, Error, Raw
+from .request import Request
 from .service_answers import camel_case, json_answer, time_text
 
 _START = re.compile(r"/upload/[^/]+/files")

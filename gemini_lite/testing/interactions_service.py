@@ -10,7 +10,8 @@ from typing import Callable, Deque, Dict, Iterator, List, Optional, Union
 from urllib.parse import parse_qs, urlsplit
 
 from ..json_data import JSON
-from .server import Answer, Error, Raw, Request
+from .replies import Answer, Error, Raw
+from .request import Request
 from .service_answers import json_answer
 
 _ROUTE = re.compile(r"/[^/]+(?:/projects/[^/]+/locations/[^/]+)?/interactions(?:/([^/?]+)(/cancel)?)?")

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
 from ..json_data import JSON, dict_or_empty, list_of_dicts
 from .request import Request
@@ -239,3 +239,6 @@ def _text_kind(part: JSON) -> str:
     if "text" not in part or part.keys() - {"text", "thought"}:
         return ""
     return "thought" if part.get("thought") else "answer"
+
+
+Service = Callable[[Request], Optional[Answer]]  # None: not a request of this service's; called from many threads

@@ -22,14 +22,13 @@ from .connection import preflight
 from .limits import Limits, TokenBucket
 from .listener import Listener
 from .playback import Playback
-from .replies import Answer, Error, Item, Raw, Reply, call, json_answer
+from .replies import Answer, Error, Item, Raw, Reply, Service, call, json_answer
 from .request import Request, redacted
 from .script import Script, check_name
 from .strict import Known, refusal
 
 __all__ = ["Answer", "Error", "FakeGemini", "Given", "Item", "Raw", "Reply", "Request", "Service", "call"]
 
-Service = Callable[[Request], Optional[Answer]]  # None: not a request of this service's; called from many threads
 Given = Union[str, JSON, Sequence[Item], Answer]
 # Read once, when a test run starts: fixtures that clean the environment come too late to change it.
 _STRICT_BY_DEFAULT = os.environ.get("GEMINI_LITE_FAKE_STRICT", "") not in ("", "0")
@@ -61,7 +60,7 @@ class FakeGemini:
     def __init__(self, default: Optional[Callable[[Request], Given]] = None, *, redact: bool = False,
                  strict: Optional[bool] = None) -> None:
         self.requests: List[Request] = []
-        self.services: List[Service] = []  # asked in turn where nothing is scripted
+        self.services: List[Service] = []  # asked in turn where nothing is scripted, before those it has itself
         self.models: List[str] = list(MODELS)
         self.expired: Set[str] = set()
         self.strict = _STRICT_BY_DEFAULT if strict is None else strict
@@ -76,6 +75,7 @@ class FakeGemini:
         self._refused: List[str] = []
         self._failures: List[Exception] = []
         self._lock = threading.Lock()
+        self._own_services: Optional[List[Service]] = None
         self._listener = Listener(self._answer, lambda: self.gzip)
 
     @classmethod
@@ -195,13 +195,24 @@ class FakeGemini:
             return error
         return self._limits.refusal(request)
 
+    def _api_services(self) -> List[Service]:
+        """Those that keep files, caches, batches and interactions; made for the first request that needs one."""
+        with self._lock:
+            if self._own_services is None:
+                from .services import api_services
+                self._own_services = api_services()
+            return self._own_services
+
     def _unscripted(self, request: Request, serial: int) -> Answer:
-        for service in self.services:
-            answer = service(request)
-            if answer is not None:
-                return answer
+        answer = _ask(self.services, request)
+        if answer is not None:
+            return answer
         if request.method == "OPTIONS":
             return preflight(request)
+        if request.kind == "":
+            answer = _ask(self._api_services(), request)
+            if answer is not None:
+                return answer
         if request.kind != "generate":
             return self._built_in.answer(request, serial)
         if self._default is None:
@@ -215,3 +226,8 @@ class FakeGemini:
         except Exception as error:    # the test's own code: its failure belongs to the test, see __exit__
             self._failures.append(error)
             return Error(400, f"FakeGemini's default raised {error!r}")
+
+
+def _ask(services: Sequence[Service], request: Request) -> Optional[Answer]:
+    """The answer of the first service that has one."""
+    return next((answer for service in services if (answer := service(request)) is not None), None)

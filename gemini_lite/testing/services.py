@@ -8,7 +8,7 @@ from .caches_service import CachesService
 from .embeddings_service import EmbeddingsService
 from .files_service import FilesService
 from .interactions_service import InteractionsService
-from .server import Service
+from .replies import Service
 
 
 def api_services() -> List[Service]:
