@@ -22,18 +22,20 @@ from .tools import Tool
 from .version import __version__  # noqa: F401  (re-exported; not among the public names)
 
 if TYPE_CHECKING:
+    from .api.batch import Batch
     from .api.caches import Cache
     from .api.embeddings import Embeddings
     from .api.files import File
+    from .api.interaction import Interaction
     from .api.upload_state import UploadState
     from .backends.vertex import VertexAI
     from .many.recipe import Recipe
     from .many.results_file import read_results
 
 __all__ = [
-    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Cache", "Chat", "CodeAssist",
+    "APIError", "AuthenticationError", "BadRequestError", "Batch", "BlockedError", "Cache", "Chat", "CodeAssist",
     "ConversationBusyError", "CredentialsError", "DeveloperAPI", "Embeddings", "File", "GeminiClient", "GeminiError",
-    "GeminiOptions", "GenerateContentResponse", "IncompleteError", "JobFailedError", "NotFoundError",
+    "GeminiOptions", "GenerateContentResponse", "IncompleteError", "Interaction", "JobFailedError", "NotFoundError",
     "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError", "QuotaExhaustedError",
     "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
     "TransportTimeout", "UploadState", "VertexAI", "query", "read_results",
@@ -42,8 +44,9 @@ __all__ = [
 logging.getLogger("gemini_lite").addHandler(logging.NullHandler())
 
 _LAZY = {
-    "Cache": ".api.caches", "Embeddings": ".api.embeddings", "File": ".api.files", "Recipe": ".many.recipe",
-    "UploadState": ".api.upload_state", "VertexAI": ".backends.vertex", "read_results": ".many.results_file",
+    "Batch": ".api.batch", "Cache": ".api.caches", "Embeddings": ".api.embeddings", "File": ".api.files",
+    "Interaction": ".api.interaction", "Recipe": ".many.recipe", "UploadState": ".api.upload_state",
+    "VertexAI": ".backends.vertex", "read_results": ".many.results_file",
 }
 
 

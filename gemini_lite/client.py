@@ -159,7 +159,7 @@ class GeminiClient(Chat):
         requests_per_minute: Optional[float] = None, max_errors: Optional[int] = None, progress: Progress = None,
         **overrides: Unpack[ChatOverrides],
     ) -> Run:
-        """Answer many `prompts`, `concurrency` of them at a time, paced by what the server says: iterate for `Result`s.
+        """Answer many `prompts`, `concurrency` of them at a time, paced by what the server says: a `Result` for each.
 
         Each is what `generate` takes, ``(key, prompt)``, or a dict with a "key" and a "prompt" or a whole "request".
         They are read as there is room, and nothing is sent while nobody iterates. A prompt that fails has a result

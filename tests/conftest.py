@@ -30,6 +30,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETRC", os.devnull)
 
 
+@pytest.fixture(autouse=True)
+def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client made where a test plays a notebook leaves the process as it was; tests/notebook has a real kernel."""
+    monkeypatch.setattr("gemini_lite.display.kernel.prepare_kernel", lambda: None)
+
+
 @pytest.fixture
 def fake() -> Iterator[FakeGemini]:
     """A fake Gemini, which fails the test for replies that nobody asked for."""

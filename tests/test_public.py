@@ -16,9 +16,9 @@ from gemini_lite.errors import Quota
 
 PACKAGE = pathlib.Path(gemini_lite.__file__).parent
 NAMES = [
-    "APIError", "AuthenticationError", "BadRequestError", "BlockedError", "Cache", "Chat", "CodeAssist",
+    "APIError", "AuthenticationError", "BadRequestError", "Batch", "BlockedError", "Cache", "Chat", "CodeAssist",
     "ConversationBusyError", "CredentialsError", "DeveloperAPI", "Embeddings", "File", "GeminiClient", "GeminiError",
-    "GeminiOptions", "GenerateContentResponse", "IncompleteError", "JobFailedError", "NotFoundError",
+    "GeminiOptions", "GenerateContentResponse", "IncompleteError", "Interaction", "JobFailedError", "NotFoundError",
     "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError", "QuotaExhaustedError",
     "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
     "TransportTimeout", "UploadState", "VertexAI", "query", "read_results",

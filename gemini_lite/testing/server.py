@@ -49,7 +49,7 @@ class FakeGemini:
     `strict=True` refuses what Google refuses, before the script is asked: broken JSON, no contents, unknown fields,
     models that are not in `models`, calls without results and the like; None: as the variable GEMINI_LITE_FAKE_STRICT
     has it when this module is imported. `models` (ids, also what is listed; a star stands for anything, as in
-    "gemini-*") and `expired` (names of files and caches that are gone) may be changed at any time.
+    ``gemini-*``) and `expired` (names of files and caches that are gone) may be changed at any time.
 
     `latency` is the seconds before each answer, `event_delay` those between two events of a stream, `gzip` whether a
     client that accepts gzip gets it.
@@ -115,7 +115,7 @@ class FakeGemini:
 
         `method` is a kind of request (models, countTokens, embedContent, batchEmbedContents, predict, token,
         loadCodeAssist, ...), or an HTTP method and a path, in which a star stands for anything:
-        "GET /v1beta/files", "POST /v1beta/models/*:predict". A path without "?" matches with any query.
+        ``GET /v1beta/files``, ``POST /v1beta/models/*:predict``. A path without "?" matches with any query.
         """
         check_name(method)
         self._add(method, *(given if isinstance(given, Answer) else json_answer(given) for given in replies))

@@ -78,7 +78,7 @@ def test_what_came_before_a_cut_is_printed_and_the_error_is_on_stderr(
 
 @pytest.mark.parametrize("reply, expected", [
     (Reply("fort", finishReason="MAX_TOKENS"), "MAX_TOKENS"), (Reply({"text": "hm", "thought": True}), ""),
-    (Reply(), "empty"),
+    (Reply(), "no answer"),
 ])
 @pytest.mark.parametrize("flags", [[], ["--json"], ["--no-stream"]])
 def test_notices_go_to_stderr_and_the_code_stays_0(
