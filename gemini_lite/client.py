@@ -349,7 +349,7 @@ def query(
 
 list_options(OptionFields, GeminiClient)
 list_options(ChatOverrides, GeminiClient.generate, GeminiClient.stream, GeminiClient.chat, GeminiClient.count_tokens,
-             GeminiClient.map, GeminiClient.map_to,
+             GeminiClient.map, GeminiClient.map_to, GeminiClient.batch_to,
              Chat.send_message, Chat.send_message_stream, Chat.send_tool_result, Chat.send_tool_result_stream,
              Chat.send_tool_results, Chat.send_tool_results_stream)
 list_options(QueryOverrides, query)

@@ -56,7 +56,6 @@ class Command(NamedTuple):
 _HELP_END = """\
 Any other first word begins a prompt. Options stand before or after commands:
   gemini-lite -m gemini-2.5-pro -a photo.jpg "What is this?"
-  cat err.log | gemini-lite "Why did this fail?"
   gemini-lite --demo "Hello"      a stand-in on this machine, no account needed
   gemini-lite COMMAND --help      its options, with examples
 GEMINI_API_KEY holds your key. Exit codes: 0 done, 1 it failed, 2 wrong usage,
