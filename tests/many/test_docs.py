@@ -13,7 +13,7 @@ PAGE = pathlib.Path(__file__).parent.parent.parent / "docs" / "many-prompts.rst"
 TEXT = PAGE.read_text("utf-8") if PAGE.exists() else ""
 pytestmark = pytest.mark.skipif(not TEXT, reason="there are no docs beside the installed tests")
 BLOCKS = [textwrap.dedent(block)
-          for block in re.findall(r"\.\. code-block:: python\n\n((?:(?:    .*)?\n)+)", TEXT)]
+          for block in re.findall(r"\.\. code-block:: py(?:thon)?\n\n((?:(?:    .*)?\n)+)", TEXT)]
 ENGINES = ("dask", "pandas", "polars", "ray", "pyspark")
 
 

@@ -137,7 +137,7 @@ def test_any_path_can_be_scripted(fake: FakeGemini, ask: Ask) -> None:
     assert ask(fake, "/v1beta/files?pageSize=1", method="GET").json() == {"files": []}
     assert ask(fake, "/v1beta/files", method="GET").status_code == 500
     assert ask(fake, "/v1beta/files?pageSize=2", method="GET").json() == {"files": [2]}
-    assert ask(fake, "/v1beta/files", method="GET").status_code == 404
+    assert ask(fake, "/v1beta/nothing", method="GET").status_code == 404
     assert ask(fake, "/v1beta/models/imagen-4.0:predict", {"instances": [{"prompt": "a"}]}).json() == {
         "predictions": [1]}
     assert "by path" in ask(fake, UNARY, HELLO).text
