@@ -17,6 +17,7 @@ from ..auth.oauth_client import find_installed_client
 from ..auth.sign_in import SignInFile, default_path
 from ..backends.base import Backend
 from ..backends.code_assist import CodeAssist
+from ..backends.vertex import VertexAI
 from ..client import GeminiClient
 from ..errors import APIError, GeminiError, TransportError
 from ..version import __version__
@@ -24,7 +25,9 @@ from . import saved
 from .writers import escape_controls
 
 _VARIABLES = (  # of the environment, which change where a request goes; only their names are shown
-    "GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENAI_USE_GCA", "GOOGLE_CLOUD_ACCESS_TOKEN", "GOOGLE_CLOUD_PROJECT",
+    "GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE",
+    "GOOGLE_CLOUD_LOCATION", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_QUOTA_PROJECT", "GOOGLE_VERTEX_BASE_URL",
+    "GOOGLE_GENAI_USE_GCA", "GOOGLE_CLOUD_ACCESS_TOKEN", "GOOGLE_CLOUD_PROJECT",
     "GOOGLE_CLOUD_PROJECT_ID", "GEMINI_CLI_HOME", "GEMINI_LITE_OAUTH_CLIENT_ID", "GEMINI_LITE_OAUTH_CLIENT_SECRET",
     "GEMINI_MODEL", "GOOGLE_GEMINI_BASE_URL", "CODE_ASSIST_ENDPOINT", "CODE_ASSIST_API_VERSION", "GEMINI_LITE_HOME",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
@@ -92,6 +95,13 @@ def _backend_rows(backend: Backend, is_demo: bool) -> Rows:
         yield "backend", f"Code Assist, because GOOGLE_GENAI_USE_GCA=true, at {hosts}"
         if isinstance(backend.auth, OAuthCredentials):
             yield from _sign_in_rows(backend.auth)
+    elif isinstance(backend, VertexAI):
+        where = ", ".join(f"{name} {value}" for name, value in (("project", backend.project),
+                                                                ("location", backend.location)) if value)
+        yield "backend", f"Vertex AI{f' ({where})' if where else ''}, at {hosts}"
+        describe = getattr(backend.auth, "describe", None)
+        if describe is not None:
+            yield "credentials", describe()
     else:
         key = "GOOGLE_API_KEY" if os.environ.get("GOOGLE_API_KEY") else "GEMINI_API_KEY"
         reason = "as a demo" if is_demo else f"because {key} is set"
@@ -152,6 +162,8 @@ def _describe_models(client: GeminiClient) -> Tuple[str, List[str]]:
     """How many models there are, in words, and their names; Code Assist lists only those with a quota, unnamed."""
     if isinstance(client.backend, CodeAssist):
         return f"models with a quota: {len(client.quota())}", []
+    if isinstance(client.backend, VertexAI):  # its list takes other rights than a prompt does
+        return f"a prompt was counted: {client.count_tokens('Hi')} tokens", []
     names = [str(model.get("name")) for model in client.models()]
     return f"models: {len(names)}", names
 

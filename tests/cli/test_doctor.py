@@ -214,3 +214,14 @@ def test_a_missing_ca_bundle_is_reported(monkeypatch: pytest.MonkeyPatch, run_do
     code, out = run_doctor()
     assert code == 1 and "/nowhere.pem, which is NOT THERE" in line(out, "CA bundle")
     assert line(out, "answer").startswith("FAILED at TLS: The CA bundle /nowhere.pem cannot be read")
+
+
+def test_vertex_is_named_with_its_project_and_location(
+        fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, run_doctor: RunDoctor) -> None:
+    for name, value in {"GOOGLE_GENAI_USE_VERTEXAI": "true", "GOOGLE_API_KEY": "made-up-google-key",
+                        "GOOGLE_VERTEX_BASE_URL": fake.url}.items():
+        monkeypatch.setenv(name, value)
+    code, out = run_doctor()
+    assert code == 0 and line(out, "backend") == f"Vertex AI, at {fake.url}"
+    assert line(out, "answer").startswith("OK: a prompt was counted: 1 tokens")
+    assert "GOOGLE_GENAI_USE_VERTEXAI" in line(out, "environment")
