@@ -27,7 +27,7 @@ from .stats import Stats
 
 log = logging.getLogger("gemini_lite")
 
-INLINE_BYTES = 10_000_000  # larger input is uploaded first, in a step of its own
+INLINE_BYTES = 1_000_000  # larger input is uploaded first, in a step of its own: inline, all is in memory at once
 _MIME_TYPES = ("application/jsonl", "text/plain")  # what the API has taken for a file of requests
 
 
