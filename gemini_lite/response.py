@@ -55,6 +55,7 @@ class GenerateContentResponse(Generic[T]):
 
     @property
     def candidates(self) -> List[APIObject]:
+        """The candidates as they came: dicts that read as attributes too."""
         return [APIObject(candidate) for candidate in list_of_dicts(dict_or_empty(self.data).get("candidates"))]
 
     @property
@@ -64,6 +65,7 @@ class GenerateContentResponse(Generic[T]):
 
     @property
     def parts(self) -> List[APIObject]:
+        """The parts of the answer: dicts that read as attributes too."""
         return [APIObject(part) for part in self._plain_parts()]
 
     @property
@@ -111,6 +113,7 @@ class GenerateContentResponse(Generic[T]):
 
     @property
     def images(self) -> List[media.Blob]:
+        """The pictures in the answer."""
         return [file for file in self.files if file.mime_type.startswith("image/")]
 
     @property
@@ -152,6 +155,7 @@ class GenerateContentResponse(Generic[T]):
 
     @property
     def finish_reason(self) -> Optional[str]:
+        """Why the answer ended, such as ``STOP`` or ``MAX_TOKENS``; None while it has not."""
         return str_or_none(self._first().get("finishReason"))
 
     @property
@@ -199,14 +203,17 @@ class GenerateContentResponse(Generic[T]):
 
     @property
     def usage_metadata(self) -> UsageMetadata:
+        """The token counts."""
         return UsageMetadata(dict_or_empty(dict_or_empty(self.data).get("usageMetadata")))
 
     @property
     def model_version(self) -> Optional[str]:
+        """The model that answered."""
         return str_or_none(dict_or_empty(self.data).get("modelVersion"))
 
     @property
     def response_id(self) -> Optional[str]:
+        """The id that the server gave the answer."""
         return str_or_none(dict_or_empty(self.data).get("responseId"))
 
     if not TYPE_CHECKING:  # a type checker would take any name for known

@@ -19,6 +19,7 @@ class UsageMetadata:
 
     @property
     def prompt_token_count(self) -> Optional[int]:
+        """The prompt, with what a cache holds."""
         return int_or_none(self.data.get("promptTokenCount"))
 
     @property
@@ -33,30 +34,37 @@ class UsageMetadata:
 
     @property
     def thoughts_token_count(self) -> Optional[int]:
+        """The thoughts."""
         return int_or_none(self.data.get("thoughtsTokenCount"))
 
     @property
     def tool_use_prompt_token_count(self) -> Optional[int]:
+        """What Google's own tools put into the prompt."""
         return int_or_none(self.data.get("toolUsePromptTokenCount"))
 
     @property
     def total_token_count(self) -> Optional[int]:
+        """All of them together."""
         return int_or_none(self.data.get("totalTokenCount"))
 
     @property
     def prompt_tokens_details(self) -> List[APIObject]:
+        """The prompt by modality: dicts with ``modality`` and ``tokenCount``."""
         return _objects(self.data.get("promptTokensDetails"))
 
     @property
     def cache_tokens_details(self) -> List[APIObject]:
+        """The cached part by modality."""
         return _objects(self.data.get("cacheTokensDetails"))
 
     @property
     def candidates_tokens_details(self) -> List[APIObject]:
+        """The answer by modality."""
         return _objects(self.data.get("candidatesTokensDetails"))
 
     @property
     def tool_use_prompt_tokens_details(self) -> List[APIObject]:
+        """What Google's own tools put into the prompt, by modality."""
         return _objects(self.data.get("toolUsePromptTokensDetails"))
 
     @property

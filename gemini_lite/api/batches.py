@@ -12,7 +12,9 @@ from urllib.parse import quote
 from .. import contents
 from ..answers.check import check
 from ..contents import Prompt
-from ..errors import BadRequestError, GeminiError, IncompleteError, JobFailedError, ParseError
+from ..errors import (
+    APIError, BadRequestError, GeminiError, IncompleteError, JobFailedError, ParseError, TransportError,
+)
 from ..json_data import JSON, dict_or_empty, str_or_none
 from ..options import GeminiOptions
 from ..response import GenerateContentResponse, Result
@@ -240,8 +242,11 @@ def _unique_name(digest: str) -> str:
 
 def _may_have_worked(error: GeminiError) -> bool:
     """Whether the server may have made the job all the same."""
-    return error.reason not in ("CONNECT_TIMEOUT", "TLS", "INVALID", "PROXY", "CLOSED") and (
-        error.code is None or error.code >= 500 or error.code in (408, 499))
+    if isinstance(error, TransportError):
+        return error.reason not in ("CONNECT_TIMEOUT", "TLS", "INVALID", "PROXY")
+    if isinstance(error, APIError):
+        return (error.code or 0) >= 500 or error.code in (408, 499)
+    return isinstance(error, (ParseError, IncompleteError))  # the answer came, and cannot be read
 
 
 def _checked(job: Batch) -> Batch:
