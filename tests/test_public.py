@@ -179,3 +179,17 @@ def test_importing_reaches_no_network_reads_no_files_of_the_user_and_starts_noth
 ])
 def test_importing_does_not_bring(imported, name):
     assert name not in imported[1]
+
+
+def test_every_public_member_has_a_docstring():
+    missing = []
+    for name in gemini_lite.__all__:
+        value = getattr(gemini_lite, name)
+        if not inspect.getdoc(value):
+            missing.append(name)
+        for member, inner in vars(value).items() if isinstance(value, type) else ():
+            if member.startswith("_") or not (inspect.isroutine(inner) or isinstance(inner, property)):
+                continue
+            if not inspect.getdoc(inner):
+                missing.append(f"{name}.{member}")
+    assert missing == []
