@@ -99,9 +99,8 @@ class Interactions:
         return _checked(ended)
 
     def _refresh(self, interaction: Interaction[Any], until: Deadline) -> Interaction[Any]:
-        settings = self._limits.start()
-        settings = settings._replace(deadline=min(settings.deadline, until, key=lambda one: one.left))
-        return Interaction(self._get(interaction, {"stream": "false"}, settings), _schema_of(interaction))
+        data = self._get(interaction, {"stream": "false"}, self._sender.settings(until))
+        return Interaction(data, _schema_of(interaction))
 
     def _get(self, interaction: InteractionOrId, query: Mapping[str, str], settings: CallSettings) -> JSON:
         return self._route.send(f"{self._path(interaction)}?{urlencode(query)}", method="GET", settings=settings)

@@ -96,3 +96,27 @@ def test_it_folds_what_we_keep_apart(theirs: Any, client: Any, fake: FakeGemini)
     theirs_found = theirs.models.embed_content(model="gemini-embedding-2", contents=["a", "b"])
     assert len(theirs_found.embeddings) == 1
     assert len(client(fake).embed(["a", "b"], model="gemini-embedding-2")) == 2
+
+
+def test_its_batches_run_and_answer(fake: FakeGemini) -> None:
+    theirs = genai.Client(api_key="test-key", http_options={"base_url": fake.url})
+    job = theirs.batches.create(model=FLASH, src=[
+        {"contents": "one", "metadata": {"key": "a"}}, {"contents": "two", "metadata": {"key": "b"}}],
+        config={"display_name": "mine"})
+    while not job.state.name.endswith("SUCCEEDED"):
+        job = theirs.batches.get(name=job.name)
+    assert sorted(one.response.text for one in job.dest.inlined_responses) == ["answer a", "answer b"]
+    assert [one.display_name for one in theirs.batches.list()] == ["mine"]
+    theirs.batches.cancel(name=job.name)
+    theirs.batches.delete(name=job.name)
+
+
+def test_its_interactions_are_made_streamed_and_read_again(fake: FakeGemini) -> None:
+    theirs = genai.Client(api_key="test-key", http_options={"base_url": fake.url})
+    made = theirs.interactions.create(model=FLASH, input="Hi")
+    assert (made.status, made.output_text) == ("completed", "ok")
+    events = list(theirs.interactions.create(model=FLASH, input="Hi", stream=True))
+    assert [event.event_type for event in events][:2] == ["interaction.created", "step.start"]
+    assert events[-1].event_type == "interaction.completed"
+    assert theirs.interactions.get(made.id).output_text == "ok"
+    theirs.interactions.delete(made.id)
