@@ -5,8 +5,6 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, List
 
-from .auth.oauth import OAuthCredentials
-from .backends.code_assist import CodeAssist
 from .backends.developer import DeveloperAPI
 from .chat import Chat
 from .client import GeminiClient, query
@@ -18,7 +16,6 @@ from .errors import (
 from .options import GeminiOptions
 from .response import GenerateContentResponse, Result, StreamChunk
 from .stream import Stream
-from .tools import Tool
 from .version import __version__  # noqa: F401  (re-exported; not among the public names)
 
 if TYPE_CHECKING:
@@ -28,9 +25,12 @@ if TYPE_CHECKING:
     from .api.files import File
     from .api.interaction import Interaction
     from .api.upload_state import UploadState
+    from .auth.oauth import OAuthCredentials
+    from .backends.code_assist import CodeAssist
     from .backends.vertex import VertexAI
     from .many.recipe import Recipe
     from .many.results_file import read_results
+    from .tools import Tool
 
 __all__ = [
     "APIError", "AuthenticationError", "BadRequestError", "Batch", "BlockedError", "Cache", "Chat", "CodeAssist",
@@ -44,9 +44,10 @@ __all__ = [
 logging.getLogger("gemini_lite").addHandler(logging.NullHandler())
 
 _LAZY = {
-    "Batch": ".api.batch", "Cache": ".api.caches", "Embeddings": ".api.embeddings", "File": ".api.files",
-    "Interaction": ".api.interaction", "Recipe": ".many.recipe", "UploadState": ".api.upload_state",
-    "VertexAI": ".backends.vertex", "read_results": ".many.results_file",
+    "Batch": ".api.batch", "Cache": ".api.caches", "CodeAssist": ".backends.code_assist",
+    "Embeddings": ".api.embeddings", "File": ".api.files", "Interaction": ".api.interaction",
+    "OAuthCredentials": ".auth.oauth", "Recipe": ".many.recipe", "Tool": ".tools",
+    "UploadState": ".api.upload_state", "VertexAI": ".backends.vertex", "read_results": ".many.results_file",
 }
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import uuid
 import weakref
 from types import FrameType
 from typing import (
@@ -21,7 +20,6 @@ from .route import Events, Route, new_fold
 from .stream import Chunks, Stream, chunks
 from .stream.fold import Fold
 from .tool_loop import run_calls, runnable_calls
-from .tools import tool_output
 from .transport.deadline import CallLimits, CallSettings
 from .turns.calls import CallResult, named_results, owed_calls, results_content
 from .turns.order import check_history, check_next, copy_json, sendable
@@ -59,7 +57,7 @@ class Chat(FixedOptions):
         self._guard = _OneAtATime()
         self._open: Callable[[], Optional[Stream[Any]]] = lambda: None  # a weak reference to the last stream
         self._pending: Optional[List[JSON]] = None  # the turns that may still be kept
-        self._session: Tuple[Optional[str], str] = (options.model, options.session_id or new_session_id())
+        self._session: Optional[Tuple[Optional[str], str]] = None  # the model, and the id of its session
 
     @property
     def history(self) -> List[JSON]:
@@ -71,7 +69,7 @@ class Chat(FixedOptions):
         with self._guard:
             self._leave_stream()
             self._history = []
-            self._session = self.options.model, self.options.session_id or new_session_id()
+            self._session = None
 
     @overload
     def send_message(
@@ -217,11 +215,12 @@ class Chat(FixedOptions):
 
     def _begin(self, turns: List[JSON], options: GeminiOptions) -> List[JSON]:
         """`turns`, which may follow this history; from here on they are the ones that may be kept."""
-        check_next(self._history, turns, options.toolbox.user_name)
+        check_next(self._history, turns, options.toolbox.user_name if options.tools else str)
         self._pending = turns
         return turns
 
     def _results_turns(self, results: ToolResults, options: GeminiOptions) -> List[JSON]:
+        from .tools import tool_output
         toolbox = options.toolbox
         named = [CallResult(toolbox.wire_name(name), output.response, id, output.parts)
                  for name, response, id in named_results(results) for output in [tool_output(response, name)]]
@@ -243,7 +242,7 @@ class Chat(FixedOptions):
         """One id for the conversation; another model is another session, as the server demands."""
         if options.session_id is not None:
             return options.session_id
-        if self._session[0] != options.model:
+        if self._session is None or self._session[0] != options.model:
             self._session = options.model, new_session_id()
         return self._session[1]
 
@@ -296,4 +295,5 @@ def _is_running(frame: FrameType) -> bool:
 
 def new_session_id() -> str:
     """A random UUID (version 4)."""
+    import uuid  # it imports platform; only the first conversation waits for it
     return str(uuid.uuid4())

@@ -11,7 +11,6 @@ import requests
 from . import contents
 from .auth.secret import Secret, as_secret
 from .backends.base import Backend
-from .backends.code_assist import CodeAssist
 from .backends.developer import DeveloperAPI
 from .chat import Chat, new_session_id
 from .contents import Prompt
@@ -298,9 +297,10 @@ def _choose_backend(
     if backend is not None:
         return backend
     if credentials_path is not None or api_key is None and os.environ.get("GOOGLE_GENAI_USE_GCA") == "true":
+        from .backends.code_assist import CodeAssist  # imported here, as the next, because it takes time
         return CodeAssist(credentials_path)
     if _environment_chooses_vertex():
-        from .backends.vertex import VertexAI  # here, because importing it takes time
+        from .backends.vertex import VertexAI
         return VertexAI(api_key=api_key)
     return DeveloperAPI(api_key)
 

@@ -5,7 +5,7 @@ import logging
 import os
 from typing import IO, Any, List, Mapping, Optional, Protocol, Sequence, Tuple, Union
 
-from . import media, schema
+from . import media
 from .json_data import JSON
 from .options import GeminiOptions, SystemPrompt
 from .turns.order import GivenTurns, check_content, copy_json, is_content
@@ -78,6 +78,7 @@ def build_request(contents: List[JSON], options: GeminiOptions) -> JSON:
     if thinking:
         config["thinkingConfig"] = thinking
     if options.response_schema is not None:
+        from . import schema
         config["responseJsonSchema"] = schema.to_schema(options.response_schema, "response_schema")
         config.setdefault("responseMimeType", "application/json")
     if config:

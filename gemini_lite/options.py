@@ -11,8 +11,10 @@ from typing import (
 )
 
 from .errors.hints import no_attribute, unknown_option
-from .tools import Toolbox, ToolLike, is_function
 from .transport.deadline import Timeout
+
+if TYPE_CHECKING:
+    from .tools import Toolbox, ToolLike
 
 SystemPrompt = Union[str, Sequence[Union[str, Mapping[str, Any]]]]
 F = TypeVar("F", bound=Callable[..., object])
@@ -158,11 +160,13 @@ class GeminiOptions:
     @functools.cached_property
     def toolbox(self) -> Toolbox:
         """The ``tools`` as declarations and as functions to call."""
+        from .tools import Toolbox  # most programs declare no tools, and need not wait for its import
         return Toolbox(self.tools or ())
 
     @functools.cached_property
     def without_functions(self) -> GeminiOptions:
         """These options without the tools that are Python functions, and without a choice among nothing."""
+        from .tools import Toolbox, is_function
         kept = [tool for tool in self.tools or () if not is_function(tool)]
         if len(kept) == len(self.tools or ()):
             return self

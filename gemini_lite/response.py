@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Generic, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, cast
 
-from . import media, schema
+from . import media
 from .answers.citations import Citation, citations
 from .answers.streamed_calls import assembled
 from .answers.usage import UsageMetadata
@@ -92,10 +92,11 @@ class GenerateContentResponse(Generic[T]):
 
         ParseError, with the text and the reason, if it does not fit; `text` works all the same.
         """
+        from .schema import from_json
         text, hint = self.text, self._format.schema
         try:
             value = json.loads(text)
-            return cast(T, value if hint is None else schema.from_json(value, hint))
+            return cast(T, value if hint is None else from_json(value, hint))
         except (ValueError, RecursionError, ParseError) as error:
             cut = f" (the answer was cut: {self.finish_reason})" if self.finish_reason not in (None, "STOP") else ""
             reason = "MISMATCH" if isinstance(error, ParseError) else "NOT_JSON"

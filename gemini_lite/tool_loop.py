@@ -1,9 +1,8 @@
 """The calls that a model asks for, run until it answers."""
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Tuple
 
-from . import tools
 from .answers.check import check_sendable
 from .errors import GeminiError
 from .json_data import JSON, dict_or_empty, str_or_none
@@ -12,7 +11,10 @@ from .response import GenerateContentResponse, plain_parts
 from .turns.calls import CallResult, FunctionCall, FunctionResult, open_calls, results_content
 from .turns.order import sendable
 
-Runnable = Tuple[tools.Tool, FunctionCall]
+if TYPE_CHECKING:
+    from .tools import Tool
+
+Runnable = Tuple["Tool", FunctionCall]
 
 
 class ToolResultError(GeminiError, TypeError):
@@ -60,7 +62,8 @@ def run_calls(response: GenerateContentResponse[Any], options: GeminiOptions, ro
     calls = runnable_calls(response, options, rounds)
     if not calls:
         return None
-    outputs = tools.run_all(calls, options.parallel_tools)
+    from .tools import run_all
+    outputs = run_all(calls, options.parallel_tools)
     parts = sendable(plain_parts(response))
     named = [CallResult(call.name, output.response, call.id, output.parts)
              for (_, call), output in zip(calls, outputs)]

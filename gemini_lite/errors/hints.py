@@ -1,7 +1,6 @@
 """The names that other clients have for things, and what to write here instead."""
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any, Callable, Dict, NoReturn, Sequence, TypeVar
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -94,6 +93,7 @@ def unknown_option(name: str, known: Sequence[str]) -> str:
                 f"to the client, GeminiClient({name}=...)")
     if name in _OPTIONS:
         return f"unknown option {name!r}: {_OPTIONS[name]}"
+    import difflib
     similar = difflib.get_close_matches(name, [*known, *CALL_SETTINGS], 1)
     if similar:
         return f"unknown option {name!r}: did you mean {similar[0]!r}?"
@@ -107,6 +107,7 @@ def attribute_hint(kind: str, name: str, known: Sequence[str] = ()) -> str:
     """
     if name in _ATTRIBUTES[kind]:
         return f": {_ATTRIBUTES[kind][name]}"
+    import difflib
     similar = difflib.get_close_matches(name, [item for item in known if not item.startswith("_")], 1)
     return f": did you mean {similar[0]!r}?" if similar else ""
 
