@@ -10,6 +10,7 @@ import gemini_lite.options as options_room
 from gemini_lite import GeminiOptions, Tool
 from gemini_lite.contents import build_request
 from gemini_lite.options import ChatOverrides, OptionFields, Overrides, QueryOverrides
+from gemini_lite.tools import ToolLike
 
 NAMES = [field.name for field in dataclasses.fields(GeminiOptions)]
 STRINGS = ["model", "thinking_level", "response_mime_type", "cached_content", "session_id", "media_resolution"]
@@ -131,11 +132,11 @@ def test_numpys_own_scalars_are_taken():
 
 
 def fields_of(typed):
-    return typing.get_type_hints(typed, vars(options_room))
+    return typing.get_type_hints(typed, {**vars(options_room), "ToolLike": ToolLike})
 
 
 def test_the_typed_keywords_have_the_names_and_types_of_the_fields():
-    hints = typing.get_type_hints(GeminiOptions, vars(options_room))
+    hints = typing.get_type_hints(GeminiOptions, {**vars(options_room), "ToolLike": ToolLike})
     assert fields_of(OptionFields) == hints
     limits = {"deadline", "timeout", "retries"}
     assert {name: hint for name, hint in fields_of(ChatOverrides).items() if name not in limits} == hints
