@@ -132,11 +132,12 @@ def test_numpys_own_scalars_are_taken():
 
 
 def fields_of(typed):
-    return typing.get_type_hints(typed, {**vars(options_room), "ToolLike": ToolLike})
+    return typing.get_type_hints(typed, vars(options_room))
 
 
-def test_the_typed_keywords_have_the_names_and_types_of_the_fields():
-    hints = typing.get_type_hints(GeminiOptions, {**vars(options_room), "ToolLike": ToolLike})
+def test_the_typed_keywords_have_the_names_and_types_of_the_fields(monkeypatch):
+    monkeypatch.setattr(options_room, "ToolLike", ToolLike, raising=False)  # where a type checker finds it
+    hints = typing.get_type_hints(GeminiOptions, vars(options_room))
     assert fields_of(OptionFields) == hints
     limits = {"deadline", "timeout", "retries"}
     assert {name: hint for name, hint in fields_of(ChatOverrides).items() if name not in limits} == hints
