@@ -16,7 +16,7 @@ from .errors import ConversationBusyError, GeminiError
 from .json_data import JSON
 from .options import FixedOptions, GeminiOptions
 from .response import GenerateContentResponse, StreamChunk, plain_parts
-from .route import Events, Route, new_fold
+from .route import Events, Route, new_fold, new_session_id
 from .stream import Chunks, Stream, chunks
 from .stream.fold import Fold
 from .tool_loop import run_calls, runnable_calls
@@ -291,9 +291,3 @@ def _is_running(frame: FrameType) -> bool:
     while caller is not None and caller is not frame:
         caller = caller.f_back
     return caller is not None
-
-
-def new_session_id() -> str:
-    """A random UUID (version 4)."""
-    import uuid  # it imports platform; only the first conversation waits for it
-    return str(uuid.uuid4())

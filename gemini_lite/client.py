@@ -12,7 +12,7 @@ from . import contents
 from .auth.secret import Secret, as_secret
 from .backends.base import Backend
 from .backends.developer import DeveloperAPI
-from .chat import Chat, new_session_id
+from .chat import Chat
 from .contents import Prompt
 from .errors import ParseError
 from .errors.hints import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
@@ -21,7 +21,7 @@ from .options import (
     ChatOverrides, GeminiOptions, OptionFields, QueryOverrides, list_options, options_for_one_request, reject_unknown,
 )
 from .response import GenerateContentResponse
-from .route import Route, new_fold
+from .route import Route, new_fold, new_session_id
 from .stream import Stream, chunks
 from .transport.deadline import CallLimits, Timeout
 from .transport.transport import Limits, Transport

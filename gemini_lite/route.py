@@ -123,3 +123,10 @@ def answer_format(options: GeminiOptions) -> AnswerFormat:
 def new_fold(options: GeminiOptions) -> Fold:
     """What folds the events of a stream into the answer to `options`."""
     return Fold(answer_format(options))
+
+
+def new_session_id() -> str:
+    """A random UUID (version 4); the module ``uuid`` imports ``platform``, which on Python 3.8 starts a process."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) % 4]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

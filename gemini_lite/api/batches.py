@@ -12,9 +12,7 @@ from urllib.parse import quote
 from .. import contents
 from ..answers.check import check
 from ..contents import Prompt
-from ..errors import (
-    APIError, BadRequestError, GeminiError, IncompleteError, JobFailedError, ParseError, TransportError,
-)
+from ..errors import APIError, BadRequestError, GeminiError, IncompleteError, JobFailedError, ParseError, TransportError
 from ..json_data import JSON, dict_or_empty, str_or_none
 from ..options import GeminiOptions
 from ..response import GenerateContentResponse, Result

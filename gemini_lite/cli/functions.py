@@ -4,7 +4,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import importlib.util
 import inspect
 import os
 import sys
@@ -80,13 +79,14 @@ def _import_tool(name: str) -> ToolLike:
 def _load_file(path: str) -> ModuleType:
     if not os.path.isfile(path):
         raise ValueError(f"{path} is no file: write --functions FILE.py")
-    spec = importlib.util.spec_from_file_location("gemini_lite_functions", path)
-    if spec is None or spec.loader is None:
+    if not path.endswith(".py"):
         raise ValueError(f"{path} is no Python file, whose name ends in .py")
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType("gemini_lite_functions")
+    module.__file__ = path
     with _import_errors(path):
-        sys.modules[spec.name] = module  # dataclasses look their module up there
-        spec.loader.exec_module(module)
+        sys.modules[module.__name__] = module  # dataclasses look their module up there
+        with open(path, "rb") as file:  # as it stands: the cache of compiled files may hold the one of a second ago
+            exec(compile(file.read(), path, "exec", dont_inherit=True), vars(module))
     return module
 
 

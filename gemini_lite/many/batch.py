@@ -15,8 +15,8 @@ from ..response import Result
 from ..transport.deadline import Deadline, check_seconds
 from .batch_input import BatchInput
 from .batch_manifest import (
-    CREATED, CREATING, UPLOADING, Manifest, check_manifest, manifest_path, new_manifest, read_manifest,
-    remove_manifest, write_manifest,
+    CREATED, CREATING, UPLOADING, Manifest, check_manifest, manifest_path, new_manifest, read_manifest, remove_manifest,
+    write_manifest,
 )
 from .batch_service import Job, Service, find_job
 from .checks import check_options, check_prompts

@@ -6,7 +6,6 @@ import functools
 import itertools
 import os
 import re
-import uuid
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Union
 
@@ -91,7 +90,7 @@ class Recipe:
         return Column(self.answer, name, into, error)
 
     def _map(self, prompts: Iterable[object], executor: Executor, chunk: int, ahead: int) -> Iterator[Result]:
-        run = uuid.uuid4().hex  # an engine may give one answer to two tasks that look alike: none do
+        run = os.urandom(16).hex()  # an engine may give one answer to two tasks that look alike: none do
         pairs = (with_key(index, prompt) for index, prompt in enumerate(prompts))
         out: Dict["Future[List[bytes]]", int] = {}
         held: Dict[int, List[bytes]] = {}

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import uuid
 from typing import Any, Optional, Union
 
 from ..answers.check import check
@@ -11,7 +10,7 @@ from ..backends.base import Backend
 from ..json_data import JSON
 from ..options import GeminiOptions
 from ..response import AnswerFormat, GenerateContentResponse
-from ..route import Route, answer_format
+from ..route import Route, answer_format, new_session_id
 from ..transport.deadline import CallLimits, CallSettings
 from ..transport.transport import Call, Transport
 from .failures import invalid_prompt
@@ -71,7 +70,7 @@ class Sender:
         """The call of `task`, the same for all its tries; the clock of its deadline starts here."""
         settings = self._limits.start()
         options, backend, model = self._options, self._backend, self._model
-        session_id = options.session_id or str(uuid.uuid4())
+        session_id = options.session_id or new_session_id()
         body = backend.wrap("generateContent", model, task.request, options, session_id,
                             self._route.post(settings, model))
         task.settings = settings

@@ -4,10 +4,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-import uuid
 from typing import Callable, Dict, Iterable, List, Optional, TypedDict
 
 from ..json_data import JSON
+from ..route import new_session_id
 from .attribute_dict import AttributeDict
 
 Event = Dict[str, str]
@@ -31,7 +31,7 @@ def to_agent_result(chunks: Iterable[AttributeDict], on_event: Optional[OnEvent]
     `on_event` gets the events as the chunks arrive.
     """
     send = on_event or _ignore_event
-    answer_id = str(uuid.uuid4())
+    answer_id = new_session_id()
     result: AgentResult = {"textResponse": None, "functionCalls": [], "usage": None, "finishReason": None}
     texts: List[str] = []
     for chunk in chunks:

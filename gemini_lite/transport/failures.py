@@ -13,7 +13,7 @@ import requests.exceptions
 import urllib3.exceptions
 
 from ..errors import TransportError, TransportTimeout
-from .running import deadline_error, RunningCall
+from .running import RunningCall, deadline_error
 
 NETWORK_ERRORS = (
     requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, zlib.error,
@@ -82,7 +82,8 @@ def _chain(error: BaseException) -> Sequence[BaseException]:
         last = chain[-1]
         inner = [item for item in (getattr(last, "reason", None), *last.args) if isinstance(item, BaseException)]
         cause = (inner or [last.__cause__ or last.__context__])[0]  # type: ignore[list-item]
-        if cause is None or cause in chain or isinstance(cause, TypeError):  # urllib3 1.26 tries an argument of old
+        # What else was being handled is no cause: urllib3 1.26 tries an argument of old (TypeError), callers iterate.
+        if cause is None or cause in chain or not isinstance(cause, (*NETWORK_ERRORS, ValueError)):
             break
         chain.append(cause)
     return chain

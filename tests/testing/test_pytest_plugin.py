@@ -27,7 +27,7 @@ def test_the_fixture_gives_a_strict_stand_in_and_fails_a_test_with_unused_replie
         def test_unused(fake_gemini):
             fake_gemini.reply("never")
     """)
-    result = plugin.runpytest_inprocess("-p", "no:cacheprovider")
+    result = plugin.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["*never asked for*"])
 
