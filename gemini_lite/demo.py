@@ -98,7 +98,9 @@ def _choose_function(tools: Sequence[JSON], tool_config: JSON, prompt: str) -> O
     declared = [function for tool in tools for function in list_of_dicts(field(tool, "functionDeclarations"))
                 if not allowed or function.get("name") in allowed]
     asked = set(re.findall(r"[a-z]{3,}", prompt.lower()))
-    return max(declared, default=None, key=lambda function: len(
+    if not declared:
+        return None
+    return max(declared, key=lambda function: len(
         asked & set(re.findall(r"[a-z]{3,}", str(function.get("name")).lower()))))
 
 

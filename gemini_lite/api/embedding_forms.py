@@ -57,7 +57,7 @@ class VertexForm:
 
     def body(self, items: Sequence[JSON], fields: JSON) -> JSON:
         config = {"embedContentConfig": fields} if fields else {}
-        requests = [{"content": item, **config} for item in items]
+        requests: List[JSON] = [{"content": item, **config} for item in items]
         return requests[0] if len(requests) == 1 else {"requests": requests}
 
     def embeddings(self, answer: JSON) -> List[JSON]:

@@ -219,7 +219,7 @@ def _join(slices: List[List[JSON]], answers: Answers) -> Embeddings:
     usage: JSON = {}
     for number, items in enumerate(slices):
         found, counted = answers.get(number, ([], {}))
-        vectors += found or [None] * len(items)
+        vectors.extend(found or (None for _ in items))
         for name, value in counted.items():
             if type(value) is int:
                 usage[name] = usage.get(name, 0) + value

@@ -45,7 +45,7 @@ class Resource:
         return parse_time(self.data.get("updateTime"))
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.data == self.data
+        return isinstance(other, Resource) and type(other) is type(self) and other.data == self.data
 
     __hash__ = None  # type: ignore[assignment, unused-ignore]
 

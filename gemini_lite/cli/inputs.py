@@ -98,7 +98,7 @@ def parse_short_schema(text: str) -> JSON:
         if not words or len(words) > 2 or kind is None or not words[0].isidentifier():
             raise ValueError(f"the schema {text!r} is neither a file nor a list of fields such as 'name, age int, tags "
                              f"list'; the types are {', '.join(_TYPE_NAMES)}, list and list[int]")
-        item = {"type": _TYPE_NAMES[kind.group(1) or kind.group(3) or "str"]}
+        item: JSON = {"type": _TYPE_NAMES[kind.group(1) or kind.group(3) or "str"]}
         properties[words[0]] = item if kind.group(1) else {"type": "array", "items": item}
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 

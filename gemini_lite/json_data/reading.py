@@ -113,10 +113,10 @@ class APIObject(Dict[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return super().__iter__()  # with a method of its own, dict(x) and {**x} ask for each value
 
-    def __or__(self, other: Mapping[str, Any]) -> JSON:  # type: ignore[override]
+    def __or__(self, other: Mapping[str, Any]) -> JSON:  # type: ignore[override, unused-ignore]
         return {**self, **other}
 
-    def __ror__(self, other: Mapping[str, Any]) -> JSON:  # type: ignore[override]
+    def __ror__(self, other: Mapping[str, Any]) -> JSON:  # type: ignore[override, unused-ignore]
         return {**other, **self}
 
     def __dir__(self) -> Iterable[str]:

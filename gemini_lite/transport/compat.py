@@ -67,7 +67,8 @@ class Adapter(requests.adapters.HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """The pools of one proxy."""
         context = tls_context()
-        manager = super().proxy_manager_for(proxy, ssl_context=context, proxy_ssl_context=context, **kwargs)
+        adapter: Any = super()  # one of requests' untyped methods, as some versions of its types have it
+        manager = adapter.proxy_manager_for(proxy, ssl_context=context, proxy_ssl_context=context, **kwargs)
         if not proxy.lower().startswith("socks"):  # whose connections are PySocks' own
             manager.pool_classes_by_scheme = POOLS
         return manager
