@@ -15,6 +15,7 @@ pytest_plugins = ["pytester"]
 
 @pytest.fixture
 def plugin(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeini("[pytest]")  # or it is run by our settings, where tox puts its folder into our tree
     pytester.makeconftest('pytest_plugins = ["gemini_lite.testing.pytest_plugin"]')
     return pytester
 
