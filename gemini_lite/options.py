@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 SystemPrompt = Union[str, Sequence[Union[str, Mapping[str, Any]]]]
 F = TypeVar("F", bound=Callable[..., object])
 
-_log = logging.getLogger("gemini_lite")
-
-
 log = logging.getLogger("gemini_lite")
 
 
@@ -127,7 +124,9 @@ class GeminiOptions:
             return self
         if changes.get("cached_content", self.cached_content) is not None:
             changes = self._over_cache(changes)
-        copy = dataclasses.replace(self, **changes)
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__getstate__(), **changes)  # dataclasses.replace: bench row "small call"
+        copy.__post_init__()
         if "toolbox" in self.__dict__ and "tools" not in changes:
             copy.__dict__["toolbox"] = self.toolbox
         return copy
@@ -346,16 +345,20 @@ def options_for_one_request(options: GeminiOptions, overrides: Mapping[str, obje
         raise ValueError(f"{method} runs no functions, so their calls would be lost: use send_message (of the client "
                          "or of client.chat()), which runs them; or write max_tool_rounds=0 to get the calls in "
                          "response.function_calls")
-    _log.debug("%s: the functions among the client's tools are left out, because only send_message runs them", method)
+    log.debug("%s: the functions among the client's tools are left out, because only send_message runs them", method)
     return reduced
 
 
 def list_options(typed: type, *documented: object) -> None:
     """Add to each docstring the names of the keywords that are taken: the keys of the TypedDict `typed`."""
-    names = ", ".join([f"``{name}``" for name in sorted(typed.__annotations__)])
     for item in documented:
         text = item.__doc__ or ""  # none with python -OO
         indent = text[len(text.rstrip(" ")):] if "\n" in text else "    "
         if text:
-            listed = textwrap.fill(f"Keywords: {names}.", 112, initial_indent=indent, subsequent_indent=indent)
-            item.__doc__ = f"{text.rstrip()}\n\n{listed}\n{indent}"
+            item.__doc__ = f"{text.rstrip()}\n\n{_listed(typed, indent)}\n{indent}"
+
+
+@functools.lru_cache(maxsize=None)
+def _listed(typed: type, indent: str) -> str:
+    names = ", ".join([f"``{name}``" for name in sorted(typed.__annotations__)])
+    return textwrap.fill(f"Keywords: {names}.", 112, initial_indent=indent, subsequent_indent=indent)

@@ -18,8 +18,13 @@ def dict_or_empty(value: object) -> JSON:
 
 
 def list_of_dicts(value: object) -> List[JSON]:
-    """The dicts among the items of `value`, if it is a list."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    """The dicts among the items of `value`, if it is a list; `value` itself where all of them are."""
+    if not isinstance(value, list):
+        return []
+    for item in value:
+        if not isinstance(item, dict):
+            return [item for item in value if isinstance(item, dict)]
+    return value
 
 
 def str_or_none(value: object) -> Optional[str]:

@@ -1,8 +1,9 @@
 """The events of a stream, folded into the one answer that the unary call would have given."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
+from ..answers.check import check
 from ..answers.streamed_calls import CallPieces
 from ..json_data import JSON, list_of_dicts
 from ..response import AnswerFormat, GenerateContentResponse
@@ -39,23 +40,25 @@ class Fold:
         self._response = None
         parts: Optional[List[JSON]] = None
         for key, value in event.items():
-            if key != "candidates":
-                earlier = self._data.get(key) if key == "usageMetadata" else None
-                if earlier is not None and type(value) is type(earlier) is dict and not earlier.keys() <= value.keys():
-                    value = _later_usage(earlier, value)
+            if key == "candidates":
+                for candidate in list_of_dicts(value):
+                    whole = self._add_candidate(candidate)
+                    parts = parts if whole is None else whole
+            elif key == "usageMetadata" and key in self._data:
+                self._data[key] = _later_usage(self._data[key], value)
+            else:
                 self._data[key] = value
-                continue
-            for candidate in list_of_dicts(value):
-                index = candidate.get("index")
-                if type(index) is not int:
-                    index = 0
-                known = self._candidates.get(index)
-                if known is None:
-                    known = self._candidates[index] = _Candidate()
-                whole = known.add(candidate)
-                if whole is not None and not index:
-                    parts = whole
         return parts
+
+    def _add_candidate(self, candidate: JSON) -> Optional[List[JSON]]:
+        index = candidate.get("index", 0)
+        if type(index) is not int:
+            index = 0
+        known = self._candidates.get(index)
+        if known is None:
+            known = self._candidates[index] = _Candidate()
+        parts = known.add(candidate)
+        return parts if not index else None
 
     @property
     def finished(self) -> bool:
@@ -66,18 +69,29 @@ class Fold:
     def response(self) -> GenerateContentResponse[Any]:
         """The answer so far."""
         if self._response is None:
-            self._response = self._answer([candidate.whole() for _, candidate in sorted(self._candidates.items())])
+            self._response = self._answer(_Candidate.text)
         return self._response
 
-    def _answer(self, candidates: List[JSON]) -> GenerateContentResponse[Any]:
+    def check(self) -> None:
+        """Raise what stands in the way of calling the answer whole, which it is afterwards.
+
+        A long text need not be joined for that.
+        """
+        check(self._answer(_Candidate.some_text), streamed=True)
+        self.complete = True
+
+    def _answer(self, text: Callable[[_Candidate], str]) -> GenerateContentResponse[Any]:
+        candidates = [candidate.whole(text(candidate)) for _, candidate in sorted(self._candidates.items())]
         data = {**self._data, "candidates": candidates} if candidates else dict(self._data)
         response: GenerateContentResponse[Any] = GenerateContentResponse(data, self.answer_format, self._earlier)
         response.tries = self.tries
         return response
 
 
-def _later_usage(earlier: JSON, usage: JSON) -> JSON:
+def _later_usage(earlier: object, usage: Any) -> Any:
     """`usage` with what an `earlier` event told beside the token counts, which are all the last event's."""
+    if not type(earlier) is type(usage) is dict or earlier.keys() <= usage.keys():
+        return usage
     kept = {key: value for key, value in earlier.items()
             if key not in usage and not key.endswith(("TokenCount", "TokensDetails"))}
     return {**kept, **usage}
@@ -151,19 +165,27 @@ class _Candidate:
         return [whole]
 
     def _end_run(self) -> None:
-        self.parts += self._grown()
+        self.parts += self._growing_part(self.text())
         self.run = []
         self.kind = 0
 
-    def _grown(self) -> List[JSON]:
-        """The plain part that is still growing, if there is one."""
+    def text(self) -> str:
+        """The text of the plain part that is still growing."""
+        return "".join(self.run)
+
+    def some_text(self) -> str:
+        """A piece of it; it is empty only where all of it is."""
+        return next(filter(None, self.run), "")
+
+    def _growing_part(self, text: str) -> List[JSON]:
+        """The plain part that is still growing, if there is one, with this `text`."""
         if not self.run:
             return []
-        text = "".join(self.run)
         return [{"text": text} if self.kind == 1 else {"text": text, "thought": True}]
 
-    def whole(self) -> JSON:
-        parts = self.parts + self.piece_parts + self._grown()
+    def whole(self, text: str) -> JSON:
+        """The candidate so far, the `text` of its growing part as it is given."""
+        parts = self.parts + self.piece_parts + self._growing_part(text)
         if parts:
             return {**self.data, "content": {**self.content, "parts": parts}}
         return {**self.data, "content": dict(self.content)} if self.content else dict(self.data)

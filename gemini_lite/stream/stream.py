@@ -5,7 +5,6 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, ContextManager, Generator, Generic, NoReturn, Optional, Type
 
-from ..answers.check import check
 from ..errors import GeminiError, IncompleteError
 from ..errors.hints import no_attribute
 from ..json_data import JSON
@@ -28,8 +27,7 @@ def chunks(events: Events, fold: Fold, settings: CallSettings = CallSettings()) 
         for event in events:
             parts = fold.add(event)
             yield StreamChunk(event, answer_format, None, parts)
-        check(fold.response(), streamed=True)
-        fold.complete = True
+        fold.check()
     except GeneratorExit:
         if settings.running is not None and settings.running.keeps_rest:
             _read_rest(events, fold)
@@ -46,8 +44,7 @@ def _read_rest(events: Events, fold: Fold) -> None:
     with contextlib.suppress(GeminiError):
         for event in events:
             fold.add(event)
-        check(fold.response(), streamed=True)
-        fold.complete = True
+        fold.check()
 
 
 class Stream(Generic[T]):
