@@ -1,6 +1,7 @@
 """Downloads: streamed to memory or to a path, over at most three redirects, the key only to the API's own host."""
 from __future__ import annotations
 
+import math
 import pathlib
 from typing import Callable, Iterator, Optional, TypeVar, Union
 
@@ -9,6 +10,7 @@ from ..auth.secret import Secret, hides_frames
 from ..errors import TransportError
 from ..transport import raw
 from ..transport.deadline import Deadline
+from ..transport.transport import OpenAnswer
 from .sending import Sender
 from .urls import check_https, joined, same_origin
 
@@ -25,9 +27,9 @@ def download(
         return _get(sender, url, deadline, lambda answer: b"".join(answer.blocks(sender.transport.limits.body)))
     path = pathlib.Path(to)
 
-    def write(answer: raw.OpenAnswer) -> pathlib.Path:
+    def write(answer: OpenAnswer) -> pathlib.Path:
         with files_on_disk.replacing(path) as file:
-            for block in answer.blocks(None):
+            for block in answer.blocks(math.inf):
                 file.write(block)
         return path
 
@@ -35,7 +37,7 @@ def download(
 
 
 @hides_frames
-def _get(sender: Sender, url: Secret, deadline: Deadline, take: Callable[[raw.OpenAnswer], T]) -> T:
+def _get(sender: Sender, url: Secret, deadline: Deadline, take: Callable[[OpenAnswer], T]) -> T:
     """What `take` makes of the answer at `url`; all of it again as its errors allow."""
     settings = sender.settings(deadline)
 

@@ -6,7 +6,7 @@ import email.utils
 import json
 import logging
 import re
-from typing import Callable, Dict, Iterator, Mapping, Optional, Union
+from typing import Callable, Dict, Iterator, Mapping, Optional
 from urllib.parse import quote
 
 from ..auth.secret import Secret, hides_frames
@@ -14,6 +14,7 @@ from ..errors import APIError, GeminiError, ParseError, TransportError
 from ..json_data import JSON, str_or_none
 from ..transport import raw, retry
 from ..transport.deadline import Deadline
+from ..transport.session import Data
 from .resources import parse_count
 from .sending import Sender
 from .sources import ChunkBody, Source, SourceError
@@ -170,7 +171,7 @@ class Upload:
         return file
 
     @hides_frames
-    def _exchange(self, headers: Mapping[str, str], body: Union[raw.Body, bytes, None]) -> raw.RawAnswer:
+    def _exchange(self, headers: Mapping[str, str], body: Data) -> raw.RawAnswer:
         assert self._state.url is not None
         client = {name: value for name, value in self._sender.route.backend.headers("", "").items()
                   if name.lower() == "user-agent"}

@@ -9,7 +9,7 @@ import http.client
 import os
 import ssl
 import threading
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Sized
 
 import requests
 import requests.adapters
@@ -120,13 +120,13 @@ def _context_of(bundle: str, kind: type) -> ssl.SSLContext:
     return context
 
 
-def copy_prepared(template: requests.PreparedRequest, data: Optional[bytes]) -> requests.PreparedRequest:
+def copy_prepared(template: requests.PreparedRequest, data: Optional[Sized]) -> requests.PreparedRequest:
     """A request like `template`, with the body `data`; bench row "small call" shows what this saves over preparing."""
     prepared = requests.PreparedRequest()
     prepared.method, prepared.url = template.method, template.url
     prepared.headers = template.headers.copy()
     if data is not None:
-        prepared.body = data
+        prepared.body = data  # type: ignore[assignment, unused-ignore]
         prepared.headers["Content-Length"] = str(len(data))
     return prepared
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from http.cookiejar import DefaultCookiePolicy
-from typing import Callable, Dict, Mapping, Optional, Tuple, Union
+from typing import Callable, Dict, Iterator, Mapping, Protocol, Tuple, Union
 
 import requests
 import requests.utils
@@ -11,6 +11,18 @@ import urllib3
 from .compat import Adapter, copy_prepared
 from .deadline import Timeout
 
+
+class Body(Protocol):
+    """A body that is read while it is sent; requests takes its length from ``len()``."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def read(self, size: int = -1) -> bytes: ...
+
+
+Data = Union[bytes, Body, None]
 AddCredentials = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
@@ -21,7 +33,7 @@ class GivenSession:
         self.session = session
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], data: Optional[bytes], auth: AddCredentials,
+        self, method: str, url: str, headers: Mapping[str, str], data: Data, auth: AddCredentials,
         timeout: Union[Timeout, urllib3.Timeout],
     ) -> requests.Response:
         """The response to one request, its body not read yet."""
@@ -47,7 +59,7 @@ class OwnSession:
         self._templates: Dict[Tuple[object, ...], requests.PreparedRequest] = {}
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], data: Optional[bytes], auth: AddCredentials,
+        self, method: str, url: str, headers: Mapping[str, str], data: Data, auth: AddCredentials,
         timeout: Union[Timeout, urllib3.Timeout],
     ) -> requests.Response:
         """The response to one request, its body not read yet."""

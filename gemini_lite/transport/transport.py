@@ -1,6 +1,7 @@
 """One request: sent, tried again as Google asks, answered as JSON or as events."""
 from __future__ import annotations
 
+import contextlib
 import http.client
 import logging
 import os
@@ -18,7 +19,7 @@ from .deadline import CallSettings, Deadline, Timeout, check_retries, check_seco
 from .error_body import error_from_response
 from .failures import NETWORK_ERRORS, failure_of, never_connected
 from .running import RunningCall
-from .session import GivenSession, OwnSession, Sender
+from .session import AddCredentials, Data, GivenSession, OwnSession, Sender
 
 log = logging.getLogger("gemini_lite")
 T = TypeVar("T")
@@ -74,6 +75,40 @@ class Call(NamedTuple):
     def deadline(self) -> Deadline:
         """The moment by which the call must be done."""
         return self.settings.deadline
+
+
+class Exchange(NamedTuple):
+    """One request as it goes out; `auth` puts the credentials into it, if `signs_in`.
+
+    The `url` is seen in logs and errors, and the `headers` are those of many requests.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    data: Data
+    auth: AddCredentials
+    signs_in: bool = True
+
+
+class OpenAnswer(NamedTuple):
+    """A response whose body has not been read: `blocks` yields it, of at most so many bytes, as it comes."""
+
+    response: requests.Response
+    blocks: Callable[[float], Iterator[bytes]]
+
+    @property
+    def status(self) -> int:
+        """The status, such as 200."""
+        return self.response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers as they came, which know no case; see `session.GivenSession` for the Location of a redirect."""
+        location = self.response.raw.headers.get("Location")
+        if location is not None:
+            self.response.headers["Location"] = location
+        return self.response.headers
 
 
 class Transport:
@@ -134,6 +169,16 @@ class Transport:
             self._end(call.running)
             raise
 
+    @contextlib.contextmanager
+    def open(self, exchange: Exchange, settings: CallSettings) -> Iterator[OpenAnswer]:
+        """The answer to `exchange`, sent once, whatever its status, as soon as its head is there; closed at the end."""
+        call = Call("", {}, settings=settings._replace(retries=0, running=None)).started()
+        try:
+            with self._run(lambda endpoint: self._signed(exchange, call), ("",), call) as response:
+                yield OpenAnswer(response, lambda limit: self._blocks(response, call, limit))
+        finally:
+            self._end(call.running)
+
     def sign_in(self, settings: CallSettings) -> None:
         """Have `auth` ready before there is a request, tried again as its errors allow."""
         call = Call("", {}, settings=settings).started()
@@ -171,17 +216,24 @@ class Transport:
 
     def _send(self, endpoint: str, call: Call, data: Optional[bytes], encoding: str) -> requests.Response:
         """The open response of one exchange that ended in a 2xx status."""
-        url = endpoint + call.path
-        sender = self._sender()
-        self._authenticate(self.auth.ready, sender, call)
-        response = self._exchange(sender, call, url, data, encoding)
-        if response.status_code == 401 and self._renewed(response, sender, call):
-            response.close()
-            response = self._exchange(sender, call, url, data, encoding)
+        headers = {"Accept-Encoding": encoding, **call.headers}
+        response = self._signed(Exchange(call.method, endpoint + call.path, headers, data, self.auth), call)
         if 200 <= response.status_code < 300:
             return response
         with response:
             raise error_from_response(response.status_code, response.headers, self._error_body(response, call))
+
+    def _signed(self, exchange: Exchange, call: Call) -> requests.Response:
+        """The open response to `exchange`, whatever its status; after a 401 it is sent again if credentials are new."""
+        sender = self._sender()
+        if not exchange.signs_in:
+            return self._exchange(exchange, sender, call)
+        self._authenticate(self.auth.ready, sender, call)
+        response = self._exchange(exchange, sender, call)
+        if response.status_code == 401 and self._renewed(response, sender, call):
+            response.close()
+            response = self._exchange(exchange, sender, call)
+        return response
 
     def _renewed(self, refused: requests.Response, sender: Sender, call: Call) -> bool:
         try:
@@ -205,27 +257,25 @@ class Transport:
         call.running.unsent = True  # the request itself
         raise failure
 
-    def _exchange(
-        self, sender: Sender, call: Call, url: str, data: Optional[bytes], encoding: str,
-    ) -> requests.Response:
-        timeout = self._timeout(call)
+    def _exchange(self, exchange: Exchange, sender: Sender, call: Call) -> requests.Response:
+        method, url, headers, data, auth, _ = exchange
+        timeout = _with_total(self._timeout(call), call.deadline)
         started = time.monotonic()
         this = call.running
         this.tries += 1
         this.unsent = False
         try:
-            headers = {"Accept-Encoding": encoding, **call.headers}
-            response = sender.send(call.method, url, headers, data, self.auth, _shared_timeout(timeout, call.deadline))
+            response = sender.send(method, url, headers, data, auth, timeout)
         except NETWORK_ERRORS as error:
             failure = failure_of(error, url, this)
             this.unsent = this.unsent or never_connected(error)
         else:
-            log.debug("%s %s: %d after %.3f s", call.method, url, response.status_code, time.monotonic() - started)
+            log.debug("%s %s: %d after %.3f s", method, url, response.status_code, time.monotonic() - started)
             if not this.is_over:  # half a head passes for a whole one where the connection was shut down
                 return response
             response.close()
             failure = this.error()
-        log.debug("%s %s: %s after %.3f s", call.method, url, failure.reason, time.monotonic() - started)
+        log.debug("%s %s: %s after %.3f s", method, url, failure.reason, time.monotonic() - started)
         raise failure  # out here, so that no context holds the frames and headers of urllib3
 
     def _events(self, response: requests.Response, call: Call) -> Generator[JSON, None, None]:
@@ -245,7 +295,7 @@ class Transport:
             finally:
                 self._end(call.running)
 
-    def _blocks(self, response: requests.Response, call: Call, limit: int) -> Iterator[bytes]:
+    def _blocks(self, response: requests.Response, call: Call, limit: float) -> Iterator[bytes]:
         """The body as it comes, unpacked; the clock and the size are looked at with each block."""
         is_empty = True
         failure: Optional[errors.TransportError] = None
@@ -295,8 +345,8 @@ def _ends_with_connection(response: requests.Response) -> bool:
     return not (response.raw.chunked or response.headers.get("Content-Length") or response.status_code == 204)
 
 
-def _shared_timeout(timeout: Timeout, deadline: Deadline) -> Union[Timeout, urllib3.Timeout]:
-    """`timeout` for requests; under a deadline, connecting and waiting for the head share what is left."""
+def _with_total(timeout: Timeout, deadline: Deadline) -> Union[Timeout, urllib3.Timeout]:
+    """`timeout` for requests; under a deadline, its steps share what is left."""
     if not deadline.is_set:
         return timeout
-    return urllib3.Timeout(connect=timeout[0], read=timeout[1], total=max(timeout))
+    return urllib3.Timeout(connect=timeout[0], read=timeout[1], total=max(0.001, deadline.left))

@@ -1,6 +1,7 @@
 """Raw exchanges: any status is handed back, the key goes where it may, and the user's session holds."""
 from __future__ import annotations
 
+import math
 from typing import Any, Iterator, List
 
 import pytest
@@ -106,7 +107,7 @@ def test_an_answer_that_is_too_large_is_refused(transport: Transport, fake: Fake
     assert caught.value.reason == "TOO_LARGE"
     assert len(raw.exchange(transport, get(fake), large=True).body) == 2 << 20
     with raw.open_answer(transport, get(fake)) as answer:
-        assert sum(map(len, answer.blocks(None))) == 2 << 20
+        assert sum(map(len, answer.blocks(math.inf))) == 2 << 20
 
 
 def test_silence_ends_with_the_timeout_and_at_the_deadline(transport: Transport, fake: FakeGemini) -> None:
