@@ -11,7 +11,7 @@ from .client import GeminiClient, query
 from .errors import (
     APIError, AuthenticationError, BadRequestError, BlockedError, ConversationBusyError, CredentialsError, GeminiError,
     IncompleteError, JobFailedError, NotFoundError, OverloadedError, ParseError, PermissionDeniedError,
-    QuotaExhaustedError, RateLimitError, ServerError, TransportError, TransportTimeout,
+    QuotaExhaustedError, RateLimitError, ServerError, ToolResultError, TransportError, TransportTimeout,
 )
 from .options import GeminiOptions
 from .response import GenerateContentResponse, Result, StreamChunk
@@ -37,8 +37,8 @@ __all__ = [
     "ConversationBusyError", "CredentialsError", "DeveloperAPI", "Embeddings", "File", "GeminiClient", "GeminiError",
     "GeminiOptions", "GenerateContentResponse", "IncompleteError", "Interaction", "JobFailedError", "NotFoundError",
     "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError", "QuotaExhaustedError",
-    "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
-    "TransportTimeout", "UploadState", "VertexAI", "query", "read_results",
+    "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool", "ToolResultError",
+    "TransportError", "TransportTimeout", "UploadState", "VertexAI", "query", "read_results",
 ]
 
 logging.getLogger("gemini_lite").addHandler(logging.NullHandler())

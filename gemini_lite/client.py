@@ -60,6 +60,8 @@ class GeminiClient(Chat):
     `send_message` and the history are one conversation for one user: make others with `chat`.
     """
 
+    _hints = "client"
+
     def __init__(
         self, options: Optional[GeminiOptions] = None, credentials_path: CredentialsPath = None, *,
         api_key: Union[str, Secret, None] = None, backend: Optional[Backend] = None,

@@ -180,6 +180,7 @@ class FixedOptions:
     """Has ``options`` that are set once: assigning to them, or to an option's name, would be without effect later."""
 
     options: GeminiOptions
+    _hints = "chat"  # what it is in `errors.hints`
 
     if not TYPE_CHECKING:  # a type checker would take any name for known
         def __setattr__(self, name: str, value: object) -> None:
@@ -195,7 +196,7 @@ class FixedOptions:
             if name in _KNOWN:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: write "
                                      f".options.{name}")
-            raise no_attribute("client", self, name)
+            raise no_attribute(self._hints, self, name)
 
 
 class BaseOptions(TypedDict, total=False):

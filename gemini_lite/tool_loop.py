@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Tuple
 
 from .answers.check import check_sendable
-from .errors import GeminiError
+from .errors import ToolResultError
 from .json_data import JSON, dict_or_empty, str_or_none
 from .options import GeminiOptions
 from .response import GenerateContentResponse, plain_parts
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from .tools import Tool
 
 Runnable = Tuple["Tool", FunctionCall]
-
-
-class ToolResultError(GeminiError, TypeError):
-    """A tool ran, and its result cannot be sent; ``error.turns`` has the results of all tools that ran."""
 
 
 class ToolRound(NamedTuple):

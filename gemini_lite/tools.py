@@ -15,7 +15,7 @@ from .json_data import JSON
 from .schema import signatures, to_json
 from .turns.calls import FunctionCall
 
-_log = logging.getLogger("gemini_lite")
+log = logging.getLogger("gemini_lite")
 
 _CHOICE_MODES = ("auto", "any", "none", "validated")
 _VALID_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")  # as the API allows it
@@ -115,7 +115,7 @@ def run(tool: Tool, call: FunctionCall) -> ToolOutput:
     try:
         result = tool.function(**arguments)
     except Exception as error:  # any error of the user's function is an answer that the model can react to
-        _log.exception("the tool %s failed", tool.name)
+        log.exception("the tool %s failed", tool.name)
         return ToolOutput({"error": f"{type(error).__name__}: {error}"})
     try:
         return tool_output(result, tool.name)
@@ -224,8 +224,9 @@ class Toolbox:
                             f"not {tool_choice!r}")
         for name in names:
             if name not in self._wire_names:
+                hint = "; OpenAI's 'required' is 'any' here" if name == "required" else ""
                 raise ValueError(f"tool_choice names {name!r}, which is neither a mode ({', '.join(_CHOICE_MODES)}) "
-                                 f"nor one of the tools ({', '.join(self._wire_names) or 'none'})")
+                                 f"nor one of the tools ({', '.join(self._wire_names) or 'none'}){hint}")
         allowed = [self._wire_names[name] for name in names]
         return {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": allowed}}
 

@@ -29,6 +29,13 @@ pytestmark = pytest.mark.skipif(not PAGES, reason="there is no documentation bes
 _BLOCK = re.compile(r"( *(?:[*-] +)*)\.\. (?:code-block::|invisible-code-block:) python$")
 
 
+CALL_TESTS = """
+for _name, _test in list(globals().items()):
+    if _name.startswith("test_") and not _test.__code__.co_argcount:
+        _test()
+"""
+
+
 def script(page: str) -> str:
     """The Python blocks of a page, each line of them in the place that it has in the page."""
     code: List[str] = []
@@ -55,7 +62,7 @@ def test_the_python_of_a_page_runs_as_one_script(
     for package in re.findall(r"^\.\. needs: (\S+)$", text, re.MULTILINE):
         pytest.importorskip(package)
     file = tmp_path / f"{page.stem}.rst.py"
-    file.write_text(script(text), "utf-8")
+    file.write_text(script(text) + CALL_TESTS, "utf-8")
     monkeypatch.setattr(demo, "DELAY", 0, raising=False)
     with demo.demo() as server:
         run = subprocess.run(

@@ -20,8 +20,8 @@ NAMES = [
     "ConversationBusyError", "CredentialsError", "DeveloperAPI", "Embeddings", "File", "GeminiClient", "GeminiError",
     "GeminiOptions", "GenerateContentResponse", "IncompleteError", "Interaction", "JobFailedError", "NotFoundError",
     "OAuthCredentials", "OverloadedError", "ParseError", "PermissionDeniedError", "QuotaExhaustedError",
-    "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool", "TransportError",
-    "TransportTimeout", "UploadState", "VertexAI", "query", "read_results",
+    "RateLimitError", "Recipe", "Result", "ServerError", "Stream", "StreamChunk", "Tool", "ToolResultError",
+    "TransportError", "TransportTimeout", "UploadState", "VertexAI", "query", "read_results",
 ]
 ERRORS = {
     "GeminiError": "Exception", "CredentialsError": "GeminiError", "ConversationBusyError": "GeminiError",
@@ -30,6 +30,7 @@ ERRORS = {
     "NotFoundError": "APIError", "RateLimitError": "APIError", "QuotaExhaustedError": "RateLimitError",
     "ServerError": "APIError", "OverloadedError": "ServerError", "BlockedError": "GeminiError",
     "IncompleteError": "GeminiError", "ParseError": "GeminiError", "JobFailedError": "GeminiError",
+    "ToolResultError": "GeminiError",
 }
 SIGNATURES = {
     "GeminiClient": "(options=None, credentials_path=None, *, api_key=None, backend=None, timeout=(10, 300), "

@@ -47,6 +47,7 @@ def test_the_python_of_the_readme_runs_as_it_stands(
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
         for number, block in enumerate(python):
             exec(compile(block, "README block %d" % number, "exec", dont_inherit=True), names)
+        names["test_the_greeting_is_streamed"]()
         names["client"].close()
     out = capsys.readouterr().out
     assert out.startswith("Hello\nHello\nHello") and "Ada" in out

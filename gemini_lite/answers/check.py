@@ -37,7 +37,7 @@ class Answer(Protocol):
         """The token counts."""
 
 
-_log = logging.getLogger("gemini_lite")
+log = logging.getLogger("gemini_lite")
 
 _MOST_LEVELS = 128  # of objects and lists in a part: Google's own reader takes no more than 100
 
@@ -102,7 +102,7 @@ def check(response: Answer, streamed: bool = False) -> None:
     if reason and not any(map(_is_visible, parts)):
         if reason != "STOP":
             raise _nothing_visible(reason, response)
-        _log.warning("the model finished with STOP and no answer; such a turn is not kept in a history")
+        log.warning("the model finished with STOP and no answer; such a turn is not kept in a history")
 
 
 def _check_blocks(response: Answer, reason: str) -> None:

@@ -132,3 +132,7 @@ class JobFailedError(GeminiError):
 
 class ParseError(GeminiError):
     """Something that should be JSON, or fit a schema, is not or does not."""
+
+
+class ToolResultError(GeminiError, TypeError):
+    """A tool ran, and its result cannot be sent; ``send_message(error.turns)`` goes on without running it again."""

@@ -10,6 +10,7 @@ CALL_SETTINGS = ("deadline", "timeout", "retries")
 _PROMPT = "the prompt is the first argument: client.generate(prompt)"
 _MESSAGES = ("the prompt is the first argument, and a conversation is client.chat(history); for OpenAI's messages see "
              "gemini_lite.openai_compat.OpenAIChat")
+_FILES = "they are part of the prompt, a list: client.generate([text, pathlib.Path(name)])"
 _CONFIG = "its entries are options of their own: temperature=..., max_output_tokens=..."
 _KEY = "write GeminiClient(api_key=...)"
 _VERTEX = "another way to the model is a backend: GeminiClient(backend=...)"
@@ -35,6 +36,10 @@ _OPTIONS: Dict[str, str] = {  # by the name in OpenAI's, Google's and other clie
     "modalities": "write response_modalities=[...]", "top_logprobs": "write response_logprobs=True, logprobs=...",
     "parallel_tool_calls": "write parallel_tools=True to run the calls of a turn in threads",
     "automatic_function_calling": "write max_tool_rounds=..., 0 for no calls",
+    "schema": "write response_schema=...", "json_schema": "write response_schema=...",
+    "search": 'write tools=[{"googleSearch": {}}]', "google_search": 'write tools=[{"googleSearch": {}}]',
+    "files": _FILES, "file": _FILES, "attachments": _FILES, "images": _FILES, "image": _FILES,
+    "max_workers": "only client.map has such a number, its concurrency",
     "stream": _STREAMS, "extra_body": "write extra={...}", "user": "write labels={...} where the backend has labels",
     "key": _KEY, "apikey": _KEY, "apiKey": _KEY, "token": _KEY, "google_api_key": _KEY, "gemini_api_key": _KEY,
     "credentials": "write GeminiClient(credentials_path=...) for Gemini CLI's file, or GeminiClient(backend=...)",
@@ -58,7 +63,20 @@ _ATTRIBUTES: Dict[str, Dict[str, str]] = {  # by what has the attribute
         "send": "write client.send_message(prompt)", "ask": _GENERATE, "complete": _GENERATE,
         "query": "write gemini_lite.query(prompt) or client.generate(prompt)",
         "reset": "write client.clear_history()", "get_history": "write client.history",
-        "list_models": "write client.models()",
+        "list_models": "write client.models()", "generate_stream": _STREAMS,
+        "embed_content": "write client.embed(prompts)",
+        "clear": "write client.clear_history()",
+        "cancel": "write client.close(), which ends all its calls; a stream has a close() of its own",
+    },
+    "chat": {
+        **dict.fromkeys(("generate", "generate_content", "send", "ask", "invoke", "complete", "query"),
+                        "write chat.send_message(prompt)"),
+        **dict.fromkeys(("stream", "generate_content_stream", "send_message_streaming"),
+                        "write chat.send_message_stream(prompt)"),
+        **dict.fromkeys(("messages", "turns", "get_history"), "write chat.history"),
+        **dict.fromkeys(("reset", "clear"), "write chat.clear_history()"),
+        **dict.fromkeys(("close", "cancel"), "a conversation has no connections of its own: close its stream, or the "
+                                             "client"),
     },
     "response": {
         "usage": "write response.usage_metadata", "choices": "write response.text, or response.candidates for all",
@@ -67,7 +85,8 @@ _ATTRIBUTES: Dict[str, Dict[str, str]] = {  # by what has the attribute
         "tool_calls": "write response.function_calls", "id": "write response.response_id",
         "model": "write response.model_version", "prompt_feedback": "write response.block_reason",
         "to_dict": "write response.data", "model_dump": "write response.data", "json": "write response.parsed",
-        "resolve": "the response is whole when you have it",
+        "resolve": "the response is whole when you have it", "sources": "write response.citations",
+        "tokens": "write response.usage_metadata",
     },
     "chunk": {
         "delta": "write chunk.text_delta", "choices": "write chunk.text_delta",
@@ -81,6 +100,7 @@ _ATTRIBUTES: Dict[str, Dict[str, str]] = {  # by what has the attribute
         "function_calls": "write stream.response.function_calls", "candidates": "write stream.response.candidates",
         "finish_reason": "write stream.response.finish_reason", "resolve": "write stream.response",
         "get_final_message": "write stream.response", "until_done": "write stream.response",
+        "cancel": "write stream.close()",
     },
 }
 _ATTRIBUTES["chunk"] = {**_ATTRIBUTES["response"], **_ATTRIBUTES["chunk"]}
@@ -101,7 +121,7 @@ def unknown_option(name: str, known: Sequence[str]) -> str:
 
 
 def attribute_hint(kind: str, name: str, known: Sequence[str] = ()) -> str:
-    """What to write instead of the attribute `name` of a "client", "response", "chunk" or "stream"; "" if unknown.
+    """What to write instead of an attribute of a "client", "chat", "response", "chunk" or "stream"; "" if unknown.
 
     `known` are the names that a misspelled one may have meant. The hint begins with ": ".
     """
@@ -115,8 +135,10 @@ def attribute_hint(kind: str, name: str, known: Sequence[str] = ()) -> str:
 def no_attribute(kind: str, value: object, name: str) -> AttributeError:
     """The error for an attribute `name` that `value`, a "client" and so on, does not have; for ``__getattr__``."""
     known = [] if name.startswith("_") else dir(type(value))
-    return AttributeError(f"{type(value).__name__!r} object has no attribute {name!r}"
-                          f"{attribute_hint(kind, name, known)}")
+    error = AttributeError(f"{type(value).__name__!r} object has no attribute {name!r}"
+                           f"{attribute_hint(kind, name, known)}")
+    setattr(error, "name", name)  # or Python 3.10 and later would add a guess of their own, among private names
+    return error
 
 
 class Elsewhere:

@@ -13,7 +13,7 @@ from .attribute_dict import AttributeDict
 Event = Dict[str, str]
 OnEvent = Callable[[Event], object]
 
-_log = logging.getLogger("gemini_lite")
+log = logging.getLogger("gemini_lite")
 
 
 class AgentResult(TypedDict):
@@ -52,7 +52,7 @@ def to_agent_result(chunks: Iterable[AttributeDict], on_event: Optional[OnEvent]
 def warn_if_without_tools(model: str) -> None:
     """Log a warning if `model` is not of the family that is known to take tools."""
     if not re.match(r"(.*/)?gemini", model):
-        _log.warning("%s may have no tools: models that are named gemini do", model)
+        log.warning("%s may have no tools: models that are named gemini do", model)
 
 
 def _ignore_event(event: Event) -> None:

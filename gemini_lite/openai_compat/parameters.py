@@ -12,7 +12,7 @@ from .schema import to_gemini_schema
 
 OptionFields = Dict[str, Any]  # fields of GeminiOptions by their names
 
-_log = logging.getLogger("gemini_lite")
+log = logging.getLogger("gemini_lite")
 
 _RENAMED_PARAMETERS = {
     "model": "model", "temperature": "temperature", "top_p": "top_p", "seed": "seed", "n": "candidate_count",
@@ -67,7 +67,7 @@ def to_overrides(parameters: Mapping[str, object], model: str, drop_params: bool
         if fields is not None:
             overrides = merged(overrides, fields)
         elif drop_params:
-            _log.warning("%s is left out: %s has no word for it", name, model or "Gemini")
+            log.warning("%s is left out: %s has no word for it", name, model or "Gemini")
         else:
             raise ValueError(f"{model or 'Gemini'} has no word for the parameter {name}: leave it out, or have it "
                              "left out by OpenAIChat(client, drop_params=True)")
@@ -186,7 +186,7 @@ def search_tools(options: object, drop_params: bool) -> List[JSON]:
         raise ValueError(f"Gemini's search has no {', '.join(settings)}: write web_search_options={{}}, or have it "
                          "left out by OpenAIChat(client, drop_params=True)")
     if settings:
-        _log.warning("web_search_options: %s left out, Gemini's search has no such setting", ", ".join(settings))
+        log.warning("web_search_options: %s left out, Gemini's search has no such setting", ", ".join(settings))
     return [{"googleSearch": {}}]
 
 

@@ -121,9 +121,10 @@ class _ErrorReader:
         return sorted(found, key=lambda quota: not _is_daily(quota))
 
     def error(self) -> APIError:
-        terminal = self.terminal()
+        terminal, message = self.terminal(), self.message
+        step = next_step(self.code, f"{self.reason} {self.status} {message}", self.link(), terminal)
         return self.kind(terminal)(
-            self.message + next_step(self.code, f"{self.reason} {self.status} {self.message}", self.link(), terminal),
+            message + ("." if step and message[-1:].isalnum() else "") + step,
             code=self.code, status=self.status, reason=self.reason, details=tuple(self.details),
             retryable=self.code in _RETRYABLE and not terminal and self.reason not in _FINAL_REASONS,
             retry_after=self.retry_after(), quota=self.quotas[0] if self.quotas else None,

@@ -21,6 +21,10 @@ def next_step(code: int, words: str, link: str, terminal: bool) -> str:
         return " Redirects are not followed, so that nobody else gets your key: check the base URL."
     if terminal:
         return f" This quota comes back later or with another plan: see {LIMITS_PAGE}"
+    if code == 429:
+        return f" Send less often, or later: see {LIMITS_PAGE}"
+    if code >= 500:
+        return " Try again later; if it stays so, send less, or use another model."
     return ""
 
 

@@ -80,8 +80,8 @@ def test_two_keys_that_differ_are_reported(
     (Error(400, "API key not valid.", details=[{
         "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]),
      "FAILED at the HTTP status 400: API key not valid. Check the key, or make a new one at https://"),
-    (Error(403, "no"), "FAILED at the HTTP status 403: no Check that this key"),
-    (Error(503, "busy"), "FAILED at the HTTP status 503: busy Try again later"),
+    (Error(403, "no"), "FAILED at the HTTP status 403: no. Check that this key"),
+    (Error(503, "busy"), "FAILED at the HTTP status 503: busy. Try again later"),
     (Raw(b"<html>", headers={"Content-Type": "text/html"}), "FAILED at "),
 ])
 def test_a_refusal_is_code_1_and_has_its_next_step(

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import traceback
 from types import TracebackType
 from typing import Any, Callable, Iterator, Optional
@@ -122,6 +123,35 @@ def test_a_stream_says_where_the_answer_is(fake: FakeGemini, client: Client, nam
 def test_the_advice_for_an_attribute(kind: str, name: str, advice: str) -> None:
     assert advice in attribute_hint(kind, name)
     assert attribute_hint("response", "finish_resaon", ["finish_reason"]) == ": did you mean 'finish_reason'?"
+
+
+@pytest.mark.parametrize("name, advice", [
+    ("get_history", "write chat.history"), ("messages", "write chat.history"), ("reset", "write chat.clear_history()"),
+    ("generate", "write chat.send_message(prompt)"), ("stream", "write chat.send_message_stream(prompt)"),
+    ("sned_message", "did you mean 'send_message'?"), ("close", "close its stream"),
+])
+def test_a_conversation_speaks_of_itself(client: Client, name: str, advice: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(client("http://127.0.0.1:9").chat(), name)
+    assert advice in str(caught.value)
+
+
+def test_the_advice_names_methods_that_there_are() -> None:
+    from gemini_lite.errors.hints import _ATTRIBUTES
+    owners = {"client": GeminiClient, "chat": gemini_lite.Chat, "response": gemini_lite.GenerateContentResponse,
+              "chunk": gemini_lite.StreamChunk, "stream": gemini_lite.Stream}
+    for advices in _ATTRIBUTES.values():
+        for advice in advices.values():
+            for owner, name in re.findall(r"(?<![).])\b(client|chat|response|chunk|stream)\.([a-z_]+)", advice):
+                assert hasattr(owners[owner], name) or (owner, name) == ("response", "data"), advice
+
+
+@pytest.mark.parametrize("use", [lambda client: client.leave_stream, lambda client: client.chat().snd])
+def test_python_adds_no_guess_among_private_names(client: Client, use: Callable[[Any], Any]) -> None:
+    with pytest.raises(AttributeError) as caught:
+        use(client("http://127.0.0.1:9"))
+    shown = traceback.format_exception_only(AttributeError, caught.value)
+    assert str(caught.value) + "\n" == shown[-1].partition(": ")[2]
 
 
 # Options that are set once

@@ -518,7 +518,10 @@ def test_error_parsing_never_raises_on_nesting_of_any_depth(body):
     ((400, "Request payload size exceeds the limit."), "Files API"),
     ((300, "Moved."), "base URL"),
     ((308, "Moved."), "base URL"),
-    ((429, "Quota exceeded, limit: 0"), next_steps.LIMITS_PAGE),
+    ((429, "Quota exceeded, limit: 0."), next_steps.LIMITS_PAGE),
+    ((429, "Slow down."), "Send less often"),
+    ((500, "An internal error has occurred."), "Try again later"),
+    ((504, "Too slow."), "Try again later"),
     ((429, "No room.", info("MODEL_CAPACITY_EXHAUSTED")), "another model"),
     ((503, "The model is overloaded."), "another model"),
 ])
@@ -526,6 +529,12 @@ def test_the_message_is_googles_own_sentence_and_then_the_next_step(said, step):
     sentence = str(parsed(*said))
     assert sentence.startswith(said[1] + " ")
     assert step in sentence[len(said[1]):]
+
+
+def test_a_sentence_without_its_full_stop_gets_one_before_the_next_step():
+    assert str(parsed(403, "forbidden")).startswith("forbidden. Check ")
+    assert str(parsed(403, "No licence. (#3501)")).startswith("No licence. (#3501) The project ")
+    assert str(parsed(400, "no")) == "no"
 
 
 def test_where_the_server_said_it_all_its_sentence_stands_alone():
