@@ -175,13 +175,8 @@ def _part(item: object) -> JSON:
         return copy_json(item)  # type: ignore[no-any-return]
     if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], _BYTES):
         return media.from_bytes(*item)
-    if isinstance(item, _BYTES):
-        return media.from_bytes(item)
     if isinstance(item, os.PathLike):
         return media.from_path(item)
-    if callable(getattr(item, "to_part", None)):
-        return item.to_part()  # type: ignore[attr-defined, no-any-return]
-    part = media.from_object(item)
-    if part is None:
-        raise TypeError(f"a prompt cannot hold {type(item).__name__}: give {_PROMPT_FORMS}")
-    return part
+    if media.is_media(item):
+        return media.to_part(item)
+    raise TypeError(f"a prompt cannot hold {type(item).__name__}: give {_PROMPT_FORMS}")

@@ -10,7 +10,9 @@ from .answers.streamed_calls import assembled
 from .answers.usage import UsageMetadata
 from .errors import GeminiError, ParseError
 from .errors.hints import no_attribute
-from .json_data import JSON, APIObject, dict_or_empty, first_candidate, has_text, list_of_dicts, str_or_none
+from .json_data import (
+    JSON, APIObject, dict_or_empty, first_candidate, has_text, list_of_dicts, number_or_none, str_or_none,
+)
 from .turns.calls import FunctionCall, FunctionResult, open_calls
 
 if TYPE_CHECKING:
@@ -174,8 +176,8 @@ class GenerateContentResponse(Generic[T]):
     @property
     def avg_logprobs(self) -> Optional[float]:
         """The average log probability of the answer's tokens."""
-        value: object = self._first().get("avgLogprobs")
-        return float(value) if isinstance(value, (int, float)) and abs(value) < 1e300 else None  # no nan, no 10**400
+        value = number_or_none(self._first().get("avgLogprobs"))
+        return None if value is None else float(value)
 
     @property
     def logprobs(self) -> Optional[APIObject]:

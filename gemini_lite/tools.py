@@ -10,6 +10,7 @@ import threading
 from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import media
+from .answers.check import why_not_json
 from .errors import ParseError
 from .json_data import JSON
 from .schema import signatures, to_json
@@ -116,7 +117,7 @@ def run(tool: Tool, call: FunctionCall) -> ToolOutput:
         result = tool.function(**arguments)
     except Exception as error:  # any error of the user's function is an answer that the model can react to
         log.exception("the tool %s failed", tool.name)
-        return ToolOutput({"error": f"{type(error).__name__}: {error}"})
+        return ToolOutput({"error": _encodable(f"{type(error).__name__}: {error}")})
     try:
         return tool_output(result, tool.name)
     except (TypeError, ValueError) as error:
@@ -166,8 +167,17 @@ def tool_output(result: object, name: str) -> ToolOutput:
 
 
 def _response_object(result: object, name: str) -> JSON:
-    converted = to_json(result, f"the result of the tool {name}")
+    where = f"the result of the tool {name}"
+    converted = to_json(result, where)
+    problem = why_not_json(converted)
+    if problem:
+        raise ValueError(f"{where} cannot be sent: {problem}")
     return converted if isinstance(converted, dict) else {"result": converted}
+
+
+def _encodable(text: str) -> str:
+    """`text` as a request can carry it: halves of characters, as in names of odd files, are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Toolbox:

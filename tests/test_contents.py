@@ -1,6 +1,7 @@
 """A prompt and options become the request that the API documents; the caller's objects stay as they were."""
 import base64
 import copy
+import functools
 import json
 import re
 
@@ -17,6 +18,11 @@ HELLO = {"role": "model", "parts": [{"text": "hello"}]}
 BYE = {"role": "user", "parts": [{"text": "bye"}]}
 CALL = {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"snake_case": 1}}, "thoughtSignature": "s"}]}
 RESULT = {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"snake_case": 1}}}]}
+
+
+DEEP = functools.reduce(lambda inner, _: {"a": inner}, range(5000), {})
+ROUND = {"text": "a"}
+ROUND["again"] = ROUND
 
 
 def user(*parts):
@@ -103,6 +109,10 @@ def test_a_path_is_read_with_the_mime_type_of_its_name(tmp_path, name, mime_type
     ([{"role": "user", "parts": [{}]}], ValueError, "entry 0.*no parts"),
     ([HI, {"role": "model", "parts": [{"text": "hm", "thought": True}]}], ValueError, "entry 1.*thoughts"),
     ({"role": "user", "parts": [{"text": ""}]}, ValueError, "^the prompt is empty"),
+    ([{"functionResponse": {"name": "f", "response": DEEP}}], ValueError, "nested too deeply"),
+    ([{"role": "user", "parts": [{"functionResponse": {"name": "f", "response": DEEP}}]}], ValueError, "too deeply"),
+    ([{"role": "user", "parts": [{"functionCall": {"args": DEEP}}]}], ValueError, "without a name"),
+    ({"role": "user", "parts": [ROUND]}, ValueError, "holds itself"),
     ([{"role": "user", "parts": [{"text": ""}, {"text": ""}]}], ValueError, "^the prompt is empty"),
 ])
 def test_a_prompt_that_cannot_be_sent_is_refused_with_the_entry_that_is_wrong(prompt, error, words):

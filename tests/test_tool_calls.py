@@ -148,7 +148,7 @@ def test_an_exception_in_a_tool_is_logged_with_its_traceback(
     assert caplog.records[0].exc_info is not None and "no luck" in caplog.text
 
 
-@pytest.mark.parametrize("bad", [object(), float("nan"), b"of no known type"])
+@pytest.mark.parametrize("bad", [object(), float("nan"), b"of no known type", "half a character: \ud83d"])
 @pytest.mark.parametrize("parallel", [False, True])
 def test_a_result_that_cannot_be_sent_is_an_error_with_the_turns_to_go_on_from(
     fake: FakeGemini, talk: Talk, send: Send, bad: Any, parallel: bool,

@@ -284,7 +284,16 @@ def test_an_interrupt_is_not_the_models_business(stop):
         called(wait)
 
 
-@pytest.mark.parametrize("result, error", [({"a": b""}, TypeError), (float("nan"), ValueError), (iter(()), TypeError)])
+def test_what_a_tool_raises_can_be_sent_whatever_its_words_are():
+    def fail():
+        raise LookupError("no file \udcff")
+
+    assert called(fail) == {"error": "LookupError: no file \\udcff"}
+
+
+@pytest.mark.parametrize("result, error", [
+    ({"a": b""}, TypeError), (float("nan"), ValueError), (iter(()), TypeError), ({"name": "\udcff"}, ValueError),
+    ("\ud83d", ValueError), (functools.reduce(lambda inner, _: [inner], range(150), "x"), ValueError)])
 def test_a_result_that_json_cannot_say_is_a_failure_that_names_the_tool_and_that_the_model_reads(result, error):
     output = run(Tool.from_function(functools.update_wrapper(lambda: result, read_nothing)), FunctionCall("x", {}))
     assert type(output.failure) is error and str(output.failure).startswith("the result of the tool read_nothing")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Optional, Tuple, Union
 
-from ..json_data import JSON, copied, dict_or_empty
+from ..json_data import JSON, copied, dict_or_empty, preview
 
 MAX_DEPTH = 100  # of names and indices in one path
 
@@ -77,7 +77,7 @@ class CallPieces:
         """What a later piece says beside the arguments: a signature, an id."""
         assert self._part is not None
         if call.get("name"):
-            raise BadPiece(f"a call of {call['name']!r:.80} began before the one before it had ended")
+            raise BadPiece(f"a call of {preview(call['name'])} began before the one before it had ended")
         if call.get("args"):
             raise BadPiece("a call was continued with whole arguments")
         self._part.update({key: value for key, value in part.items() if key != "functionCall"})
@@ -102,10 +102,10 @@ class _Arguments:
 
     def add(self, pieces: object) -> None:
         if not isinstance(pieces, list):
-            raise BadPiece(f"partialArgs is no list: {pieces!r:.80}")
+            raise BadPiece(f"partialArgs is no list: {preview(pieces)}")
         for piece in pieces:
             if not isinstance(piece, dict):
-                raise BadPiece(f"partialArgs holds {piece!r:.80}")
+                raise BadPiece(f"partialArgs holds {preview(piece)}")
             self._add(piece)
 
     def whole(self) -> JSON:
@@ -137,7 +137,7 @@ class _Arguments:
     def _append(self, text: object, piece: JSON, path: object) -> None:
         value = piece.get("stringValue", "")
         if not isinstance(text, _Text) or not isinstance(value, str) or value and not text.open or _OTHERS & set(piece):
-            raise BadPiece(f"a second value came for {path!r:.80}")
+            raise BadPiece(f"a second value came for {preview(path)}")
         text.pieces.append(value)
         text.open = bool(piece.get("willContinue"))
 
@@ -150,26 +150,26 @@ def _plain_value(piece: JSON, path: object) -> Union[float, bool, None]:
         return truth
     if "nullValue" in piece:
         return None
-    raise BadPiece(f"no value came for {path!r:.80}")
+    raise BadPiece(f"no value came for {preview(path)}")
 
 
 def _steps(path: object) -> List[_Step]:
     """The names and indices of a JSON path such as ``$.items[0].name``."""
     if not isinstance(path, str) or path[:1] != "$":
-        raise BadPiece(f"{path!r:.80} is no JSON path")
+        raise BadPiece(f"{preview(path)} is no JSON path")
     found: List[_Step] = []
     position = 1
     while position < len(path):
         step = _STEP.match(path, position)
         if step is None or len(found) == MAX_DEPTH:
-            raise BadPiece(f"{path!r:.80} is no JSON path of at most {MAX_DEPTH} steps")
+            raise BadPiece(f"{preview(path)} is no JSON path of at most {MAX_DEPTH} steps")
         if step["index"]:
             found.append(int(step["index"]))
         else:
             found.append(step["name"] or _unquoted(step["quoted"]))
         position = step.end()
     if not found or isinstance(found[0], int):
-        raise BadPiece(f"{path!r:.80} names no argument")
+        raise BadPiece(f"{preview(path)} names no argument")
     return found
 
 
@@ -187,7 +187,7 @@ def _has(holder: object, step: _Step, path: object) -> bool:
         return step in holder
     if isinstance(holder, list) and isinstance(step, int) and step <= len(holder):
         return step < len(holder)
-    raise BadPiece(f"{path!r:.80} does not fit the arguments before it")
+    raise BadPiece(f"{preview(path)} does not fit the arguments before it")
 
 
 def _put(holder: Union[Dict[_Step, object], List[object]], step: _Step, value: object) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import List, Protocol, Sequence
 
-from ..json_data import JSON, dict_or_empty, list_of_dicts
+from ..json_data import JSON, dict_or_empty, list_of_dicts, number_or_none
 from .places import model_name, sign_in
 from .sending import Sender
 
@@ -35,15 +35,19 @@ class DeveloperForm:
         self._model = model
 
     def method(self, count: int) -> str:
+        """``batchEmbedContents``, whatever the `count`."""
         return "batchEmbedContents"
 
     def body(self, items: Sequence[JSON], fields: JSON) -> JSON:
+        """``{"requests": [...]}``, each with the model, its content and the `fields`."""
         return {"requests": [{"model": self._model, "content": item, **fields} for item in items]}
 
     def embeddings(self, answer: JSON) -> List[JSON]:
+        """The dicts with ``values`` under ``embeddings``."""
         return list_of_dicts(answer.get("embeddings"))
 
     def usage(self, answer: JSON) -> JSON:
+        """The ``usageMetadata`` of the answer, ``{}`` if it has none."""
         return dict_or_empty(answer.get("usageMetadata"))
 
 
@@ -53,17 +57,21 @@ class VertexForm:
     limit = 250
 
     def method(self, count: int) -> str:
+        """``embedContent`` for one item, ``batchEmbedContents`` for more."""
         return "embedContent" if count == 1 else "batchEmbedContents"
 
     def body(self, items: Sequence[JSON], fields: JSON) -> JSON:
+        """One request, or ``{"requests": [...]}``; the `fields` stand in each under ``embedContentConfig``."""
         config = {"embedContentConfig": fields} if fields else {}
         requests: List[JSON] = [{"content": item, **config} for item in items]
         return requests[0] if len(requests) == 1 else {"requests": requests}
 
     def embeddings(self, answer: JSON) -> List[JSON]:
+        """The dict with ``values`` under ``embedding``, or those under ``embeddings``."""
         return list_of_dicts([answer["embedding"]] if "embedding" in answer else answer.get("embeddings"))
 
     def usage(self, answer: JSON) -> JSON:
+        """The ``usageMetadata`` of the answer, ``{}`` if it has none."""
         return dict_or_empty(answer.get("usageMetadata"))
 
 
@@ -73,9 +81,11 @@ class PredictForm:
     limit = 250
 
     def method(self, count: int) -> str:
+        """``predict``, whatever the `count`."""
         return "predict"
 
     def body(self, items: Sequence[JSON], fields: JSON) -> JSON:
+        """``instances`` with a text each, and ``parameters`` for all; ValueError for an item that is not one text."""
         names = {"taskType": "task_type", "title": "title"}
         own = {names[name]: value for name, value in fields.items() if name in names}
         parameters = {name: value for name, value in fields.items() if name not in names}
@@ -83,12 +93,14 @@ class PredictForm:
                 **({"parameters": parameters} if parameters else {})}
 
     def embeddings(self, answer: JSON) -> List[JSON]:
+        """The dicts with ``values`` and ``statistics`` in the ``predictions``."""
         return [dict_or_empty(item.get("embeddings")) for item in list_of_dicts(answer.get("predictions"))]
 
     def usage(self, answer: JSON) -> JSON:
+        """The ``token_count`` of all items, added up as ``promptTokenCount``; ``{}`` if none was told."""
         counts = [dict_or_empty(item.get("statistics")).get("token_count") for item in self.embeddings(answer)]
-        numbers = [int(count) for count in counts if isinstance(count, (int, float))]
-        return {"promptTokenCount": sum(numbers)} if numbers else {}
+        numbers = [number for number in map(number_or_none, counts) if number is not None]
+        return {"promptTokenCount": int(sum(numbers))} if numbers else {}
 
 
 def _text_of(content: JSON) -> str:

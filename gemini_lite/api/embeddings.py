@@ -6,11 +6,11 @@ from array import array
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union, cast, overload
 
-from .. import contents
+from .. import contents, media
 from ..answers.usage import UsageMetadata
 from ..contents import Prompt, PromptItem
 from ..errors import GeminiError, ParseError
-from ..json_data import JSON
+from ..json_data import JSON, preview
 from ..transport.deadline import Deadline
 from .embedding_forms import Form, form_of
 from .sending import Sender
@@ -167,29 +167,25 @@ class _Run:
                 raise TypeError
             vector = array("d", values)
         except (TypeError, OverflowError):
-            raise ParseError(f"An embedding holds no numbers: {repr(embedding)[:200]}", reason="NO_VECTOR") from None
+            raise ParseError(f"An embedding holds no numbers: {preview(embedding, 200)}", reason="NO_VECTOR") from None
         return _unit(vector) if self._normalize else vector
 
 
 def _items(prompts: EmbedPrompts) -> List[Prompt]:
-    """The items of a list or tuple; anything else is one item."""
-    if isinstance(prompts, list) or isinstance(prompts, tuple) and not _is_bytes_and_type(prompts):
+    """The items of a list or tuple; anything else, such as (bytes, MIME type) or a `Blob`, is one item."""
+    if isinstance(prompts, (list, tuple)) and not media.is_media(prompts):
         return list(prompts)
     return [cast(Prompt, prompts)]
 
 
 def _content(item: Prompt) -> JSON:
     """The one content that an item is."""
-    if isinstance(item, tuple) and not _is_bytes_and_type(item):
+    if isinstance(item, tuple) and not media.is_media(item):
         item = list(item)
     found = contents.from_prompt(item)
     if len(found) != 1:
         raise ValueError("an item to embed is one content: give the contents as items of the list")
     return found[0]
-
-
-def _is_bytes_and_type(item: Tuple[object, ...]) -> bool:
-    return len(item) == 2 and isinstance(item[0], (bytes, bytearray, memoryview)) and isinstance(item[1], str)
 
 
 def _fields(model: str, task_type: Optional[str], title: Optional[str], dimensions: Optional[int]) -> JSON:
@@ -210,7 +206,7 @@ def _bare_model(model: str) -> str:
 
 def _unit(vector: array[float]) -> array[float]:
     """`vector` with length 1; one of zeros stays."""
-    length = math.sqrt(math.fsum(value * value for value in vector))
+    length = math.hypot(*vector)
     return array("d", [value / length for value in vector]) if length else vector
 
 

@@ -131,7 +131,7 @@ class Files:
             file = File(run.run(resumed=resume is not None))
         finally:
             opened.close()
-        return self._wait(file, (1, 10), whole, None) if wait else file
+        return self._wait(file, file, (1, 10), whole, None) if wait else file
 
     def get(self, file: FileOrName) -> File:
         """The file as it is now."""
@@ -156,9 +156,8 @@ class Files:
         the file after each look; True prints a line.
         """
         whole = whole_deadline(deadline)
-        if not isinstance(file, File):
-            file = self._get(resource_name(file, File), whole)
-        return self._wait(file, poll, whole, progress)
+        first = file if isinstance(file, File) else self._get(resource_name(file, File), whole)
+        return self._wait(first, file, poll, whole, progress)
 
     def download(
         self, file: FileOrName, to: Optional[StrPath] = None, *, deadline: Optional[float] = None,
@@ -181,9 +180,12 @@ class Files:
             other = Secret(f"{endpoint}/download{collection}{name[len('files'):]}:download?alt=media")
             return downloads.download(self._sender, other, to, whole)
 
-    def _wait(self, file: File, poll: Poll, deadline: Deadline, progress: JobProgress[File]) -> File:
+    def _wait(
+        self, first: File, asked: FileOrName, poll: Poll, deadline: Deadline, progress: JobProgress[File],
+    ) -> File:
+        """The file `first`, once it is ready; `asked` is what the caller knows it by, whatever the server calls it."""
         file = wait_until(
-            file, lambda seen: self._get(resource_name(seen, File), deadline),
+            first, lambda seen: self._get(resource_name(asked, File), deadline),
             lambda seen: seen.state not in _UNFINISHED, poll=poll, deadline=deadline, progress=progress,
             describe=lambda seen: f"{seen.name} is {seen.state}")
         if file.state == "FAILED":

@@ -7,10 +7,9 @@ from typing import Generic, List, Optional, TypeVar, cast
 
 from .. import schema
 from ..errors import ParseError
-from ..json_data import JSON, dict_or_empty, list_of_dicts, str_or_none
+from ..json_data import JSON, copied, dict_or_empty, list_of_dicts, str_or_none
 from ..media import Blob, blob
 from ..turns.calls import FunctionCall
-from ..turns.order import copy_json
 from .resources import parse_time
 
 T = TypeVar("T")
@@ -106,10 +105,11 @@ class Interaction(Generic[T]):
     @property
     def function_calls(self) -> List[FunctionCall]:
         """The calls that wait for a result: ``create([(call.name, result, call.id)], previous_interaction=...)``."""
-        answered = {step.get("call_id") for step in self.steps if step.get("type") == "function_result"}
-        return [FunctionCall(str_or_none(step.get("name")) or "", dict_or_empty(step.get("arguments")),
-                             str_or_none(step.get("id")))
-                for step in self.steps if step.get("type") == "function_call" and step.get("id") not in answered]
+        answered = {str_or_none(step.get("call_id")) for step in self.steps if step.get("type") == "function_result"}
+        calls = [FunctionCall(str_or_none(step.get("name")) or "", dict_or_empty(step.get("arguments")),
+                              str_or_none(step.get("id")))
+                 for step in self.steps if step.get("type") == "function_call"]
+        return [call for call in calls if call.id not in answered]
 
     @property
     def files(self) -> List[Blob]:
@@ -170,7 +170,7 @@ class InteractionEvent:
     @property
     def id(self) -> Optional[str]:
         """The token from which a broken stream is taken up again."""
-        return str_or_none(self.data.get("event_id"))
+        return str_or_none(self.data.get("event_id")) or None
 
     @property
     def delta(self) -> JSON:
@@ -230,9 +230,9 @@ class InteractionFold:
 
     def _start(self, index: object, step: JSON) -> None:
         if type(index) is int and index == len(self._steps) - 1 and not self._steps[index]:
-            self._steps[index] = copy_json(step)
+            self._steps[index] = copied(step)
             return
-        self._steps.append(copy_json(step))
+        self._steps.append(copied(step))
         self._arguments.append([])
 
     def _place(self, index: object) -> int:

@@ -1,12 +1,12 @@
 """The Interactions API: stored conversations, background agents, and streams that can be taken up again."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, Iterator, Mapping, NamedTuple, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Generic, Iterator, Mapping, NamedTuple, Optional, Set, TypeVar, Union
 from urllib.parse import quote, urlencode
 
 from ..contents import Prompt
 from ..errors import GeminiError, IncompleteError, JobFailedError, TransportError
-from ..json_data import JSON, str_or_none
+from ..json_data import JSON, dict_or_empty, list_of_dicts, str_or_none
 from ..options import GeminiOptions
 from ..transport import retry
 from ..transport.deadline import CallSettings, Deadline
@@ -94,11 +94,11 @@ class Interactions:
         until = whole_deadline(deadline)
         first = interaction if isinstance(interaction, Interaction) and interaction.status else self.get(interaction)
         ended = wait_until(
-            first, lambda one: self._refresh(one, until), lambda one: not one.is_live, poll=poll, deadline=until,
+            first, lambda _: self._refresh(interaction, until), lambda one: not one.is_live, poll=poll, deadline=until,
             progress=progress, describe=lambda one: f"interaction {one.id}: {one.status}")
         return _checked(ended)
 
-    def _refresh(self, interaction: Interaction[Any], until: Deadline) -> Interaction[Any]:
+    def _refresh(self, interaction: InteractionOrId, until: Deadline) -> Interaction[Any]:
         data = self._get(interaction, {"stream": "false"}, self._sender.settings(until))
         return Interaction(data, _schema_of(interaction))
 
@@ -109,8 +109,13 @@ class Interactions:
         return self._route.send(path, body, settings=settings, creates=True)
 
     def _continued(self, data: JSON, body: JSON, settings: CallSettings) -> JSON:
-        """`data`, and as long as the API asks for a continuation, what follows it."""
-        while data.get("status") == "requires_continuation" and str_or_none(data.get("continuation_token")):
+        """`data`, and as long as the API asks for a continuation, what follows it; a token is used once."""
+        used: Set[str] = set()
+        while data.get("status") == "requires_continuation":
+            token = str_or_none(data.get("continuation_token"))
+            if not token or token in used:  # each call is billed, and a server that repeats itself would never end
+                break
+            used.add(token)
             data = _merged(data, self._send(self._path(), _continuation(body, data), settings))
         return data
 
@@ -164,7 +169,8 @@ class InteractionStream(Generic[T]):
         self._schema = response_schema
         self._fold = InteractionFold()
         self._last_event: Optional[str] = None
-        self._seen: Dict[str, bool] = {}
+        self._seen: Set[str] = set()
+        self._tries = 0  # how often it was taken up again since the last event that was new
         self._closed = False
 
     def __iter__(self) -> InteractionStream[T]:
@@ -177,8 +183,9 @@ class InteractionStream(Generic[T]):
             if event.id is not None:
                 if event.id in self._seen:
                     continue  # a stream that was taken up again may repeat what it said last
-                self._seen[event.id] = True
+                self._seen.add(event.id)
                 self._last_event = event.id
+            self._tries = 0
             self._fold.add(event)
             if self._fold.completed:
                 self._close_events()
@@ -210,7 +217,6 @@ class InteractionStream(Generic[T]):
 
     def _next_data(self) -> JSON:
         """The next event's dict, taken up again after a break as often as `retries` allow in a row."""
-        tries = 0
         while True:
             try:
                 return next(self._events)
@@ -219,16 +225,16 @@ class InteractionStream(Generic[T]):
                     "The stream ended without interaction.completed: it is not whole.", reason="CUT", retryable=True)
             except (TransportError, IncompleteError) as error:
                 failure = error
-            self._resume_after(failure, tries)
-            tries += 1
+            self._resume_after(failure)
 
-    def _resume_after(self, failure: GeminiError, tries: int) -> None:
+    def _resume_after(self, failure: GeminiError) -> None:
         """Take the stream up again after the last event that arrived, or raise `failure`."""
         id, last = self._fold.id, self._last_event
-        seconds = retry.wait(failure, tries, retry.LONGEST_WAIT) if tries < self._retries else None
-        if id is None or last is None or seconds is None or failure.reason in ("DEADLINE", "CLOSED"):
+        seconds = retry.wait(failure, self._tries, retry.LONGEST_WAIT) if self._tries < self._retries else None
+        if id is None or not _is_id(id) or last is None or seconds is None or failure.reason in ("DEADLINE", "CLOSED"):
             failure.response = Interaction(self._fold.data(), self._schema)
             raise failure
+        self._tries += 1
         self._close_events()
         retry.pause(seconds)
         try:
@@ -249,9 +255,14 @@ def _failing(error: GeminiError) -> Iterator[JSON]:
 
 def _id(interaction: InteractionOrId) -> str:
     id = interaction.id if isinstance(interaction, Interaction) else interaction
-    if not isinstance(id, str) or not id or any(character in id for character in "/?#\\") or id in (".", ".."):
+    if not isinstance(id, str) or not _is_id(id):
         raise ValueError(f"{id!r} is no id of an interaction: give the Interaction, or its id as the API gave it")
     return id
+
+
+def _is_id(id: str) -> bool:
+    """Whether `id` can stand in a path without leading to another."""
+    return id not in ("", ".", "..") and not any(character in id for character in "/?#\\")
 
 
 def _schema_of(interaction: InteractionOrId) -> object:
@@ -282,9 +293,9 @@ def _continuation(body: JSON, data: JSON) -> JSON:
 
 def _merged(first: JSON, second: JSON) -> JSON:
     """Two answers of one interaction as one: the steps of both, the usage added up."""
-    usage: Dict[str, Any] = dict(first.get("usage") or {})
-    for name, value in (second.get("usage") or {}).items():
+    usage = dict(dict_or_empty(first.get("usage")))
+    for name, value in dict_or_empty(second.get("usage")).items():
         before = usage.get(name)
         usage[name] = before + value if type(before) is int and type(value) is int else value
-    steps = [*(first.get("steps") or []), *(second.get("steps") or [])]
+    steps = list_of_dicts(first.get("steps")) + list_of_dicts(second.get("steps"))
     return {**first, **second, "steps": steps, **({"usage": usage} if usage else {})}

@@ -99,8 +99,7 @@ def resource_name(item: Union[str, Resource], kind: Type[Resource]) -> str:
     id = found.group(1) if found else text
     if not re.fullmatch(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*", id):
         raise ValueError(f"{text!r} is no name of a {kind.__name__}: write '{kind.collection}/...' as the API gave it")
-    place = text[:found.start(1)] if found and text.startswith("projects/") else f"{kind.collection}/"
-    return place + id
+    return f"{kind.collection}/{id}"
 
 
 def pages(get: Callable[[str], JSON], key: str, size: Optional[int] = None) -> Iterator[JSON]:

@@ -47,10 +47,12 @@ class FileSource:
         self.size = max(0, file.seek(0, os.SEEK_END) - self._start)
 
     def prepare(self, offset: int, length: int) -> None:
+        """Seek to the byte `offset`, counted from where the file stood; OSError if it cannot."""
         self._file.seek(self._start + offset)
         self._at = offset
 
     def read(self, offset: int, length: int) -> bytes:
+        """At most `length` bytes from `offset` on; none where the file has become shorter."""
         if offset != self._at:
             self.prepare(offset, length)
         data = self._file.read(length)
@@ -58,6 +60,7 @@ class FileSource:
         return data
 
     def close(self) -> None:
+        """Close the file, unless it is the caller's."""
         if self._owned:
             self._file.close()
 
@@ -75,9 +78,11 @@ class MemorySource:
         """Nothing to do."""
 
     def read(self, offset: int, length: int) -> bytes:
+        """A copy of at most `length` bytes from `offset` on."""
         return bytes(self._data[offset:offset + length])
 
     def close(self) -> None:
+        """Give the memory back, so that a `bytearray` can be resized again."""
         self._data.release()
 
 
@@ -91,6 +96,8 @@ class StreamSource:
         self._kept, self._start = bytearray(), 0
 
     def prepare(self, offset: int, length: int) -> None:
+        """Read up to `offset` + `length`, and keep that chunk alone; ValueError if it lies behind, or the source ends.
+        """
         if offset < self._start:
             raise ValueError("the server lost bytes that this source gave before and cannot give again: upload it from "
                              "the beginning, from a file or another source that can seek")
@@ -103,6 +110,7 @@ class StreamSource:
             self._kept += self._next(min(PIECE, length - len(self._kept)))
 
     def read(self, offset: int, length: int) -> bytes:
+        """At most `length` bytes from `offset` on, out of the chunk that was prepared."""
         begin = offset - self._start
         return bytes(self._kept[begin:begin + length])
 

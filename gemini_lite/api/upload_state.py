@@ -54,8 +54,9 @@ class UploadState:
         try:
             with open(path, "rb") as file:
                 data: Any = json.load(file)
-            state = cls(Secret(data.pop("url")), **data)
-            if not (int_or_none(state.size) is not None and str_or_none(state.mime_type)
+            url = str_or_none(data.pop("url"))
+            state = cls(Secret(url or ""), **data)
+            if not (url and int_or_none(state.size) is not None and str_or_none(state.mime_type)
                     and int_or_none(state.offset) is not None and (int_or_none(state.granularity) or 0) > 0):
                 raise ValueError
         except OSError as error:

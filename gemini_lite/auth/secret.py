@@ -62,7 +62,8 @@ def hides_frames(function: Function) -> Function:
 def check_secret(secret: Optional[Secret], name: str, next_step: str) -> Secret:
     """`secret`, stripped, if a header can carry it, else CredentialsError; `next_step` says where to get one."""
     if secret is None or not isinstance(secret.value, str):
-        raise CredentialsError(f"the {name} must be a string, not {type(secret and secret.value).__name__}")
+        kind = type(secret and secret.value).__name__
+        raise CredentialsError(f"the {name} must be a string, not {kind}: {next_step}")
     secret = Secret(secret.value.strip())
     if not secret.value:
         raise CredentialsError(f"the {name} is empty: {next_step}")

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple, Optional
 
 from .. import files_on_disk
 from ..errors import KEYS_PAGE, CredentialsError
-from ..json_data import JSON, str_or_none
+from ..json_data import JSON, number_or_none, str_or_none
 from ..transport.deadline import NEVER, Deadline
 from ..transport.retry import pause
 from .oauth_client import OAuthClient
@@ -111,11 +111,6 @@ def parse_object(data: bytes) -> Optional[JSON]:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def number_or_none(value: object) -> Optional[float]:
-    """`value` if it is a number of a size that a time can have."""
-    return value if isinstance(value, (int, float)) and abs(value) < 1e15 else None  # None for infinity and NaN
 
 
 @hides_frames

@@ -9,13 +9,13 @@ from typing import Dict, Mapping, NamedTuple
 import requests
 
 from ..errors import CredentialsError, GeminiError
-from ..json_data import str_or_none
+from ..json_data import number_or_none, str_or_none
 from ..transport.body import blocks
 from ..transport.deadline import Deadline, Timeout
 from ..transport.error_body import error_from_response
 from .oauth_client import OAuthClient
 from .secret import Secret, check_secret, hides_frames
-from .sign_in import HOW_TO_SIGN_IN, SignIn, number_or_none, parse_object
+from .sign_in import HOW_TO_SIGN_IN, SignIn, parse_object
 
 LARGEST_ANSWER = 1 << 20  # bytes
 

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from .. import errors
 from ..auth.api_key import APIKey
 from ..auth.secret import Secret, as_secret
-from ..json_data import JSON, list_of_dicts
+from ..json_data import JSON
 from ..options import GeminiOptions
-from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url, model_resource
+from .base import JSON_HEADERS, Post, all_pages, check_url, model_resource
 
 log = logging.getLogger("gemini_lite")
 
@@ -54,7 +54,7 @@ class DeveloperAPI:
 
     def headers(self, method: str, model: str) -> Mapping[str, str]:
         """The headers that say what is sent and who sends it, without the credentials."""
-        return _DEVELOPER_HEADERS
+        return JSON_HEADERS
 
     def wrap(
         self, method: str, model: str, request: JSON, options: GeminiOptions, session_id: str, post: Post,
@@ -72,27 +72,12 @@ class DeveloperAPI:
 
     def models(self, post: Post) -> List[JSON]:
         """All models, as the API describes them."""
-        found: List[JSON] = []
-        seen: List[str] = [""]  # the tokens of the pages asked for
-        while True:
-            query = f"&pageToken={quote(seen[-1], safe='')}" if seen[-1] else ""
-            page = post(f"/{self.api_version}/models?pageSize=1000{query}", None)
-            found += list_of_dicts(page.get("models"))
-            token = page.get("nextPageToken")
-            if not isinstance(token, str) or token in seen:  # a server that repeats itself would never end
-                return found
-            seen.append(token)
+        return all_pages(post, f"/{self.api_version}/models?pageSize=1000", "models")
 
     def quota(self, post: Post) -> List[JSON]:
         """This API has no such call."""
         raise ValueError("the Gemini Developer API tells no quota; see https://aistudio.google.com for your limits. "
                          "Only Code Assist has this call")
-
-
-_DEVELOPER_HEADERS = {
-    "Content-Type": "application/json", "User-Agent": f"{CLIENT_NAME} {PYTHON_NAME}",
-    "x-goog-api-client": f"{CLIENT_NAME} {PYTHON_NAME}",
-}
 
 
 def key_from_environment() -> Optional[Secret]:

@@ -16,17 +16,13 @@ from ..errors import CredentialsError
 from ..json_data import JSON, list_of_dicts
 from ..options import GeminiOptions
 from ..transport.transport import Auth
-from .base import CLIENT_NAME, PYTHON_NAME, Post, check_path, check_url
+from .base import JSON_HEADERS, Post, all_pages, check_path, check_url
 from .developer import key_from_environment
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]*")
 _LOCATION = re.compile(r"[a-z0-9-]+")
 _MULTI_REGIONS = frozenset(("us", "eu"))
 _COUNTED = frozenset(("contents", "systemInstruction", "tools", "generationConfig"))  # all that countTokens knows
-_HEADERS = {
-    "Content-Type": "application/json", "User-Agent": f"{CLIENT_NAME} {PYTHON_NAME}",
-    "x-goog-api-client": f"{CLIENT_NAME} {PYTHON_NAME}",
-}
 
 
 class VertexAI:
@@ -137,7 +133,7 @@ class VertexAI:
 
     def headers(self, method: str, model: str) -> Mapping[str, str]:
         """The headers that say what is sent and who sends it, without the credentials."""
-        return _HEADERS
+        return JSON_HEADERS
 
     def sign_in(self, post: Post) -> None:
         """Find the credentials, where they decide on the project or the host; nothing is done a second time."""
@@ -168,16 +164,7 @@ class VertexAI:
     def models(self, post: Post) -> List[JSON]:
         """Google's models, as the API describes them; not all are to be had in each location."""
         self.sign_in(post)
-        found: List[JSON] = []
-        seen = [""]  # the tokens of the pages asked for
-        while True:
-            query = f"&pageToken={quote(seen[-1], safe='')}" if seen[-1] else ""
-            page = post(f"/v1beta1/publishers/google/models?pageSize=100{query}", None)  # v1 has no such list
-            found += list_of_dicts(page.get("publisherModels"))
-            token = page.get("nextPageToken")
-            if not isinstance(token, str) or token in seen:  # a server that repeats itself would never end
-                return found
-            seen.append(token)
+        return all_pages(post, "/v1beta1/publishers/google/models?pageSize=100", "publisherModels")  # not in v1
 
     def quota(self, post: Post) -> List[JSON]:
         """This API has no such call."""

@@ -37,6 +37,11 @@ def int_or_none(value: object) -> Optional[int]:
     return value if type(value) is int else None
 
 
+def number_or_none(value: object) -> Optional[float]:
+    """`value` if it is an int or float of ordinary size: no bool, NaN, infinity or 10 ** 400."""
+    return value if type(value) in (int, float) and abs(value) < 1e300 else None  # type: ignore[return-value, arg-type]
+
+
 def first_candidate(answer: object) -> JSON:
     """The candidate with index 0 (an index that is absent is 0), ``{}`` if there is none."""
     for candidate in list_of_dicts(dict_or_empty(answer).get("candidates")):
@@ -91,28 +96,35 @@ class APIObject(Dict[str, Any]):
         raise AttributeError(f"the API has no field {name!r}: {hint}")
 
     def get(self, key: str, default: Any = None) -> Any:
+        """The value of `key` as ``[key]`` gives it, or `default`."""
         return self[key] if key in self else default
 
     def values(self) -> Any:
+        """The values, each as ``[...]`` gives it."""
         self._show_all()
         return super().values()
 
     def items(self) -> Any:
+        """The keys with their values, each as ``[...]`` gives it."""
         self._show_all()
         return super().items()
 
     def pop(self, key: str, *default: Any) -> Any:
+        """Take `key` out of this object; KeyError if it is not there and no `default` is given."""
         self.get(key)
         return super().pop(key, *default)
 
     def popitem(self) -> Tuple[str, Any]:
+        """Take the last key out, with its value; KeyError if there is none."""
         self._show_all()
         return super().popitem()
 
     def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value of `key`, which is `default` from now on if it was not there."""
         return self[key] if key in self else super().setdefault(key, default)
 
     def copy(self) -> APIObject:
+        """An object of its own with the same values, which are not copied."""
         return APIObject(self.items())
 
     def __iter__(self) -> Iterator[str]:

@@ -7,10 +7,12 @@ import os
 import time
 from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
+from ..answers.check import why_not_json
 from ..errors import BlockedError, IncompleteError
-from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts, str_or_none
-from ..response import GenerateContentResponse, StreamChunk
+from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts, number_or_none, str_or_none
+from ..response import GenerateContentResponse, StreamChunk, plain_parts
 from ..stream.fold import Fold
+from ..turns.calls import open_calls
 from ..turns.order import sendable
 from .attribute_dict import AttributeDict, to_attribute_dict
 from .parts import CALL_PLACE
@@ -58,7 +60,7 @@ def chunks_to_openai(
             fold.answer_format = chunk._format  # the user's names of the tools
             fold.add(chunk.data)
             common = common or _common_fields(chunk, "chat.completion.chunk", model, include_usage)
-            for index, candidate in _split_candidates(chunk):
+            for index, candidate in _split_candidates(chunk.response):
                 delta, logprobs = _to_texts(candidate), _to_logprobs(candidate)
                 if index not in begun:
                     delta = {"role": "assistant", "content": "", **delta}
@@ -122,8 +124,12 @@ def _to_texts(candidate: GenerateContentResponse) -> JSON:
 
 def _to_tool_calls(candidate: GenerateContentResponse) -> List[JSON]:
     """The calls that wait for a result, numbered from 0."""
-    names = candidate._format.tool_names
-    return [_to_tool_call(index, part, names) for index, part in enumerate(_open_calls(candidate.parts))]
+    parts, names = plain_parts(candidate), candidate._format.tool_names
+    calls = [part for part, is_call in zip(parts, _are_open_calls(parts)) if is_call]
+    problem = why_not_json(calls)
+    if problem:
+        raise _invalid_call(problem, candidate)
+    return [_to_tool_call(index, part, names) for index, part in enumerate(calls)]
 
 
 def _to_tool_call(index: int, part: JSON, names: Mapping[str, str]) -> JSON:
@@ -137,35 +143,30 @@ def _to_tool_call(index: int, part: JSON, names: Mapping[str, str]) -> JSON:
             **extra}
 
 
-def _open_calls(parts: Sequence[JSON]) -> List[JSON]:
-    """The parts with calls whose results are not in the same turn, as those of tools that Google runs are."""
-    responses = [dict_or_empty(part.get("functionResponse")) for part in parts]
-    answered = [(response.get("name"), response.get("id")) for response in responses if response]
-    found = []
-    for part in parts:
-        call = dict_or_empty(part.get("functionCall"))
-        if (call.get("name"), call.get("id")) in answered:
-            answered.remove((call.get("name"), call.get("id")))
-        elif call:
-            found.append(part)
-    return found
+def _are_open_calls(parts: Sequence[JSON]) -> List[bool]:
+    """For each part, whether it is a call whose result is not in the same turn, as those of tools of Google's are."""
+    waiting = {id(call) for call in open_calls(parts)}
+    return [id(part.get("functionCall")) in waiting for part in parts]
 
 
 def _with_call_places(parts: List[JSON]) -> List[JSON]:
     """`parts` with a mark in the place of each call of the message, or without the calls if they come last anyway."""
-    calls = _open_calls(parts)
-    others = [part for part in parts if not any(part is call for call in calls)]
+    are_calls = _are_open_calls(parts)
+    others = [part for part, is_call in zip(parts, are_calls) if not is_call]
     if parts[:len(others)] == others:
         return others
-    return [CALL_PLACE if any(part is call for call in calls) else part for part in parts]
+    return [CALL_PLACE if is_call else part for part, is_call in zip(parts, are_calls)]
 
 
 def _extra_content(candidate: GenerateContentResponse) -> JSON:
     """A message's ``extra_content``: the signature of its text, and the parts that ``content`` has no room for.
 
-    Unsigned texts at the beginning are not among these parts. Empty if there is neither.
+    Unsigned texts at the beginning are not among these parts. Empty if there is neither, or if JSON cannot say them.
     """
-    parts = _with_call_places(sendable(candidate.parts))
+    parts = plain_parts(candidate)
+    if why_not_json(parts):
+        return {}
+    parts = _with_call_places(sendable(parts))
     while parts and parts[0].keys() == {"text"}:
         del parts[0]
     if not parts:
@@ -180,12 +181,17 @@ def _extra_content(candidate: GenerateContentResponse) -> JSON:
 def _to_finish_reason(candidate: GenerateContentResponse) -> str:
     reason = candidate.finish_reason or ""
     if reason in _INVALID_CALL_REASONS:
-        raise IncompleteError(
-            f"The model asked for a call that cannot be run ({reason}). Ask again, or simplify the tools.",
-            reason=reason, response=candidate, retryable=True)
+        raise _invalid_call(reason, candidate, reason)
     if candidate.block_reason or reason.startswith("IMAGE_"):
         return "content_filter"
     return _FINISH_REASONS.get(reason) or ("tool_calls" if candidate.function_calls else "stop")
+
+
+def _invalid_call(
+    problem: str, candidate: GenerateContentResponse, reason: str = "MALFORMED_FUNCTION_CALL",
+) -> IncompleteError:
+    return IncompleteError(f"The model asked for a call that cannot be run ({problem}). Ask again, or simplify the "
+                           "tools.", reason=reason, response=candidate, retryable=True)
 
 
 def _to_usage(response: GenerateContentResponse) -> Optional[JSON]:
@@ -217,6 +223,6 @@ def _to_logprobs(candidate: GenerateContentResponse) -> Optional[JSON]:
 
 
 def _to_token_logprob(token: JSON) -> JSON:
-    text = str(token.get("token") or "")
+    text = str_or_none(token.get("token")) or ""
     return {"token": text, "bytes": list(text.encode("utf-8", "surrogatepass")),
-            "logprob": token.get("logProbability", 0.0)}  # the API leaves it out where it is 0
+            "logprob": number_or_none(token.get("logProbability")) or 0.0}  # the API leaves it out where it is 0

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Dict, List, NoReturn, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
-from ..json_data import JSON, dict_or_empty, list_of_dicts
+from ..answers.check import why_not_json
+from ..json_data import JSON, dict_or_empty, has_text, list_of_dicts, str_or_none
 from ..schema import to_json
 from ..tools import Toolbox
 from .parts import CALL_PLACE, read_string, read_text, user_parts
@@ -86,9 +87,11 @@ class _ContentsBuilder:
             self._contents.append({"role": role, "parts": parts})
 
     def _add_assistant_message(self, message: JSON, where: str) -> None:
-        calls = list(message.get("tool_calls") or ())
+        calls = message.get("tool_calls") or []
+        if not isinstance(calls, list):
+            raise TypeError(f"{where}.tool_calls is a list of calls, not {type(calls).__name__}")
         if message.get("function_call"):
-            calls.append({"function": message["function_call"]})
+            calls = [*calls, {"function": message["function_call"]}]
         self._calls, self._calls_where = [], where
         call_parts = [self._read_call(call, f"{where}.tool_calls[{index}]") for index, call in enumerate(calls)]
         self._add_parts("model", _with_calls(_assistant_parts(message, where), call_parts))
@@ -174,7 +177,8 @@ def _google_extra(data: object) -> JSON:
 
 def _signature(data: object) -> Optional[str]:
     """The thought signature of a message or a call."""
-    return _google_extra(data).get("thought_signature") or dict_or_empty(data).get("thought_signature")
+    return str_or_none(_google_extra(data).get("thought_signature")
+                       or dict_or_empty(data).get("thought_signature"))
 
 
 def _assistant_parts(message: JSON, where: str) -> List[JSON]:
@@ -185,7 +189,7 @@ def _assistant_parts(message: JSON, where: str) -> List[JSON]:
     """
     text = read_text(message.get("content") or message.get("refusal"), where)
     extra_parts = list_of_dicts(_google_extra(message).get("parts"))
-    extra_text = "".join([part["text"] for part in extra_parts if "text" in part and not part.get("thought")])
+    extra_text = "".join([part["text"] for part in extra_parts if has_text(part) and not part.get("thought")])
     if not text.endswith(extra_text):
         return [{"text": text}] if text else []
     leading_text = text[:len(text) - len(extra_text)]
@@ -207,25 +211,23 @@ def _with_calls(parts: List[JSON], call_parts: List[JSON]) -> List[JSON]:
 def _parse_arguments(arguments: object, where: str) -> JSON:
     """The arguments of a call, JSON text or a dict, as a dict."""
     try:
-        args = json.loads(arguments, parse_constant=_refuse_json_constant) if isinstance(arguments, str) else arguments
+        args = json.loads(arguments) if isinstance(arguments, str) else arguments
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} has arguments that are no JSON: {error}") from None
     if not isinstance(args, dict):
         raise ValueError(f"{where} has arguments that are no JSON object: {arguments!r:.100}")
+    problem = why_not_json(args)
+    if problem:
+        raise ValueError(f"{where} has arguments that are no JSON: {problem}")
     return args
-
-
-def _refuse_json_constant(name: str) -> NoReturn:
-    """Called by json.loads for NaN and Infinity, which are not JSON."""
-    raise ValueError(f"{name} is no JSON")
 
 
 def _to_function_response(text: str) -> JSON:
     """The result of a call as the object that the API takes: a JSON object as it is, anything else as ``result``."""
     try:
-        value = json.loads(text, parse_constant=_refuse_json_constant)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, (dict, list)) or '"$ref"' in text:  # the API would look for what a $ref refers to
+    if not isinstance(value, (dict, list)) or why_not_json(value) or '"$ref"' in text:  # the API would look for a $ref
         return {"result": text}
     return value if isinstance(value, dict) else {"result": value}

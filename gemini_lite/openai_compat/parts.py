@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import base64
-import mimetypes
 from typing import Callable, Dict, List
 from urllib.parse import unquote_to_bytes
 
@@ -75,7 +74,7 @@ def _from_image(part: object, where: str) -> JSON:
 
 def _from_audio(part: object, where: str) -> JSON:
     mime_type = f"audio/{read_string(part, where, 'input_audio', 'format')}"
-    return _from_base64(read_string(part, where, "input_audio", "data"), mime_type, where)
+    return _inline(_decode_base64, read_string(part, where, "input_audio", "data"), mime_type, where)
 
 
 def _from_file(part: object, where: str) -> JSON:
@@ -85,10 +84,13 @@ def _from_file(part: object, where: str) -> JSON:
     data = read_string(part, where, "file", "file_data")
     if data.startswith("data:"):
         return _from_data_url(data, where)
-    mime_type = mimetypes.guess_type(str(file.get("filename")))[0]
+    try:
+        mime_type = media.type_of_name(str(file.get("filename")))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     if mime_type is None:
         raise ValueError(f"{where} tells no MIME type: give file_data as 'data:application/pdf;base64,...'")
-    return _from_base64(data, mime_type, where)
+    return _inline(_decode_base64, data, mime_type, where)
 
 
 _MEDIA_CONVERTERS: Dict[str, Callable[[object, str], JSON]] = {  # by the type of an OpenAI content part
@@ -99,14 +101,17 @@ _MEDIA_CONVERTERS: Dict[str, Callable[[object, str], JSON]] = {  # by the type o
 def _from_data_url(url: str, where: str) -> JSON:
     head, _, data = url.partition(",")
     mime_type, *settings = head[len("data:"):].split(";")
-    if "base64" in settings:
-        return _from_base64(data, mime_type or "text/plain", where)
-    return media.from_bytes(unquote_to_bytes(data), mime_type or "text/plain")
+    return _inline(_decode_base64 if "base64" in settings else unquote_to_bytes, data, mime_type or "text/plain", where)
 
 
-def _from_base64(data: str, mime_type: str, where: str) -> JSON:
-    """An ``inlineData`` part of base64 text, in which white space may stand."""
+def _decode_base64(data: str) -> bytes:
+    """The bytes of base64 text, in which white space may stand."""
+    return base64.b64decode("".join(data.split()), validate=True)
+
+
+def _inline(decode: Callable[[str], bytes], data: str, mime_type: str, where: str) -> JSON:
+    """An ``inlineData`` part of the bytes that `decode` makes of `data`."""
     try:
-        return media.from_bytes(base64.b64decode("".join(data.split()), validate=True), mime_type)
+        return media.from_bytes(decode(data), mime_type)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None

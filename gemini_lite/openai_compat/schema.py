@@ -5,7 +5,7 @@ import re
 from typing import Any, Dict, Iterator, Set
 from urllib.parse import unquote
 
-from ..json_data import JSON
+from ..json_data import JSON, dict_or_empty
 from ..schema import to_json
 
 _SCHEMA_KEYWORDS = frozenset((  # their value is a schema
@@ -43,7 +43,8 @@ class _SchemaConverter:
         """The converted schema."""
         root = self._root
         if "$ref" in root:  # the API wants the root to have its type, not a reference to it
-            root = {**self._resolve(root["$ref"]), **{key: value for key, value in root.items() if key != "$ref"}}
+            root = {**dict_or_empty(self._resolve(root["$ref"])),
+                    **{key: value for key, value in root.items() if key != "$ref"}}
         converted = self._convert_schema_dict(root)
         for name, definition in self._definitions.items():
             self._make_recursion_optional(name, definition)
@@ -61,7 +62,7 @@ class _SchemaConverter:
                      if key not in _REFERENCE_KEYWORDS}
         if "$ref" not in schema:
             return converted
-        reference = {"$ref": f"#/$defs/{self._definition_name(schema['$ref'])}"}
+        reference = {"$ref": f"#/$defs/{self._definition_name(str(schema['$ref']))}"}
         if not converted:
             return reference
         return {**converted, "allOf" if "anyOf" in converted else "anyOf": [reference]}

@@ -259,5 +259,8 @@ def _convert_or_refuse(convert: Callable[[Any], object], value: object, place: P
     """`convert(value)`; ParseError if it refuses, as a ``__post_init__``, a set of lists or pydantic may do."""
     try:
         return convert(value)
-    except (TypeError, ValueError) as error:
-        raise ParseError(f"{place} does not fit: {shorten(str(error), _LONGEST_REASON)}") from error
+    except RecursionError:
+        raise
+    except Exception as error:  # anything: the class is the user's, and may raise KeyError or decimal's own
+        reason = str(error) if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: {error}"
+        raise ParseError(f"{place} does not fit: {shorten(reason, _LONGEST_REASON)}") from error

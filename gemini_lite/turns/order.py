@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Sequence
 
-from ..json_data import JSON
+from ..json_data import JSON, preview
 from .calls import DisplayName, OwedCalls
 
 _OBJECT_FIELDS = ("functionCall", "functionResponse", "inlineData", "fileData", "executableCode", "codeExecutionResult")
@@ -32,7 +32,7 @@ def check_content(value: Any, where: str) -> JSON:
     for part in parts:
         for key in ("functionCall", "functionResponse"):
             if key in part and not (isinstance(part[key], Mapping) and isinstance(part[key].get("name"), str)):
-                raise ValueError(f"{where} holds a {key} without a name: {repr(part[key])[:200]}")
+                raise ValueError(f"{where} holds a {key} without a name: {preview(part[key], 200)}")
     kept = sendable(parts) or [copy_json(part) for part in parts if part == {"text": ""}][:1]  # Google takes one
     if not kept:
         raise ValueError(f"{where} holds nothing but thoughts, which are not sent back: leave it out")
@@ -97,9 +97,19 @@ def _check_order(contents: List[JSON], what: str, owed: OwedCalls, before: Any) 
 
 
 def copy_json(value: Any) -> Any:
-    """A deep copy of JSON data; anything else stays as it is, for the encoder to refuse."""
+    """A deep copy of JSON data; anything else stays as it is, for the encoder to refuse.
+
+    ValueError for data that is nested too deeply for Python, or holds itself.
+    """
+    try:
+        return _copy(value)
+    except RecursionError:
+        raise ValueError("the data is nested too deeply, or holds itself: JSON cannot say that") from None
+
+
+def _copy(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: copy_json(item) for key, item in value.items()}
+        return {key: _copy(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [copy_json(item) for item in value]
+        return [_copy(item) for item in value]
     return value

@@ -1,6 +1,7 @@
 """Calls that come in pieces are put together to the calls that were meant, or are no calls at all."""
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from typing import Any, Dict, List, Optional, Sequence
@@ -77,6 +78,8 @@ def test_a_path_leads_through_names_and_indices(pieces: Sequence[Any], args: Opt
     assert args is None or made == whole("f", args)
 
 
+DEEP: Any = functools.reduce(lambda inner, _: {"a": inner}, range(5000), {})
+
 BAD: List[List[JSON]] = [
     [part(piece(path, 1), name="f", more=False)] for path in (
         "", "a", "$", "$.", "$[0]", "$.a[1]", "$.a[-1]", "$.a[", "$.a[x]", "$.a[99999999999]", "$..a", "$.a]",
@@ -97,6 +100,7 @@ BAD: List[List[JSON]] = [
     [part(name="f"), part(name="g"), END],
     [part(name="f"), whole("f", {"a": 1})],
     [{"functionCall": {"name": "f", "partialArgs": "x"}}], [{"functionCall": {"name": "f", "partialArgs": [5]}}],
+    [{"functionCall": {"name": "f", "partialArgs": DEEP}}], [part(name="f"), {"functionCall": {"name": DEEP}}, END],
     [part(name="f")], [part(piece("$.a", 1), name="f")], WEATHER[:-1], [part(more=True), END],
 ]
 

@@ -10,6 +10,8 @@ from typing import Any, Callable, List
 import pytest
 
 from gemini_lite import BadRequestError, Embeddings, File, GeminiClient, GeminiError, ParseError, TransportTimeout
+from gemini_lite.api.embedding_forms import PredictForm
+from gemini_lite.media import Blob
 from gemini_lite.testing import Answer, Error, FakeGemini, Raw, Request
 from gemini_lite.testing.embeddings_service import EmbeddingsService, vector
 
@@ -65,6 +67,7 @@ def test_every_model_gives_one_vector_for_each_string(ours: Any, fake: Any, mode
     (["a", "b"], [{"text": "a"}, {"text": "b"}]), (("a", "b"), [{"text": "a"}, {"text": "b"}]),
     ({"text": "a"}, [{"text": "a"}]), ({"parts": [{"text": "a"}, {"text": "b"}]}, [{"text": "a"}, {"text": "b"}]),
     ((b"x", "image/png"), [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}]),
+    (Blob("image/png", b"x"), [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}]),
     (["a", (b"x", "image/png")], [{"text": "a"}, {"inlineData": {"mimeType": "image/png", "data": "eA=="}}]),
     (File({"name": "files/f", "uri": "https://x/files/f", "mimeType": "image/png"}),
      [{"fileData": {"fileUri": "https://x/files/f", "mimeType": "image/png"}}]),
@@ -74,7 +77,7 @@ def test_what_is_not_a_string_is_one_item_of_several_kinds(ours: Any, fake: Any,
     assert fake.requests[0].body["requests"][1]["content"]["parts"] == parts
 
 
-@pytest.mark.parametrize("lone", [{"text": "a"}, (b"x", "image/png")])
+@pytest.mark.parametrize("lone", [{"text": "a"}, (b"x", "image/png"), Blob("image/png", b"x")])
 def test_a_lone_part_is_one_item(ours: Any, lone: Any) -> None:
     assert len(ours.embed(lone)) == 1
 
@@ -173,7 +176,8 @@ def test_a_deadline_bounds_the_whole_list(ours: Any, fake: Any) -> None:
     b'{"embeddings": [{"values": [1]}]}', b'{}', b'{"embeddings": 7}',
     b'{"embeddings": [{"values": [1]}, {"values": []}]}', b'{"embeddings": [{"values": [1]}, {"values": "no"}]}',
     b'{"embeddings": [{"values": [1]}, null]}', b'{"embeddings": [{"values": [1]}, {"values": [null]}]}',
-    b'{"embeddings": [{"values": [1]}, {"values": {}}]}'])
+    b'{"embeddings": [{"values": [1]}, {"values": {}}]}',
+    b'{"embeddings": [{"values": [1]}, {"values": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}]}"])
 def test_an_answer_with_another_number_of_vectors_is_an_error(ours: Any, fake: Any, answer: bytes) -> None:
     fake.services.insert(0, lambda request: Raw(answer))
     with pytest.raises(ParseError) as caught:
@@ -211,6 +215,11 @@ def test_normalized_vectors_have_length_1_and_those_of_zeros_stay(ours: Any, fak
     assert ours.embed(["a"], normalize=True).to_list() == [[0.0, 0.0]]
 
 
+def test_a_vector_of_large_numbers_has_length_1_too(ours: Any, fake: Any) -> None:
+    fake.services.insert(0, lambda request: Raw(b'{"embeddings": [{"values": [1.3e154, 1.3e154, 1.3e154, 1.3e154]}]}'))
+    assert ours.embed(["a"], normalize=True).to_list() == [[0.5, 0.5, 0.5, 0.5]]
+
+
 def test_vectors_are_arrays_of_doubles_in_a_sequence(ours: Any) -> None:
     vectors = ours.embed(["a", "b", "c"], output_dimensionality=4)
     assert isinstance(vectors[0], array) and vectors[0].typecode == "d" and memoryview(vectors[0]).nbytes == 32
@@ -233,3 +242,9 @@ def test_an_error_with_vectors_pickles(ours: Any, fake: Any, monkeypatch: pytest
     with pytest.raises(GeminiError) as caught:
         ours.embed(["a", "b"], output_dimensionality=2)
     assert pickle.loads(pickle.dumps(caught.value)).embeddings.missing == [1]
+
+
+@pytest.mark.parametrize("count, tokens", [(3, 3), (3.0, 3), (float("inf"), None), (float("nan"), None), ("3", None)])
+def test_odd_counts_of_tokens_are_left_out(count: Any, tokens: Any) -> None:
+    answer = {"predictions": [{"embeddings": {"values": [1], "statistics": {"token_count": count}}}]}
+    assert PredictForm().usage(answer).get("promptTokenCount") == tokens

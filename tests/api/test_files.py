@@ -172,6 +172,16 @@ def test_upload_need_not_wait(ours: Any, no_sleep: List[float]) -> None:
     assert [look.state for look in seen] == ["PROCESSING", "ACTIVE"]
 
 
+@pytest.mark.parametrize("name", [{}, {"name": ""}, {"name": "files/a b"}, {"name": 5}])
+def test_a_wait_looks_by_the_name_that_was_given_whatever_the_server_calls_it(
+    ours: Any, fake: Any, no_sleep: List[float], name: Any,
+) -> None:
+    states = iter(["PROCESSING", "PROCESSING", "ACTIVE"])
+    fake.services.insert(0, lambda request: Raw(json.dumps({**name, "state": next(states)}).encode()))
+    assert ours.files.wait("files/abc").state == "ACTIVE"
+    assert {request.path for request in fake.requests} == {"/v1beta/files/abc"}
+
+
 def test_the_waits_grow_up_to_the_longest(ours: Any, service: Any, no_sleep: List[float]) -> None:
     service.looks = 6
     file = ours.files.upload(b"abc", mime_type="video/mp4", wait=False)

@@ -290,7 +290,83 @@ def test_a_continuation_that_the_api_asks_for_is_followed(
         (True, None) if store is False else (False, "int_1"))
 
 
+@pytest.mark.parametrize("second", [{}, {"status": "requires_continuation", "continuation_token": "t"}])
+def test_a_continuation_is_asked_for_once_with_a_token_and_each_call_is_billed(
+        fake: FakeGemini, client: GeminiClient, second: Any) -> None:
+    first = {"id": "int_1", "status": "requires_continuation", "continuation_token": "t"}
+    answers: Iterator[Dict[str, Any]] = iter([first, second])
+    fake.services.insert(0, lambda request: Raw(json.dumps(next(answers)).encode()))
+    assert client.interactions.create("Hi").status == "requires_continuation"
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize("odd", [[1], 5, "x", {"a": 1}])
+def test_continuations_of_odd_shape_are_joined_all_the_same(
+        fake: FakeGemini, client: GeminiClient, odd: Any) -> None:
+    answers: Iterator[Dict[str, Any]] = iter([
+        {"id": "i", "status": "requires_continuation", "continuation_token": "t", "usage": odd, "steps": odd},
+        {"id": "i", "status": "completed", "usage": odd, "steps": [text_step("b")]}])
+    fake.services.insert(0, lambda request: Raw(json.dumps(next(answers)).encode()))
+    assert client.interactions.create("Hi").text == "b"
+
+
+def event_stream(*events: Any, cut: bool = False) -> Raw:
+    """A stream of these events."""
+    return Raw(*(b"data: %s\n\n" % json.dumps(event).encode() for event in events), cut=cut,
+               headers={"Content-Type": "text/event-stream"})
+
+
+def test_a_broken_stream_whose_id_fits_no_path_raises_what_broke_it(fake: FakeGemini, client: GeminiClient) -> None:
+    created = {"event_type": "interaction.created", "event_id": "1", "interaction": {"id": "a/b"}}
+    fake.services.insert(0, lambda request: event_stream(created, cut=True))
+    with pytest.raises(GeminiError) as caught:
+        list(client.interactions.stream("Hi"))
+    assert caught.value.response.id == "a/b" and len(fake.requests) == 1
+
+
+def test_a_stream_that_never_gets_further_is_given_up(
+        fake: FakeGemini, client: GeminiClient, no_sleep: List[float]) -> None:
+    created = {"event_type": "interaction.created", "event_id": "1", "interaction": {"id": "i"}}
+    answers = iter([event_stream(created, cut=True)] * 9)
+    fake.services.insert(0, lambda request: next(answers))
+    with pytest.raises(GeminiError) as caught:
+        list(client.interactions.stream("Hi"))
+    assert caught.value.response.id == "i" and len(fake.requests) == 1 + 4
+
+
+def test_events_with_empty_ids_are_events_of_their_own(fake: FakeGemini, client: GeminiClient) -> None:
+    events = [{"event_type": "interaction.created", "event_id": "", "interaction": {"id": "i"}},
+              {"event_type": "step.start", "event_id": "", "index": 0, "step": {"type": "model_output"}},
+              {"event_type": "step.delta", "event_id": "", "index": 0, "delta": {"type": "text", "text": "a"}},
+              {"event_type": "interaction.completed", "event_id": "", "interaction": {"status": "completed"}}]
+    fake.services.insert(0, lambda request: event_stream(*events))
+    assert client.interactions.stream("Hi").interaction.text == "a"
+
+
+def test_a_step_of_any_depth_is_folded() -> None:
+    deep: Any = "x"
+    for _ in range(900):
+        deep = {"a": deep}
+    fold = InteractionFold()
+    fold.add(InteractionEvent({"event_type": "step.start", "step": {"type": "new", "field": deep}}))
+    assert fold.data()["steps"][0]["type"] == "new"
+
+
+def test_a_wait_looks_by_the_id_that_was_given_whatever_the_server_calls_it(
+        fake: FakeGemini, client: GeminiClient, no_sleep: List[float]) -> None:
+    answers: Iterator[Dict[str, Any]] = iter([
+        {"status": "in_progress"}, {"id": "a/b", "status": "in_progress"}, {"status": "completed"}])
+    fake.services.insert(0, lambda request: Raw(json.dumps(next(answers)).encode()))
+    assert client.interactions.wait("int_7").status == "completed"
+    assert {request.path.split("?")[0] for request in fake.requests} == {"/v1beta/interactions/int_7"}
+
+
 def test_odd_shapes_of_an_interaction_raise_nothing() -> None:
+    for id in ([1], {"a": 1}, 5, None):
+        assert Interaction({"steps": [{"type": "function_call", "id": id, "name": "f"}]}).function_calls \
+            == [("f", {}, None)]
+        assert Interaction({"steps": [{"type": "function_result", "call_id": id}, CALL]}).function_calls \
+            == [("get_weather", {"city": "Paris"}, "c1")]
     for odd in (None, 1, "x", [], [1], {}, {"a": 1}, [[]], [{"type": 1}], [{"type": "model_output", "content": 3}]):
         for name in ("id", "status", "steps", "usage", "errors", "created", "model", "interaction", "delta", "index",
                      "event_type", "step"):

@@ -267,7 +267,8 @@ def test_the_url_of_a_session_is_in_no_frame_of_an_error(ours: Any, service: Any
 
 
 @pytest.mark.parametrize("text", [
-    b"", b"[]", b"{}", b"no", b'{"url": 1}', b'{"url": "u", "size": "x", "mime_type": "m"}',
+    b"", b"[]", b"{}", b"no", b'{"url": 1}', b'{"url": 1, "size": 1, "mime_type": "m"}',
+    b'{"url": "", "size": 1, "mime_type": "m"}', b'{"url": "u", "size": "x", "mime_type": "m"}',
     b'{"url": "u", "size": 1, "mime_type": "m", "other": 1}'])
 def test_a_file_that_holds_no_state_is_refused(text: bytes, tmp_path: Any) -> None:
     (tmp_path / "state").write_bytes(text)

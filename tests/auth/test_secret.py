@@ -23,6 +23,7 @@ def test_what_no_header_can_carry_is_refused_at_once(make: Callable[[Any], Any],
     with pytest.raises(CredentialsError) as caught:
         make(value)
     assert "schl" not in str(caught.value)
+    assert "copy it again" in str(caught.value) or "aistudio" in str(caught.value) or "sign in" in str(caught.value)
 
 
 def test_an_empty_key_is_told_where_keys_are_made_and_an_empty_token_is_not() -> None:

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List
 import pytest
 
 from gemini_lite import GenerateContentResponse
-from gemini_lite.json_data import APIObject, copied, readable
+from gemini_lite.json_data import APIObject, copied, number_or_none, readable
 
 DATA: Dict[str, Any] = {
     "candidates": [{
@@ -123,3 +123,10 @@ def test_an_answer_hands_out_objects_and_keeps_its_data_plain() -> None:
     assert response.logprobs.top_candidates[0] == [{"a": 1}]
     response.parts[0]["text"] = "b"
     assert response.text == "a" and type(DATA["candidates"][0]) is dict
+
+
+@pytest.mark.parametrize("value, number", [
+    (1, 1), (-1.5, -1.5), (0, 0), (True, None), ("1", None), (None, None), (10 ** 400, None), (float("inf"), None),
+    (float("nan"), None)])
+def test_a_number_is_one_that_a_float_can_hold(value: Any, number: Any) -> None:
+    assert number_or_none(value) == number

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import pickle
 from typing import Any, Dict
@@ -12,6 +13,9 @@ from openai_compat.builders import END, HI, USAGE, gemini_answer, openai_chunks,
 from gemini_lite import GeminiClient, GenerateContentResponse, IncompleteError, StreamChunk
 from gemini_lite.openai_compat import OpenAIChat, chunks_to_openai, to_openai
 from gemini_lite.testing import FakeGemini, call
+
+
+DEEP: Any = functools.reduce(lambda inner, _: {"a": inner}, range(5000), {})
 
 
 def test_calls_keep_their_ids_or_get_new_ones() -> None:
@@ -139,7 +143,23 @@ def test_an_attribute_that_is_set_is_an_entry() -> None:
 @pytest.mark.parametrize("data", [
     {"candidates": [{"content": {"parts": [{"functionCall": 3}, {"text": 4}, "x"]}, "index": "a"}]},
     {"candidates": [{"content": None, "logprobsResult": {"chosenCandidates": {}}}]}, {"candidates": [{}]},
-    {"candidates": None, "usageMetadata": 3}])
+    {"candidates": None, "usageMetadata": 3},
+    {"candidates": [{"content": {"parts": [{"inlineData": DEEP}, {"text": "a", "thoughtSignature": DEEP}]}}]},
+    {"candidates": [{"logprobsResult": {"chosenCandidates": [{"token": DEEP, "logProbability": DEEP}]}}]}])
 def test_malformed_answers_raise_nothing(data: Dict[str, Any]) -> None:
     json.dumps(to_openai(GenerateContentResponse(data)))
     json.dumps(list(chunks_to_openai([StreamChunk(data)])))
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "\ud800", DEEP])
+def test_a_call_whose_arguments_no_json_can_say_is_an_error(value: Any) -> None:
+    for make in (openai_message, lambda part: openai_chunks([part], END)):
+        with pytest.raises(IncompleteError, match="a call that cannot be run"):
+            make(call("a", {"x": value}))
+
+
+@pytest.mark.parametrize("result_id", [None, "given"])
+def test_a_call_that_a_server_has_answered_is_no_call_of_the_message(result_id: Any) -> None:
+    done = {"functionResponse": {"name": "a", "response": {}, **({"id": result_id} if result_id else {})}}
+    found = to_openai(gemini_answer(call("a", {}), done, {"text": "Done."})).choices[0]
+    assert "tool_calls" not in found.message and found.finish_reason == "stop"

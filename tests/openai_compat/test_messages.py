@@ -80,6 +80,8 @@ def test_two_calls_of_one_function_get_their_results_by_id() -> None:
 @pytest.mark.parametrize("content, response", [
     ("sunny", {"result": "sunny"}), ('{"t": 20}', {"t": 20}), ("[1, 2]", {"result": [1, 2]}), (None, {"result": ""}),
     ("1e5", {"result": "1e5"}), ("null", {"result": "null"}), ('{"t": NaN}', {"result": '{"t": NaN}'}),
+    ('{"t": 1e999}', {"result": '{"t": 1e999}'}), (r'{"t": "\ud800"}', {"result": r'{"t": "\ud800"}'}),
+    ("[" * 400 + "]" * 400, {"result": "[" * 400 + "]" * 400}),
     ('{"$ref": "#/a"}', {"result": '{"$ref": "#/a"}'}), ("{}", {}),
     ([{"type": "text", "text": "sun"}, {"type": "text", "text": "ny"}], {"result": "sunny"}),
 ])
@@ -158,7 +160,8 @@ def test_a_call_without_a_result_is_an_error_that_names_the_message(messages: Li
         from_openai(messages)
 
 
-@pytest.mark.parametrize("arguments", ["", "{", "[1]", '"a"', "null", None, 3, '{"a": NaN}', "[" * 100000])
+@pytest.mark.parametrize("arguments", ["", "{", "[1]", '"a"', "null", None, 3, '{"a": NaN}', "[" * 100000,
+                                       '{"a": 1e999}', r'{"a": "\ud800"}', '{"a":' * 300 + "1" + "}" * 300])
 def test_arguments_that_are_no_json_object_are_an_error_that_names_the_message(arguments: Any) -> None:
     with pytest.raises(ValueError, match=r"messages\[1\]\.tool_calls\[0\] has arguments that are no JSON"):
         to_contents(*HI, calling(tool_call(arguments=arguments)), tool_result())
@@ -171,6 +174,7 @@ def test_arguments_that_are_no_json_object_are_an_error_that_names_the_message(a
     ({"role": "assistant", "content": [{"type": "image_url"}]}, r"messages\[1\]\.content\[0\] is image_url"),
     ({"role": "assistant", "content": [{}]}, r"messages\[1\]\.content\[0\] is None"),
     (calling({"id": "c1"}), r"messages\[1\]\.tool_calls\[0\]\.name must be a string"),
+    ({"role": "assistant", "tool_calls": 5}, r"messages\[1\]\.tool_calls is a list of calls, not int"),
 ])
 def test_a_message_that_cannot_be_read_is_an_error_that_names_it(bad: Any, place: str) -> None:
     with pytest.raises((ValueError, TypeError), match=place):
@@ -226,3 +230,9 @@ def test_ids_are_sent_back_to_the_models_that_take_them(model: Any, kept: bool) 
 def test_reasoning_content_is_not_sent_back() -> None:
     assert to_contents(*HI, {"role": "assistant", "content": "so", "reasoning_content": "hm"})[1]["parts"] == [
         {"text": "so"}]
+
+
+@pytest.mark.parametrize("google", [{"parts": [{"text": 5}]}, {"thought_signature": 5}, {"thought_signature": [1]}])
+def test_extra_content_of_odd_shape_leaves_the_text(google: Any) -> None:
+    message = {"role": "assistant", "content": "Hello", "extra_content": {"google": google}}
+    assert to_contents(*HI, message, *HI)[1]["parts"][0] == {"text": "Hello"}

@@ -122,7 +122,11 @@ def test_a_tuple_of_the_older_form_gets_prefix_items() -> None:
         "b": {"type": "array", "prefixItems": [{"prefixItems": [{}]}]}}
 
 
-@pytest.mark.parametrize("reference", ["#/$defs/B", "other.json", 3, "#/type/0"])
+@pytest.mark.parametrize("reference", ["#/$defs/B", "other.json", 3, "#/type/0", ["#"], {"a": 1}])
 def test_a_reference_to_nothing_is_an_error_that_names_the_tool(reference: Any) -> None:
     with pytest.raises(ValueError, match=r"tools\[0\]\.function\.parameters refers to"):
         declared_schema({"type": "object", "properties": {"a": {"$ref": reference}}})
+
+
+def test_a_root_that_refers_to_a_schema_for_anything_takes_anything() -> None:
+    assert declared_schema({"$ref": "#/$defs/A", "$defs": {"A": True}}) == {}

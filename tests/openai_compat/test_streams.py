@@ -4,8 +4,9 @@ from __future__ import annotations
 import pytest
 from openai_compat.builders import END, HI, USAGE, openai_chunks
 
-from gemini_lite import GeminiClient, IncompleteError, NotFoundError
-from gemini_lite.openai_compat import OpenAIChat
+from gemini_lite import GeminiClient, IncompleteError, NotFoundError, StreamChunk
+from gemini_lite.openai_compat import OpenAIChat, chunks_to_openai
+from gemini_lite.stream.fold import Fold
 from gemini_lite.testing import FakeGemini, call
 
 
@@ -73,3 +74,13 @@ def test_arguments_are_checked_and_the_request_is_sent_when_the_stream_is_made(
         OpenAIChat(client).create(messages=HI, stream=True)
     with pytest.raises(ValueError, match="top_k"):
         OpenAIChat(client).create(messages=HI, stream=True, top_k=3)
+
+
+def test_a_call_that_comes_in_pieces_leaves_the_texts_of_other_choices_alone() -> None:
+    piece = {"functionCall": {"name": "f", "partialArgs": [], "willContinue": True}}
+    event = {"candidates": [{"content": {"parts": [{"text": "a"}, piece]}},
+                            {"index": 1, "content": {"parts": [{"text": "b"}]}}]}
+    fold = Fold()
+    chunk = StreamChunk(event, parts=fold.add(event))
+    texts = [(found.choices[0].index, found.choices[0].delta.content) for found in chunks_to_openai([chunk])]
+    assert texts == [(0, "a"), (1, "b")]

@@ -1,56 +1,20 @@
 """Classes that hold data: which fields they have, which of these are required, and any name for them."""
 import dataclasses
-import datetime
-import enum
 import typing
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, NamedTuple
 
 import pytest
+from schema.samples import CITY, INTEGER, NULL, NUMBER, STRING, City, Color, Person, object_schema
 
 from gemini_lite.errors import ParseError
 from gemini_lite.schema import from_json, to_json, to_schema
 from gemini_lite.schema.fields import MISSING, Field, class_docstring, class_fields
 
-STRING, INTEGER, NUMBER, NULL = {"type": "string"}, {"type": "integer"}, {"type": "number"}, {"type": "null"}
 AWKWARD_NAMES = [
     "self", "cls", "where", "make", "value", "values", "args", "kwargs", "name", "names", "fields", "field", "item",
     "items", "keys", "get", "type", "dict", "convert", "read", "schema", "shape", "hint", "properties", "required",
     "function", "tool", "default", "description", "index", "count", "object", "error", "iterable", "mapping",
 ]
-
-
-class Color(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-@dataclasses.dataclass
-class City:
-    name: str
-    country: str = "FR"
-
-
-@dataclasses.dataclass(frozen=True)
-class Person:
-    """Somebody."""
-
-    name: str
-    age: Optional[int]
-    home: City
-    color: Color = Color.RED
-    born: Optional[datetime.datetime] = None
-    place: Tuple[float, int] = (0.5, 1)
-    tags: Set[str] = dataclasses.field(default_factory=set, metadata={"description": "Any words."})
-    friends: List["City"] = dataclasses.field(default_factory=list)
-    known: bool = dataclasses.field(default=True, init=False)
-
-
-def object_schema(properties, required=(), **keywords):
-    schema = {"type": "object", "properties": properties, "additionalProperties": False, **keywords}
-    return {**schema, "required": list(required)} if required else schema
-
-
-CITY = object_schema({"name": STRING, "country": {"type": "string", "default": "FR"}}, ["name"])
 
 
 def test_the_schema_of_a_dataclass_has_its_docstring_defaults_and_descriptions():

@@ -15,6 +15,7 @@ from typing import (
 )
 
 import pytest
+from schema.samples import CITY, INTEGER, NULL, NUMBER, STRING, City, Color, Level, Movie, Node, Person, object_schema
 
 from gemini_lite.errors import ParseError
 from gemini_lite.schema import from_json, to_json, to_schema
@@ -22,17 +23,6 @@ from gemini_lite.schema import from_json, to_json, to_schema
 Literal = typing.Literal
 T = TypeVar("T")
 UserId = NewType("UserId", int)
-STRING, INTEGER, NUMBER, NULL = {"type": "string"}, {"type": "integer"}, {"type": "number"}, {"type": "null"}
-
-
-class Color(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-class Level(enum.IntEnum):
-    LOW = 1
-    HIGH = 2
 
 
 class Mixed(str, enum.Enum):
@@ -48,34 +38,6 @@ class Empty(enum.Enum):
 
 
 @dataclasses.dataclass
-class City:
-    name: str
-    country: str = "FR"
-
-
-@dataclasses.dataclass(frozen=True)
-class Person:
-    """Somebody."""
-
-    name: str
-    age: Optional[int]
-    home: City
-    color: Color = Color.RED
-    born: Optional[datetime.datetime] = None
-    place: Tuple[float, int] = (0.5, 1)
-    tags: Set[str] = dataclasses.field(default_factory=set, metadata={"description": "Any words."})
-    friends: List["City"] = dataclasses.field(default_factory=list)
-    known: bool = dataclasses.field(default=True, init=False)
-
-
-@dataclasses.dataclass
-class Node:
-    value: int
-    next: Optional["Node"] = None
-    children: List["Node"] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass
 class Left:
     right: Optional["Right"] = None
 
@@ -83,15 +45,6 @@ class Left:
 @dataclasses.dataclass
 class Right:
     left: Left = dataclasses.field(default_factory=Left)
-
-
-@dataclasses.dataclass
-class Adult:
-    age: int
-
-    def __post_init__(self):
-        if self.age < 18:
-            raise ValueError("too young")
 
 
 @dataclasses.dataclass
@@ -112,11 +65,6 @@ class Point(NamedTuple):
 Bare = collections.namedtuple("Bare", "x y")
 
 
-class Movie(typing.TypedDict):
-    title: str
-    year: int
-
-
 class Maybe(typing.TypedDict, total=False):
     title: str
 
@@ -124,13 +72,6 @@ class Maybe(typing.TypedDict, total=False):
 class Plain:
     pass
 
-
-def object_schema(properties, required=(), **keywords):
-    schema = {"type": "object", "properties": properties, "additionalProperties": False, **keywords}
-    return {**schema, "required": list(required)} if required else schema
-
-
-CITY = object_schema({"name": STRING, "country": {"type": "string", "default": "FR"}}, ["name"])
 
 TYPES = [  # a hint, its schema, pairs of JSON and what it is in Python, and JSON that does not fit
     (str, STRING, [("a", "a")], [1, None, True]),

@@ -1,32 +1,15 @@
 """Python values as JSON data: what each becomes, and what is refused with its place."""
 import collections
-import dataclasses
 import datetime
 import decimal
-import enum
 import json
 import types
 from typing import NamedTuple
 
 import pytest
+from schema.samples import City, Color, Level
 
 from gemini_lite.schema import to_json
-
-
-class Color(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-class Level(enum.IntEnum):
-    LOW = 1
-    HIGH = 2
-
-
-@dataclasses.dataclass
-class City:
-    name: str
-    country: str = "FR"
 
 
 class Point(NamedTuple):

@@ -1,52 +1,25 @@
 """The kinds of JSON values: what each reads, and how it refuses what does not fit."""
 import dataclasses
 import datetime
-import enum
-import typing
+import decimal
 from typing import Any, Dict, List, Optional, Set, Tuple, Union
 
 import pytest
+from schema.samples import Adult, City, Color, Movie, Node, Person
 
 from gemini_lite.errors import ParseError
 from gemini_lite.schema import from_json, to_json, to_schema
 
 
-class Color(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
 @dataclasses.dataclass
-class City:
-    name: str
-    country: str = "FR"
+class Price:
+    """What it refuses, it refuses with errors that are no ValueError."""
 
-
-@dataclasses.dataclass
-class Person:
-    name: str
-    age: Optional[int]
-    home: City
-
-
-@dataclasses.dataclass
-class Node:
-    value: int
-    next: Optional["Node"] = None
-
-
-@dataclasses.dataclass
-class Adult:
-    age: int
+    amount: str
+    unit: str
 
     def __post_init__(self):
-        if self.age < 18:
-            raise ValueError("too young")
-
-
-class Movie(typing.TypedDict):
-    title: str
-    year: int
+        self.worth = decimal.Decimal(self.amount) * {"EUR": 1}[self.unit]
 
 
 DATES_AND_TIMES = [
@@ -95,6 +68,9 @@ def test_any_other_date_or_time_is_refused(hint, text):
      "[0] fits none of its types: [0] must be an integer, not []; [0] must be a string, not []"),
     ({"age": 3}, Adult, "the value does not fit: too young"),
     ([{"age": 3}], List[Adult], "[0] does not fit: too young"),
+    ({"amount": "a lot", "unit": "EUR"}, Price, "the value does not fit: InvalidOperation: [<class "
+     "'decimal.ConversionSyntax'>]"),
+    ([{"amount": "1", "unit": "apples"}], List[Price], "[0] does not fit: KeyError: 'apples'"),
     ([[1]], Set[Any], "the value does not fit: unhashable type: 'list'"),
     ("green", Color, "the value must be one of 'red', 'blue', not 'green'"),
     ("x" * 500, int, "the value must be an integer, not '" + "x" * 79 + "..."),
@@ -117,6 +93,7 @@ def test_a_mismatch_starts_where_the_caller_says():
     (Union[str, datetime.date], "2024-02-29", "2024-02-29"),
     (Union[City, Movie], {"title": "M", "year": 1}, {"title": "M", "year": 1}), (Union[Color, str], "red", Color.RED),
     (Union[int, bool], True, True), (Optional[float], 3, 3.0),
+    (Union[Price, Dict[str, str]], {"amount": "1", "unit": "pears"}, {"amount": "1", "unit": "pears"}),
 ])
 def test_a_union_takes_its_first_type_that_fits_and_keeps_numbers(hint, value, expected):
     read = from_json(value, hint)
