@@ -118,6 +118,8 @@ class Files:
         path, whole = self._path(), whole_deadline(deadline)
         if not isinstance(chunk_size, int) or isinstance(chunk_size, bool) or chunk_size < 1:
             raise ValueError(f"chunk_size is a whole number of bytes, 1 or more, not {chunk_size!r}")
+        if resume is not None and not isinstance(resume, UploadState):
+            raise TypeError(f"resume is the UploadState of an error (error.upload), not {type(resume).__name__}")
         opened = open_source(source, resume.size if resume is not None else None)
         try:
             if resume is None:
@@ -237,8 +239,6 @@ def _new_state(
 
 
 def _resumed_state(resume: UploadState, source: Source, endpoint: str) -> UploadState:
-    if not isinstance(resume, UploadState):
-        raise TypeError(f"resume is the UploadState of an error (error.upload), not {type(resume).__name__}")
     if resume.url is None:
         raise ValueError("this state has no URL to go on with: a pickle leaves it out; between processes use "
                          "UploadState.save(path) and UploadState.load(path)")

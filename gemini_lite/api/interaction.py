@@ -229,7 +229,7 @@ class InteractionFold:
         return {**self._data, "steps": list_of_dicts(self._data.get("steps")) or steps}
 
     def _start(self, index: object, step: JSON) -> None:
-        if type(index) is int and index == len(self._steps) - 1 and not self._steps[index]:
+        if type(index) is int and 0 <= index == len(self._steps) - 1 and not self._steps[index]:
             self._steps[index] = copied(step)
             return
         self._steps.append(copied(step))

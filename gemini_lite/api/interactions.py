@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Generic, Iterator, Mapping, NamedTuple, Optional, Set, TypeVar, Union
 from urllib.parse import quote, urlencode
 
+from ..answers.check import why_not_json
 from ..contents import Prompt
 from ..errors import GeminiError, IncompleteError, JobFailedError, TransportError
 from ..json_data import JSON, dict_or_empty, list_of_dicts, str_or_none
@@ -113,7 +114,7 @@ class Interactions:
         used: Set[str] = set()
         while data.get("status") == "requires_continuation":
             token = str_or_none(data.get("continuation_token"))
-            if not token or token in used:  # each call is billed, and a server that repeats itself would never end
+            if not token or token in used or why_not_json([token, data.get("id")]):  # each is billed
                 break
             used.add(token)
             data = _merged(data, self._send(self._path(), _continuation(body, data), settings))
@@ -137,7 +138,7 @@ class Interactions:
 
     def _resume_function(self, settings: CallSettings) -> Resume:
         def resume(id: str, last_event: str) -> Iterator[JSON]:
-            query = urlencode({"last_event_id": last_event, "stream": "true"})
+            query = urlencode({"last_event_id": last_event, "stream": "true"}, errors="replace")
             return self._events(f"{self._path(id)}?{query}", None, settings)
         return resume
 
@@ -185,7 +186,7 @@ class InteractionStream(Generic[T]):
                     continue  # a stream that was taken up again may repeat what it said last
                 self._seen.add(event.id)
                 self._last_event = event.id
-            self._tries = 0
+                self._tries = 0
             self._fold.add(event)
             if self._fold.completed:
                 self._close_events()
@@ -262,7 +263,7 @@ def _id(interaction: InteractionOrId) -> str:
 
 def _is_id(id: str) -> bool:
     """Whether `id` can stand in a path without leading to another."""
-    return id not in ("", ".", "..") and not any(character in id for character in "/?#\\")
+    return id not in ("", ".", "..") and id.isprintable() and not any(character in id for character in "/?#\\")
 
 
 def _schema_of(interaction: InteractionOrId) -> object:

@@ -5,7 +5,7 @@ import datetime
 import html
 import re
 from typing import Callable, ClassVar, Dict, Iterator, Optional, Tuple, Type, TypeVar, Union
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from ..errors import ParseError
 from ..json_data import JSON, int_or_none, list_of_dicts, str_or_none
@@ -109,8 +109,8 @@ def pages(get: Callable[[str], JSON], key: str, size: Optional[int] = None) -> I
     """
     token, seen = "", set()
     while True:
-        asked = ([f"pageSize={size}"] if size else []) + ([f"pageToken={quote(token, safe='')}"] if token else [])
-        page = get(f"?{'&'.join(asked)}" if asked else "")
+        query = {**({"pageSize": size} if size else {}), **({"pageToken": token} if token else {})}
+        page = get(f"?{urlencode(query, quote_via=quote, safe='', errors='replace')}" if query else "")
         yield from list_of_dicts(page.get(key))
         token = str_or_none(page.get("nextPageToken")) or ""
         if not token:

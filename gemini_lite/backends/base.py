@@ -108,7 +108,7 @@ def all_pages(post: Post, path: str, key: str) -> List[JSON]:
     found: List[JSON] = []
     asked = [""]  # the tokens of the pages asked for
     while True:
-        page = post(f"{path}&pageToken={quote(asked[-1], safe='')}" if asked[-1] else path, None)
+        page = post(f"{path}&pageToken={quote(asked[-1], '', errors='replace')}" if asked[-1] else path, None)
         found += list_of_dicts(page.get(key))
         token = page.get("nextPageToken")
         if not isinstance(token, str) or token in asked:  # a server that repeats itself would never end

@@ -49,7 +49,7 @@ class CodeAssist:
             raise ValueError("endpoints is empty; give at least one base URL, or None for Google's")
         self.api_version = (api_version or os.environ.get("CODE_ASSIST_API_VERSION") or "v1internal").strip("/")
         self.project = project or os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("GOOGLE_CLOUD_PROJECT_ID")
-        if self.project and self.project.isdigit():
+        if self.project and str(self.project).isdigit():
             raise ValueError(f"{self.project} is a project number; Code Assist wants the project's id, which has "
                              "letters: see https://console.cloud.google.com")
         self._user_agent = user_agent or "gemini-lite/{version}/{model} ({platform}; {arch})"
@@ -154,7 +154,7 @@ class CodeAssist:
     def _onboarded(self, post: Post, state: JSON) -> JSON:
         """The account set up for its default tier; asks every 5 seconds, for 2 minutes, whether that is done."""
         defaults = [tier.get("id") for tier in list_of_dicts(state.get("allowedTiers")) if tier.get("isDefault")]
-        tier_id = next((id for id in defaults if isinstance(id, str)), "legacy-tier")
+        tier_id = next((id for id in defaults if isinstance(id, str) and id.isprintable()), "legacy-tier")
         # the free tier has a project of its own, and refuses another with "Precondition Failed"
         operation = post(self.path("onboardUser"), {"tierId": tier_id, **self._account(tier_id != "free-tier")})
         until = monotonic() + 120
@@ -192,7 +192,7 @@ _ARCH = _node_arch()
 def _project_id(value: Any) -> Optional[str]:
     """The id in loadCodeAssist's answer: a text, or an object that has it; never a project number."""
     value = value.get("id") if isinstance(value, dict) else value
-    return value if isinstance(value, str) and value and not value.isdigit() else None
+    return value if isinstance(value, str) and value.isprintable() and value and not value.isdigit() else None
 
 
 def _ineligible(tiers: Sequence[JSON]) -> errors.APIError:

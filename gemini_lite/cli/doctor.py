@@ -135,11 +135,9 @@ def _describe_expiry(expires: Optional[float]) -> str:
 
 
 def _describe_proxy(url: str) -> str:
-    """The proxy for `url`, without the user and password that its own URL may hold."""
+    """The proxy for `url`, without the user and password that its own URL may hold; errors of urlsplit show them."""
     proxy = select_proxy(url, get_environ_proxies(url))
-    if not proxy:
-        return "none"
-    return urlsplit(proxy if "//" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
+    return proxy.rpartition("@")[2].rpartition("//")[2].partition("/")[0] if proxy else "none"
 
 
 def _make_test_call(client: GeminiClient) -> bool:

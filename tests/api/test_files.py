@@ -380,3 +380,9 @@ def test_no_other_errors_than_ours_come_of_odd_lists(ours: Any, fake: Any) -> No
     for answer in answers:
         fake.services.insert(0, lambda request, answer=answer: Raw(answer))
         assert len(list(ours.files.list())) <= 1
+
+
+def test_a_page_token_that_is_no_text_is_sent_all_the_same(ours: Any, fake: Any) -> None:
+    pages = iter([rb'{"nextPageToken": "\ud800"}', b'{"files": [{"name": "files/a"}]}'])
+    fake.services.insert(0, lambda request: Raw(next(pages)))
+    assert [file.name for file in ours.files.list()] == ["files/a"]

@@ -290,7 +290,9 @@ def test_a_continuation_that_the_api_asks_for_is_followed(
         (True, None) if store is False else (False, "int_1"))
 
 
-@pytest.mark.parametrize("second", [{}, {"status": "requires_continuation", "continuation_token": "t"}])
+@pytest.mark.parametrize("second", [
+    {}, {"status": "requires_continuation", "continuation_token": "t"}, {"continuation_token": "\ud800"},
+    {"id": "\ud800", "continuation_token": "u"}, {"id": float("inf"), "continuation_token": "u"}])
 def test_a_continuation_is_asked_for_once_with_a_token_and_each_call_is_billed(
         fake: FakeGemini, client: GeminiClient, second: Any) -> None:
     first = {"id": "int_1", "status": "requires_continuation", "continuation_token": "t"}
@@ -316,18 +318,21 @@ def event_stream(*events: Any, cut: bool = False) -> Raw:
                headers={"Content-Type": "text/event-stream"})
 
 
-def test_a_broken_stream_whose_id_fits_no_path_raises_what_broke_it(fake: FakeGemini, client: GeminiClient) -> None:
-    created = {"event_type": "interaction.created", "event_id": "1", "interaction": {"id": "a/b"}}
+@pytest.mark.parametrize("id", ["a/b", "..", "\ud800"])
+def test_a_broken_stream_whose_id_fits_no_path_raises_what_broke_it(
+        fake: FakeGemini, client: GeminiClient, id: str) -> None:
+    created = {"event_type": "interaction.created", "event_id": "1", "interaction": {"id": id}}
     fake.services.insert(0, lambda request: event_stream(created, cut=True))
     with pytest.raises(GeminiError) as caught:
         list(client.interactions.stream("Hi"))
-    assert caught.value.response.id == "a/b" and len(fake.requests) == 1
+    assert caught.value.response.id == id and len(fake.requests) == 1
 
 
+@pytest.mark.parametrize("others", [[], [{"event_type": "step.stop"}]])
 def test_a_stream_that_never_gets_further_is_given_up(
-        fake: FakeGemini, client: GeminiClient, no_sleep: List[float]) -> None:
+        fake: FakeGemini, client: GeminiClient, no_sleep: List[float], others: Any) -> None:
     created = {"event_type": "interaction.created", "event_id": "1", "interaction": {"id": "i"}}
-    answers = iter([event_stream(created, cut=True)] * 9)
+    answers = iter([event_stream(created, *others, cut=True)] * 9)
     fake.services.insert(0, lambda request: next(answers))
     with pytest.raises(GeminiError) as caught:
         list(client.interactions.stream("Hi"))
@@ -368,6 +373,7 @@ def test_odd_shapes_of_an_interaction_raise_nothing() -> None:
         assert Interaction({"steps": [{"type": "function_result", "call_id": id}, CALL]}).function_calls \
             == [("get_weather", {"city": "Paris"}, "c1")]
     for odd in (None, 1, "x", [], [1], {}, {"a": 1}, [[]], [{"type": 1}], [{"type": "model_output", "content": 3}]):
+        InteractionFold().add(InteractionEvent({"event_type": "step.start", "index": -1, "step": odd}))
         for name in ("id", "status", "steps", "usage", "errors", "created", "model", "interaction", "delta", "index",
                      "event_type", "step"):
             view: Any = Interaction({name: odd})

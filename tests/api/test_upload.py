@@ -231,6 +231,13 @@ def test_another_source_is_refused(ours: Any, service: Any, fake: Any, other: by
     assert len(fake.requests) == sent
 
 
+@pytest.mark.parametrize("resume", ["state.json", {"url": "u"}, 5])
+def test_what_is_no_state_of_an_upload_is_refused_with_what_is(ours: Any, fake: Any, resume: Any) -> None:
+    with pytest.raises(TypeError, match="resume is the UploadState of an error"):
+        ours.files.upload(DATA, resume=resume)
+    assert not fake.requests
+
+
 def test_a_session_that_is_gone_says_so(ours: Any, service: Any) -> None:
     state = broken_off(ours, service)
     service.sessions.clear()

@@ -144,7 +144,7 @@ def test_the_environment_names_endpoint_version_and_project(fake: FakeGemini, mo
     ({"cloudaicompanionProject": "server"}, "server"),
     ({"cloudaicompanionProject": {"id": "server", "name": "x"}}, "server"),
     ({"cloudaicompanionProject": "1234567890"}, "mine"),
-    ({"cloudaicompanionProject": None}, "mine"),
+    ({"cloudaicompanionProject": None}, "mine"), ({"cloudaicompanionProject": "two\nlines"}, "mine"),
     ({}, "mine"),
 ])
 def test_the_servers_project_comes_before_ours_and_a_number_is_none(
@@ -164,9 +164,10 @@ def test_the_project_is_asked_for_once(fake: FakeGemini, assist: Callable[..., g
     assert [request.kind for request in fake.requests].count("loadCodeAssist") == 1
 
 
-def test_a_project_number_is_refused_before_anything_is_sent() -> None:
+@pytest.mark.parametrize("number", ["681255809", 681255809])
+def test_a_project_number_is_refused_before_anything_is_sent(number: Any) -> None:
     with pytest.raises(ValueError, match="project number"):
-        g.CodeAssist(lambda: TOKEN, project="681255809")
+        g.CodeAssist(lambda: TOKEN, project=number)
 
 
 def test_behind_vpc_service_controls_the_account_counts_as_licensed(

@@ -9,7 +9,7 @@ import pytest
 
 import gemini_lite
 from gemini_lite import CredentialsError, DeveloperAPI, GeminiClient, GeminiOptions
-from gemini_lite.testing import FakeGemini
+from gemini_lite.testing import FakeGemini, Raw
 
 HELLO = [{"role": "user", "parts": [{"text": "Hello"}]}]
 
@@ -133,6 +133,13 @@ def test_a_list_that_repeats_itself_or_has_another_shape_ends(fake: FakeGemini, 
     fake.answer("models", *pages)
     with GeminiClient(backend=DeveloperAPI("test-key", base_url=fake.url)) as client:
         assert [model["name"] for model in client.models()] == ["models/a", "models/b"]
+
+
+def test_a_page_token_that_is_no_text_is_sent_all_the_same(fake: FakeGemini) -> None:
+    pages = iter([rb'{"nextPageToken": "\ud800"}', b'{"models": [{"name": "models/a"}]}'])
+    fake.services.append(lambda request: Raw(next(pages)))
+    with GeminiClient(backend=DeveloperAPI("test-key", base_url=fake.url)) as client:
+        assert [model["name"] for model in client.models()] == ["models/a"]
 
 
 def test_this_api_tells_no_quota_and_says_who_does(fake: FakeGemini) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Callable, Tuple
 
 import pytest
 
+from gemini_lite.cli.doctor import _describe_proxy
 from gemini_lite.cli.main import main
 from gemini_lite.testing import Error, FakeGemini, Raw
 
@@ -225,3 +226,11 @@ def test_vertex_is_named_with_its_project_and_location(
     assert code == 0 and line(out, "backend") == f"Vertex AI, at {fake.url}"
     assert line(out, "answer").startswith("OK: a prompt was counted: 1 tokens")
     assert "GOOGLE_GENAI_USE_VERTEXAI" in line(out, "environment")
+
+
+@pytest.mark.parametrize("proxy", [
+    "http://me:made-up-password@host:80/x", "me:made-up-password@host:80", "http://host:80", "host:80",
+    "http://me:made-up-\u2100@host:80"])  # urlsplit refuses the last, in words that show it all
+def test_a_proxy_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    assert _describe_proxy("https://example.com") == "host:80"
