@@ -17,6 +17,7 @@ from .contents import Prompt
 from .errors import ParseError
 from .errors.hints import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
 from .json_data import JSON, readable
+from .json_data.previews import preview
 from .options import (
     ChatOverrides, GeminiOptions, OptionFields, QueryOverrides, list_options, options_for_one_request, reject_unknown,
 )
@@ -143,7 +144,7 @@ class GeminiClient(Chat):
         answer = self._route.request("countTokens", contents.from_prompt(prompt), options, "", settings)
         total = answer.get("totalTokens")
         if type(total) is not int:
-            raise ParseError(f"The answer holds no token count: {repr(answer)[:200]}", reason="NO_COUNT")
+            raise ParseError(f"The answer holds no token count: {preview(answer, 200)}", reason="NO_COUNT")
         return total
 
     @with_hints(**MODELS_ATTRIBUTES)

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 from typing import TYPE_CHECKING, Iterator, Optional, Union
 from urllib.parse import quote
 
@@ -156,6 +155,6 @@ def _expiry(ttl: Optional[Seconds], expire_time: Optional[Moment]) -> JSON:
 def _duration(ttl: Seconds) -> str:
     """Seconds as the API writes them, such as ``7200s``."""
     seconds = ttl.total_seconds() if isinstance(ttl, datetime.timedelta) else ttl
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
-        raise ValueError(f"ttl is a number of seconds above 0, or a timedelta, not {ttl!r}")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < 1e12:
+        raise ValueError(f"ttl is a number of seconds above 0, or a timedelta, not {ttl!r:.80}")
     return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"

@@ -28,7 +28,9 @@ def encode_body(body: Optional[JSON]) -> Optional[bytes]:
     except UnicodeEncodeError as error:
         raise ValueError(f"the request holds half a surrogate pair ({error.object[error.start]!r}), which is no text: "
                          "decode your input with errors='replace'") from None
-    except (TypeError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ValueError("the request holds what JSON cannot say: it is nested too deeply") from None
+    except (TypeError, ValueError) as error:
         raise type(error)(f"the request holds what JSON cannot say: {error}") from None
 
 

@@ -9,6 +9,7 @@ from ..errors import TransportTimeout
 from .running import RunningCall, deadline_error
 
 Timeout = Tuple[float, float]  # seconds: (to connect, between two reads)
+MOST_SECONDS = 2_000_000  # 23 days: sockets of some systems count milliseconds in 31 bits
 
 
 class Deadline:
@@ -118,11 +119,12 @@ class CallLimits(NamedTuple):
 
 
 def check_seconds(value: object, name: str, *, zero: bool = False) -> float:
-    """`value` if it is a finite number of seconds above 0 (or 0, with `zero`); else TypeError or ValueError."""
+    """`value` if it is a number of seconds above 0 (or 0, with `zero`), 23 days at most; else TypeError or ValueError.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} is a number of seconds, not {value!r}")
-    if not (0 < value < math.inf or zero and value == 0):
-        raise ValueError(f"{name} must be more than 0 seconds and finite, not {value!r}")
+        raise TypeError(f"{name} is a number of seconds, not {value!r:.80}")
+    if not (0 < value <= MOST_SECONDS or zero and value == 0):
+        raise ValueError(f"{name} must be more than 0 seconds and at most {MOST_SECONDS:,}, not {value!r:.80}")
     return float(value)
 
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, List
+from typing import Any, Dict, List
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,6 +10,7 @@ from transport.served import KEPT, SHAPES, SOON, SSE, UNAVAILABLE, Client, answe
 
 from gemini_lite import BadRequestError, IncompleteError, OverloadedError, ParseError, TransportError, TransportTimeout
 from gemini_lite.testing import FakeGemini, Raw
+from gemini_lite.transport.answers import encode_body
 
 CUTS = {
     "between events": b"",
@@ -219,3 +220,11 @@ def test_a_request_of_10_mb_arrives(fake: FakeGemini, client: Client) -> None:
     fake.reply("a")
     client(fake).generate("x" * (10 << 20))
     assert len(fake.requests[0].body["contents"][0]["parts"][0]["text"]) == 10 << 20
+
+
+def test_a_request_that_is_nested_too_deeply_is_a_value_error() -> None:
+    deep: Dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    with pytest.raises(ValueError, match="nested too deeply"):
+        encode_body(deep)
