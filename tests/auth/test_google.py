@@ -282,6 +282,23 @@ def test_an_answer_without_end_is_refused(serve: Callable[..., str]) -> None:
         GoogleRequest(session, TIMEOUT, Deadline.after(5))(f"{url}/token")
 
 
+def test_after_a_wait_for_anothers_renewal_only_the_rest_of_the_time_is_left() -> None:
+    held, left = threading.Event(), []
+    auth = GoogleCredentials(Lasting(3600, lambda request: left.append(request._deadline.left)))
+
+    def hold() -> None:
+        with auth._lock.within(1, "test"):
+            held.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(20)
+    bearer(auth)
+    thread.join()
+    assert len(left) == 1 and left[0] < max(TIMEOUT) - 0.2
+
+
 def test_a_thread_waits_for_anothers_renewal_no_longer_than_its_deadline(fake: FakeVertex) -> None:
     begun, go_on = threading.Event(), threading.Event()
 

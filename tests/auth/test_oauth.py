@@ -21,7 +21,10 @@ from gemini_lite.auth.oauth_client import OAuthClient
 from gemini_lite.auth.secret import Secret
 from gemini_lite.errors import AuthenticationError, CredentialsError, TransportError, TransportTimeout
 from gemini_lite.testing import FakeGemini
+from gemini_lite.transport.deadline import Deadline
 from gemini_lite.transport.transport import Call, Transport
+
+SOON = 10  # seconds
 
 
 def test_the_file_is_the_argument_then_gemini_cli_home_then_home(
@@ -312,6 +315,38 @@ def test_a_thread_waits_for_another_s_refresh_no_longer_than_its_own_time_limits
     with made._lock.within(1, "test"), pytest.raises(TransportTimeout, match="renewal of the token"):
         made.ready(session, (0.01, 0.01))
     assert time.monotonic() - started < 1
+
+
+def test_after_a_wait_for_another_s_refresh_only_the_rest_of_the_time_is_left(
+    credentials: Credentials, path: Path, session: requests.Session, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save(path, -1)
+    made, held, left = credentials(), threading.Event(), {}
+    read, merge = made._file.read, made._file.merge
+
+    def hold() -> None:
+        with made._lock.within(1, "test"):
+            held.set()
+            time.sleep(0.3)
+
+    def noted(step: str, deadline: Deadline) -> Deadline:
+        left[step] = deadline.left
+        return deadline
+
+    def refresh(*args: Any) -> Any:
+        left["refresh"] = max(args[-1])
+        return original(*args)
+
+    original = oauth.refresh
+    monkeypatch.setattr(oauth, "refresh", refresh)
+    monkeypatch.setattr(made._file, "read", lambda deadline: read(noted("read", deadline)))
+    monkeypatch.setattr(made._file, "merge", lambda *args: merge(*args[:-1], noted("merge", args[-1])))
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(SOON)
+    made.ready(session, TIMEOUT)
+    thread.join()
+    assert left.keys() == {"read", "refresh", "merge"} and max(left.values()) < max(TIMEOUT) - 0.2
 
 
 def test_a_lock_that_was_held_at_a_fork_does_not_bind_the_child(
