@@ -12,7 +12,8 @@ from transport.served import Client, cut, free_port
 
 import gemini_lite
 from gemini_lite import (
-    APIError, AuthenticationError, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, ServerError, TransportError,
+    APIError, AuthenticationError, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, ServerError,
+    TransportError,
 )
 from gemini_lite.testing import FakeGemini
 
