@@ -4,7 +4,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from typing import Any, Iterator
+from typing import Iterator
 
 from ..errors import TransportTimeout
 
@@ -28,16 +28,13 @@ class TimedLock:
                     reason="READ_TIMEOUT", retryable=True)
             yield
         finally:
-            _release(lock)
-
-
-def _release(lock: Any) -> None:
-    """Release an RLock as often as this thread holds it: an interrupt may have come just before it was released."""
-    while True:
-        try:
-            lock.release()
-        except RuntimeError:  # this thread holds it no more
-            return
+            # No call stands before the first release: from Python 3.10 on no interrupt comes between. An older one may
+            # leave the lock to this thread, which can enter it again, and then releases it as often as it holds it.
+            try:
+                while True:
+                    lock.release()
+            except RuntimeError:  # this thread holds it no more
+                pass
 
 
 class WakeUp:

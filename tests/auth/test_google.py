@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 import pytest
 import requests
 from auth.google_servers import Google, answer
+from auth.sign_ins import held_by_another_thread
 from vertex_fake import FakeVertex, Token
 
 from gemini_lite import CredentialsError, GeminiClient, ServerError, TransportError, TransportTimeout, VertexAI
@@ -283,19 +284,10 @@ def test_an_answer_without_end_is_refused(serve: Callable[..., str]) -> None:
 
 
 def test_after_a_wait_for_anothers_renewal_only_the_rest_of_the_time_is_left() -> None:
-    held, left = threading.Event(), []
+    left: List[float] = []
     auth = GoogleCredentials(Lasting(3600, lambda request: left.append(request._deadline.left)))
-
-    def hold() -> None:
-        with auth._lock.within(1, "test"):
-            held.set()
-            time.sleep(0.3)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert held.wait(20)
-    bearer(auth)
-    thread.join()
+    with held_by_another_thread(auth._lock, 0.3):
+        bearer(auth)
     assert len(left) == 1 and left[0] < max(TIMEOUT) - 0.2
 
 

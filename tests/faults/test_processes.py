@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import inspect
 import itertools
 import json
 import multiprocessing
@@ -452,7 +453,8 @@ def test_a_client_that_was_made_before_gevent_patched_still_verifies(serve: Serv
 class Interrupter:
     """Raises KeyboardInterrupt at the `number`-th point that this thread comes to in the client or what it is built on.
 
-    A point is a line, and in what takes and gives back locks every instruction: those are more than Python has.
+    A point is a line, and in what takes and gives back locks every instruction: those are more than Python has. Left
+    out is where a `TimedLock` is about to be released: see there.
     """
 
     BY_INSTRUCTION = ("gemini_lite.chat", "gemini_lite.stream.stream", "gemini_lite.transport.timed_lock",
@@ -471,14 +473,21 @@ class Interrupter:
         return self.at_point
 
     def at_point(self, frame: Any, event: str, argument: Any) -> Any:
-        if event == ("opcode" if frame.f_trace_opcodes else "line"):
+        if event == ("opcode" if frame.f_trace_opcodes else "line") and not self.is_releasing(frame):
             self.left -= 1
             if self.left == 0:
-                self.place = "%s:%d, instruction %d" % (
+                self.place = "%s:%s, instruction %d" % (
                     frame.f_globals["__name__"], frame.f_lineno, frame.f_lasti)
                 sys.settrace(None)
                 raise KeyboardInterrupt
         return self.at_point
+
+    @staticmethod
+    def is_releasing(frame: Any) -> bool:
+        if frame.f_code.co_name != "within":
+            return False
+        lines, first = inspect.getsourcelines(frame.f_code)
+        return bool((frame.f_lineno or 0) >= first + [line.strip() for line in lines].index("finally:"))
 
 
 # Where a socket has just been made and nobody has it yet, it is the collector that closes it, and warns.
