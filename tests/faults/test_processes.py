@@ -487,7 +487,7 @@ class Interrupter:
         if frame.f_code.co_name != "within":
             return False
         lines, first = inspect.getsourcelines(frame.f_code)
-        return bool((frame.f_lineno or 0) >= first + [line.strip() for line in lines].index("finally:"))
+        return bool((frame.f_lineno or 0) >= first + [line.strip() for line in lines].index("yield"))
 
 
 # Where a socket has just been made and nobody has it yet, it is the collector that closes it, and warns.
