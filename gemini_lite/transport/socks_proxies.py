@@ -29,10 +29,9 @@ class _ProxiedConnection(TrackedConnection):
         return self._options["proxy_host"].strip("[]"), self._options["proxy_port"] or 1080
 
     def _make_socket(self, family: int, kind: int, protocol: int, address: Any) -> socket.socket:
-        sock: socket.socket = _Socket(family, kind, protocol)
-        options, connection = self._options, sock  # type: Any, Any
-        connection.set_proxy(options["socks_version"], *address[:2], options["rdns"], options["username"],
-                             options["password"])
+        sock, options = _Socket(family, kind, protocol), self._options
+        sock.set_proxy(options["socks_version"], *address[:2], options["rdns"], options["username"],
+                       options["password"])
         return sock
 
     def _goal(self, address: Any) -> Any:
