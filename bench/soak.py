@@ -3,13 +3,15 @@
     python bench/soak.py --minutes 30 --threads 16
 
 Two clients (Gemini API, and Code Assist with a deadline that is never met) talk to a server in a process of its own.
-The prompt says what the server does with it and how the call must end; every answer is compared with its own prompt. At
-the end: calls = answered + failed, tries that the clients logged = requests that the server counted, and as many
-descriptors and threads as before.
+The prompt says what the server does with it and how the call must end; every answer is compared with its own prompt.
+Some calls stall until their deadline, or until another thread closes their stream or their client. At the end: calls =
+answered + failed, tries that the clients logged = requests that the server counted (stalled calls may have ended before
+they were sent), as many descriptors as before, and one thread more: the one that watches deadlines.
 """
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import logging
@@ -21,7 +23,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
@@ -42,11 +44,16 @@ FAULTS: Dict[str, Callable[[], Any]] = {
     "blocked": lambda: Raw(b'data: {"promptFeedback": {"blockReason": "SAFETY"}}\n\n', headers=SSE),
     "error inside": lambda: Raw(b'data: {"error": {"code": 500, "status": "INTERNAL", "message": "oh"}}\n\n',
                                 headers=SSE),
+    "stalled": lambda: Raw(b'data: {"candidates": [{"content": {"parts": [{"text": "Ans"}]}}]}\n\n', b": never\n\n",
+                           headers=SSE, delay=READ_TIMEOUT * 0.9),
     "silent": lambda: Raw(b": wait\n\n", b": never\n\n", headers=SSE, delay=READ_TIMEOUT * 2),
 }
 PASSING = ("busy", "broken", "slow", "gone")  # met once, and the call goes on
-ENDING = tuple(FAULTS)  # met every time
+ENDING = tuple(fault for fault in FAULTS if fault != "stalled")  # met every time
 HOWS = ("generate", "stream", "send_message", "send_message_stream", "tools", "count_tokens", "left early")
+STREAMED = "stream", "send_message_stream"
+ENDED = {"deadline": "DEADLINE", "stream closed": "CLOSED", "client closed": "CLOSED"}  # a stalled call, and the reason
+ALLOWED = 0.3  # seconds that a stalled call has
 
 
 # The server, in a process of its own
@@ -118,6 +125,7 @@ class Account:
     def __init__(self) -> None:
         self.calls = self.answered = self.failed = self.surprises = 0
         self.kinds: Counter[str] = Counter()
+        self.overruns: List[float] = []  # seconds that stalled calls went on after their deadline or close()
         self._lock = threading.Lock()
 
     def add(self, prompt: str, error: Any, surprise: str) -> None:
@@ -125,7 +133,8 @@ class Account:
             self.calls += 1
             self.answered += error is None
             self.failed += error is not None
-            self.kinds[type(error).__name__ if error is not None else "answered"] += 1
+            kind = "answered" if error is None else type(error).__name__
+            self.kinds[error.reason if getattr(error, "reason", None) in ENDED.values() else kind] += 1
             if surprise:
                 self.surprises += 1
                 print("surprise: %s: %s" % (prompt, surprise), file=sys.stderr, flush=True)
@@ -140,31 +149,62 @@ def look_up(prompt: str) -> str:
     return prompt
 
 
-def text_of(client: GeminiClient, chat: Any, how: str, prompt: str) -> str:
+def text_of(client: GeminiClient, chat: Any, how: str, prompt: str, **limits: Any) -> str:
     """The text that a call brought; the history must have grown by it."""
     if how == "generate":
-        return client.generate(prompt).text
+        return client.generate(prompt, **limits).text
     if how == "count_tokens":
         return WHOLE % prompt if client.count_tokens(prompt) > 0 else ""
-    if how == "stream":
-        return "".join(chunk.text_delta for chunk in client.stream(prompt))
     if how == "left early":
         with client.stream(prompt) as stream:
             return WHOLE % prompt if next(stream).text_delta == "Answer" else ""
     if how == "tools":
-        return str(chat.send_message(prompt, tools=[look_up]).text)
+        return str(chat.send_message(prompt, tools=[look_up], **limits).text)
     if how == "send_message":
-        return str(chat.send_message(prompt).text)
-    return "".join(chunk.text_delta for chunk in chat.send_message_stream(prompt))
+        return str(chat.send_message(prompt, **limits).text)
+    return "".join(chunk.text_delta for chunk in stream_of(client, chat, how, prompt, **limits))
+
+
+def stream_of(client: GeminiClient, chat: Any, how: str, prompt: str, **limits: Any) -> Any:
+    return (client.stream if how == "stream" else chat.send_message_stream)(prompt, **limits)
+
+
+def text_of_stalled(client: GeminiClient, chat: Any, how: str, prompt: str, account: Account) -> str:
+    """`text_of` for a call that is ended in its midst, as its prompt says."""
+    started, end = time.monotonic(), prompt.split("|")[2]
+    try:
+        if end == "deadline":
+            return text_of(client, chat, how, prompt, deadline=ALLOWED)
+        if end == "stream closed":
+            stream = stream_of(client, chat, how, prompt)
+            started = time.monotonic()
+            with ending(stream):
+                return "".join(chunk.text_delta for chunk in stream)
+        with GeminiClient(backend=client.backend, retries=0) as other, ending(other):
+            return text_of(other, other.chat(chat.history), how, prompt)
+    finally:
+        account.overruns.append(time.monotonic() - started - ALLOWED)
+
+
+@contextlib.contextmanager
+def ending(closeable: Any) -> Iterator[None]:
+    """Another thread closes it after a while."""
+    timer = threading.Timer(ALLOWED, closeable.close)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
 
 
 def one_call(client: GeminiClient, chat: Any, how: str, prompt: str, account: Account) -> None:
     """Make it, and compare its end with what the prompt says; a failed call must leave the history alone."""
     lasts, fault = prompt.split("|")[2:]
-    must_fail = lasts == "always" and how != "count_tokens"
+    must_fail = lasts == "always" or lasts in ENDED
     before, error, surprise = len(chat.history), None, ""
     try:
-        text = text_of(client, chat, how, prompt)
+        text = text_of_stalled(client, chat, how, prompt, account) if lasts in ENDED else \
+            text_of(client, chat, how, prompt)
         if text != WHOLE % prompt:
             surprise = "another answer: %r" % text[:200]
     except GeminiError as raised:
@@ -173,6 +213,8 @@ def one_call(client: GeminiClient, chat: Any, how: str, prompt: str, account: Ac
         error, surprise = raised, "not one of our errors: %r" % raised
     if (error is not None) != must_fail:
         surprise = surprise or "ended with %r" % error
+    if lasts in ENDED and getattr(error, "reason", None) != ENDED[lasts]:
+        surprise = surprise or "not ended, but %r" % error
     grown = len(chat.history) - before
     if grown and (error is not None or grown not in (2, 4)):
         surprise = "the history grew by %d after %r" % (grown, error)
@@ -190,8 +232,11 @@ def work(seed: int, clients: List[GeminiClient], pause: float, until: float, acc
             serial += 1
             how, kind = draw.choice(HOWS), draw.random()
             lasts, fault = ("never", "fine") if kind < 0.7 else ("once", draw.choice(PASSING)) if kind < 0.85 \
-                else ("always", draw.choice(ENDING if draw.random() < 0.3 else ENDING[:-1]))
-            if how == "count_tokens" or (how, fault) == ("left early", "blocked"):  # left before it is blocked
+                else ("always", draw.choice(ENDING if draw.random() < 0.3 else ENDING[:-1])) if kind < 0.94 \
+                else (draw.choice(tuple(ENDED)), "stalled")
+            if lasts == "stream closed":
+                how = draw.choice(STREAMED)
+            if how == "count_tokens" or how == "left early" and fault in ("blocked", "stalled"):  # left before
                 lasts, fault = "never", "fine"
             one_call(client, chat, how, "%d-%d|%s|%s|%s" % (seed, serial, how, lasts, fault), account)
             time.sleep(draw.uniform(0, 2 * pause))
@@ -255,11 +300,14 @@ def soak(minutes: float, threads: int, rate: float) -> bool:
         account.calls, account.answered, account.failed, account.surprises))
     print("%d tries logged, %d requests counted by the server, over %d connections" % (
         tries.count, counted["requests"], counted["connections"]))
+    print("the latest of %d stalled calls ended %.2f s after its deadline or close()" % (
+        len(account.overruns), max(account.overruns, default=0)))
     print("how they ended: " + ", ".join("%s %d" % pair for pair in sorted(account.kinds.items())))
     print("memory after the first third: %+.3f MB a minute; at the end %.1f MB" % (growth, at_last[0]))
     print("descriptors %d -> %d, threads %d -> %d" % (at_first[1], at_last[1], at_first[2], at_last[2]))
     return (account.calls == account.answered + account.failed and not account.surprises
-            and tries.count == counted["requests"] and at_last[1:] == at_first[1:] and growth < 0.1)
+            and 0 <= tries.count - counted["requests"] <= len(account.overruns)
+            and at_last[1:] == (at_first[1], at_first[2] + 1) and growth < 0.1)
 
 
 def _counted(server: Any) -> Dict[str, int]:

@@ -56,7 +56,6 @@ class Chat(FixedOptions):
         self._history = check_history(history)
         self._guard = _OneAtATime()
         self._open: Callable[[], Optional[Stream[Any]]] = lambda: None  # a weak reference to the last stream
-        self._pending: Optional[List[JSON]] = None  # the turns that may still be kept
         self._session: Optional[Tuple[Optional[str], str]] = None  # the model, and the id of its session
 
     @property
@@ -141,7 +140,7 @@ class Chat(FixedOptions):
         options, settings = self._settings(overrides)
         with self._guard:
             self._leave_stream()
-            turns = self._begin(make_turns(options), options)
+            turns = self._checked(make_turns(options), options)
             earlier: List[GenerateContentResponse[Any]] = []
             try:
                 while True:
@@ -167,7 +166,7 @@ class Chat(FixedOptions):
         options, settings = self._settings(overrides)
         with self._guard:
             self._leave_stream()
-            turns = self._begin(make_turns(options), options)
+            turns = self._checked(make_turns(options), options)
             events = self._events(turns, options, settings)
             fold = new_fold(options)
             stream = Stream(
@@ -213,10 +212,9 @@ class Chat(FixedOptions):
             yield StreamChunk({}, fold.answer_format, ran.results)
             events = self._events(turns, options, settings)
 
-    def _begin(self, turns: List[JSON], options: GeminiOptions) -> List[JSON]:
-        """`turns`, which may follow this history; from here on they are the ones that may be kept."""
+    def _checked(self, turns: List[JSON], options: GeminiOptions) -> List[JSON]:
+        """`turns`, if they may follow this history."""
         check_next(self._history, turns, options.toolbox.user_name if options.tools else str)
-        self._pending = turns
         return turns
 
     def _results_turns(self, results: ToolResults, options: GeminiOptions) -> List[JSON]:
@@ -228,7 +226,7 @@ class Chat(FixedOptions):
 
     def _keep(self, turns: List[JSON], response: GenerateContentResponse[Any]) -> None:
         parts = sendable(plain_parts(response))
-        if self._pending is turns and any(not part.get("thought") for part in parts) and not why_not_json(parts):
+        if any(not part.get("thought") for part in parts) and not why_not_json(parts):
             self._history += [*turns, {"role": "model", "parts": parts}]
 
     def _settings(self, overrides: Mapping[str, object]) -> Tuple[GeminiOptions, CallSettings]:
@@ -252,7 +250,6 @@ class Chat(FixedOptions):
         if stream is not None:
             stream.discard(GeminiError("This stream was closed, and its turn given up, because its conversation "
                                        "went on: read a stream to its end before you send again."))
-        self._pending = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(getattr(self, '_history', ()))} turns>"  # none while it is made

@@ -5,6 +5,7 @@ import gc
 import operator
 import pickle
 import random
+import traceback
 import weakref
 from typing import List
 
@@ -473,6 +474,15 @@ def test_a_stream_yields_a_chunk_for_each_event_and_then_has_the_whole_answer():
         assert list(opened) == []
         assert opened.response.data == answer({"text": "Hello"})
         assert opened.response is opened.response
+
+
+def test_an_error_that_a_stream_raises_again_does_not_gather_the_frames_of_those_who_met_it():
+    opened, depths = stream(*texts("a"), error=TransportError("broken")), []
+    for _ in range(4):
+        with pytest.raises(TransportError) as caught:
+            opened.response
+        depths.append(len(traceback.extract_tb(caught.value.__traceback__)))
+    assert depths[1] == depths[2] == depths[3] <= depths[0]
 
 
 @pytest.mark.parametrize("read", range(4))

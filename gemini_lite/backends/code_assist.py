@@ -116,10 +116,11 @@ class CodeAssist:
 
     def _project(self, post: Post) -> str:
         """The project to work in, which the server is asked for once."""
-        with self._set_up.within(post.deadline.left, "set-up of Code Assist"):
-            if self._found_project is None:
-                self._found_project = self._discover(post)
-            return self._found_project
+        if self._found_project is None:
+            with self._set_up.within(post.deadline.left, "set-up of Code Assist"):
+                if self._found_project is None:
+                    self._found_project = self._discover(post)
+        return self._found_project
 
     def _discover(self, post: Post) -> str:
         """What loadCodeAssist says, and where the account has no tier yet, onboardUser."""

@@ -62,7 +62,8 @@ def _packed_blocks(raw: Any, call: RunningCall, limit: float) -> Iterator[bytes]
                 raise _too_large_body(limit)
             if received == total:  # whoever takes an error from this block takes no other
                 call.detach(find_socket)
-                release(raw)
+                if call.ended is None:
+                    release(raw)
                 yield block
                 return
             yield block
@@ -72,7 +73,8 @@ def _packed_blocks(raw: Any, call: RunningCall, limit: float) -> Iterator[bytes]
         call.detach(find_socket)
     if total is not None and received < total:
         raise http.client.IncompleteRead(b"", total - received)
-    release(raw)
+    if call.ended is None:
+        release(raw)
 
 
 def _limited(source: Iterator[bytes], limit: float) -> Iterator[bytes]:

@@ -4,12 +4,13 @@ tests/transport/test_compat.py holds it against requests 2.25.1, 2.31, 2.32.2 an
 """
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import os
 import ssl
 import threading
-from typing import Any, Callable, Dict, Mapping, Optional, Sized
+from typing import Any, Callable, Dict, Mapping, Optional, Sized, Tuple
 
 import requests
 import requests.adapters
@@ -22,6 +23,7 @@ from ..errors import TransportError
 from .connections import POOLS, track_handshakes
 
 POOL_SIZE = 64  # idle connections that are kept, for as many threads
+MOST_POOLS = 100  # one for each origin
 _SSLContext = ssl.SSLContext  # as it is now: gevent may put another in its place
 
 
@@ -36,21 +38,47 @@ class Adapter(requests.adapters.HTTPAdapter):
         self._tls = tls
         self._lock = threading.Lock()
         self._manager: Optional[urllib3.PoolManager] = None
-        super().__init__(pool_maxsize=POOL_SIZE)
+        self._pools: Dict[Tuple[str, str], urllib3.HTTPConnectionPool] = {}  # by proxy and origin
+        super().__init__(pool_connections=10 * MOST_POOLS, pool_maxsize=POOL_SIZE)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         """Note the sizes of the pools, which are made when they are needed."""
         self._arguments: Dict[str, Any] = {"num_pools": connections, "maxsize": maxsize, "block": block}
 
     def connections(self, url: str, proxies: Optional[Mapping[str, str]]) -> urllib3.HTTPConnectionPool:
-        """The pool for `url`, on the way that `proxies` name."""
-        proxy = requests.utils.select_proxy(url, proxies)
+        """The pool for `url`, on the way that `proxies` name.
+
+        A call that finds it takes no lock, neither ours nor urllib3's: an interrupt could leave it locked.
+        """
+        proxy = requests.utils.select_proxy(url, proxies) or ""
+        key = proxy, url[:url.find("/", 8)]
+        pool: Any = self._pools.get(key)
+        if pool is None or pool.pool is None:  # which `close` has closed
+            with self._lock:
+                pool = self._manager_for(proxy).connection_from_url(url)
+                if len(self._pools) >= MOST_POOLS:
+                    self._pools.clear()  # long before urllib3 closes the oldest
+                self._pools[key] = pool
+        return pool  # type: ignore[no-any-return]
+
+    def _manager_for(self, proxy: str) -> Any:
         if not proxy:
-            return self._pools().connection_from_url(url)  # type: ignore[no-any-return, unused-ignore]
-        proxy = requests.utils.prepend_scheme_if_needed(proxy, "http")  # type: ignore[no-untyped-call, unused-ignore]
-        if not urllib3.util.parse_url(proxy).host:
-            raise requests.exceptions.InvalidProxyURL("the proxy's URL names no host")
-        return self.proxy_manager_for(proxy).connection_from_url(url)  # type: ignore[no-any-return]
+            if self._manager is None:
+                tls: Dict[str, Any] = {"ssl_context": tls_context()} if self._tls else {}
+                self._manager = urllib3.PoolManager(**self._arguments, **tls)
+                self._manager.pool_classes_by_scheme = POOLS
+            return self._manager
+        try:
+            proxy = requests.utils.prepend_scheme_if_needed(  # type: ignore[no-untyped-call, unused-ignore]
+                proxy, "http")
+            manager = self.proxy_manager_for(proxy) if urllib3.util.parse_url(proxy).host else None
+        except requests.exceptions.InvalidSchema:
+            raise  # PySocks is missing
+        except (TypeError, ValueError):  # what requests and urllib3 raise for a part that is missing, or wrong
+            manager = None
+        if manager is None:
+            raise requests.exceptions.InvalidProxyURL("this is no proxy's URL")
+        return manager
 
     # The name that HTTPAdapter.send calls: up to requests 2.31, in 2.32.0 and 2.32.1, and since.
     def get_connection(self, url: Any, proxies: Optional[Mapping[str, str]] = None) -> Any:
@@ -66,11 +94,15 @@ class Adapter(requests.adapters.HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """The pools of one proxy."""
-        context = tls_context()
+        contexts = {"ssl_context": tls_context(), "proxy_ssl_context": tls_context()}
+        pools: Any = POOLS
+        if proxy.lower().startswith("socks"):
+            del contexts["proxy_ssl_context"]
+            with contextlib.suppress(ImportError):  # requests says that PySocks is missing
+                from .socks_proxies import POOLS as pools
         adapter: Any = super()  # one of requests' untyped methods, as some versions of its types have it
-        manager = adapter.proxy_manager_for(proxy, ssl_context=context, proxy_ssl_context=context, **kwargs)
-        if not proxy.lower().startswith("socks"):  # whose connections are PySocks' own
-            manager.pool_classes_by_scheme = POOLS
+        manager = adapter.proxy_manager_for(proxy, **contexts, **kwargs)
+        manager.pool_classes_by_scheme = pools
         return manager
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
@@ -86,15 +118,7 @@ class Adapter(requests.adapters.HTTPAdapter):
                 if pool is not None:
                     pool.close()
             manager.clear()
-
-    def _pools(self) -> urllib3.PoolManager:
-        with self._lock:
-            if self._manager is None:
-                tls: Dict[str, Any] = {"ssl_context": tls_context()} if self._tls else {}
-                manager = urllib3.PoolManager(**self._arguments, **tls)
-                manager.pool_classes_by_scheme = POOLS
-                self._manager = manager
-            return self._manager
+        self._pools.clear()
 
 
 def tls_context() -> ssl.SSLContext:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import http.client
+import queue
 import socket
 import ssl
-from typing import Any, Optional, Type
+from typing import Any, List, Optional, Tuple, Type
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -40,7 +41,7 @@ class _Response(http.client.HTTPResponse):
         raise http.client.BadStatusLine(f"more than {MOST_INTERIM_ANSWERS} interim answers")
 
 
-class _TrackedConnection:
+class TrackedConnection:
     """What both kinds of connections add to urllib3's; `call` is the one that uses it now."""
 
     response_class: Any = _Response
@@ -63,6 +64,9 @@ class _TrackedConnection:
         call, self.call = self.call, None
         if call is not None and self.attached is not None:
             call.detach(self.attached)
+            if call.ended is not None:
+                connection: Any = self
+                connection.close()
         self.attached = None
 
     def connect(self) -> None:
@@ -99,13 +103,12 @@ class _TrackedConnection:
 
     def _open_socket(self) -> socket.socket:
         connection: Any = self
-        host = connection._dns_host.strip("[]")
         failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
-        found = socket.getaddrinfo(host, connection.port, allowed_gai_family(), socket.SOCK_STREAM)
+        found = socket.getaddrinfo(*self._first_hop(), allowed_gai_family(), socket.SOCK_STREAM)
         for family, kind, protocol, _, address in found:
             if self.call is not None and self.call.is_over:
                 raise socket.timeout("the call is over")
-            sock = socket.socket(family, kind, protocol)
+            sock = self._make_socket(family, kind, protocol, address)
             try:
                 for option in connection.socket_options or ():
                     sock.setsockopt(*option)
@@ -114,7 +117,7 @@ class _TrackedConnection:
                 if connection.source_address:
                     sock.bind(connection.source_address)
                 self._attach(sock)
-                sock.connect(address)
+                sock.connect(self._goal(address))
                 return sock
             except OSError as error:
                 sock.close()
@@ -127,22 +130,62 @@ class _TrackedConnection:
         finally:
             del failure  # or its traceback and this frame would hold each other
 
+    def _first_hop(self) -> Tuple[str, int]:
+        """The host and port to which the socket connects."""
+        connection: Any = self
+        return connection._dns_host.strip("[]"), connection.port
+
+    def _make_socket(self, family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+        """A socket for one `address` of the first hop."""
+        return socket.socket(family, kind, protocol)
+
+    def _goal(self, address: Any) -> Any:
+        """What that socket is told to connect to."""
+        return address
+
     def _attach(self, sock: Any) -> None:
         if self.call is not None and sock is not None:
             self.attached = sock
             self.call.attach(sock)
 
 
-class _Connection(_TrackedConnection, HTTPConnection):
+class _Connection(TrackedConnection, HTTPConnection):
     pass
 
 
-class _TLSConnection(_TrackedConnection, HTTPSConnection):
+class _TLSConnection(TrackedConnection, HTTPSConnection):
     pass
 
 
-class _TrackingPool:
+class _IdleConnections:
+    """A pool's idle connections, the last one first: of a queue what a pool needs that never waits for one.
+
+    A queue has a lock, and an interrupt can leave it locked: the next call would hang.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._most = maxsize
+        self._idle: List[Any] = []
+
+    def put(self, connection: Any, block: bool = True) -> None:
+        if len(self._idle) >= self._most:
+            raise queue.Full
+        self._idle.append(connection)
+
+    def get(self, block: bool = True, timeout: Optional[float] = None) -> Any:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def qsize(self) -> int:
+        return len(self._idle)
+
+
+class TrackingPool:
     """What both kinds of pools add to urllib3's: a connection is handed to the call, and taken back, here."""
+
+    QueueCls: Any = _IdleConnections
 
     def _get_conn(self, timeout: Any = None) -> Any:
         pool: Any = super()
@@ -157,13 +200,13 @@ class _TrackingPool:
         pool._put_conn(conn)
 
 
-class HTTPPool(_TrackingPool, urllib3.HTTPConnectionPool):
+class HTTPPool(TrackingPool, urllib3.HTTPConnectionPool):
     """Connections to one origin or proxy."""
 
     ConnectionCls = _Connection
 
 
-class TLSPool(_TrackingPool, urllib3.HTTPSConnectionPool):
+class TLSPool(TrackingPool, urllib3.HTTPSConnectionPool):
     """Connections over TLS to one origin."""
 
     ConnectionCls = _TLSConnection

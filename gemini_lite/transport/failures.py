@@ -44,6 +44,10 @@ def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
 
     ours = isinstance(error, ValueError) and isinstance(error, requests.exceptions.RequestException)
     if ours and not any_of(urllib3.exceptions.InvalidHeader):  # urllib3's is about a header of the answer
+        if "SOCKS" in str(error):
+            return TransportError(
+                f"The way to {host} goes by a SOCKS proxy, which needs the package PySocks: pip install "
+                "\"requests[socks]\", or change HTTP_PROXY, HTTPS_PROXY or ALL_PROXY.", reason="INVALID")
         # such as requests' InvalidHeader, whose text shows the header's value
         return TransportError(
             f"The request to {host} could not be made ({type(error).__name__}): check the base URL, the proxies and "
@@ -61,7 +65,8 @@ def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
         return TransportTimeout(f"{host} was silent for too long. Allow more with timeout=(connect, read).",
                                 reason="READ_TIMEOUT", retryable=True)
     if any_of(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
-        refused = re.match(_NO_TUNNEL + ": 4(?!08|29)", str(last))  # the password is wrong, for example
+        # The password is wrong, for example.
+        refused = re.match(f"OSError: {_NO_TUNNEL}: 4(?!08|29)|SOCKS5AuthError", root)
         return TransportError(
             f"The proxy on the way to {host} failed ({root}). Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
             reason="PROXY", retryable=refused is None)

@@ -7,15 +7,13 @@ import threading
 import time
 from _socket import socket as SystemSocket
 from socket import SHUT_RDWR
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Dict, Optional
 
 from ..errors import TransportError, TransportTimeout
+from .timed_lock import WakeUp
 
 CLOSED, DEADLINE = "CLOSED", "DEADLINE"
 
-# Held while a call's socket is given up or shut down, so that no socket is shut down that another call uses already.
-# It can be entered twice: the garbage collector may end a stream in the midst of it.
-_lock = threading.RLock()
 _calls: Dict[int, RunningCall] = {}  # by thread; a `threading.local` is one for all greenlets if gevent patches late
 
 
@@ -36,7 +34,7 @@ class RunningCall:
         self.unsent = False
         self.keeps_rest = False
         self._find_socket: Any = None  # the socket, or a function that returns it
-        self._wake: Optional[threading.Event] = None
+        self._wake: Optional[WakeUp] = None
         self._pid = os.getpid()
 
     @property
@@ -72,23 +70,24 @@ class RunningCall:
             self._shut_down()
 
     def detach(self, socket: Any) -> None:
-        """This call waits on that socket no more; another may."""
-        with _lock:
-            if self._find_socket is socket:
-                self._find_socket = None
+        """This call waits on that socket no more; another may, if `ended` is None now: else it may yet be shut down.
+
+        The order of steps here and in `end` stands for a lock, which an interrupt could leave locked.
+        """
+        if self._find_socket is socket:
+            self._find_socket = None
 
     def end(self, reason: str) -> None:
         """End it, from any thread: the one that waits wakes at once, and raises `error`."""
-        with _lock:
-            if self.ended is None:
-                self.ended = reason
-            self._shut_down()
+        if self.ended is None:
+            self.ended = reason
+        self._shut_down()
         if self._wake is not None:
             self._wake.set()
 
     def wait(self, seconds: float) -> None:
         """Wait so long, or until it is ended."""
-        self._wake = threading.Event()
+        self._wake = WakeUp()
         if self.ended is None:
             self._wake.wait(seconds)
 
@@ -134,14 +133,3 @@ def leave(outer: Optional[RunningCall]) -> None:
         _calls.pop(threading.get_ident(), None)
     else:
         _calls[threading.get_ident()] = outer
-
-
-def _begin_anew() -> None:
-    """In a forked child: its parent's threads, one of which may have held the lock, do not exist there."""
-    global _lock
-    _lock = threading.RLock()
-
-
-register: Optional[Callable[..., None]] = getattr(os, "register_at_fork", None)
-if register is not None:
-    register(after_in_child=_begin_anew)

@@ -8,16 +8,16 @@ import time
 from typing import Callable, Dict, Optional
 
 from .running import DEADLINE, RunningCall
+from .timed_lock import WakeUp
 
 
 class _Watchdog:
-    """Made with the first call that has a deadline. Watching and leaving a call takes no lock, but where the new call's
-    deadline comes before all others."""
+    """Its thread is started with the first call that has a deadline. Watching and leaving a call takes no lock."""
 
     def __init__(self) -> None:
         self._calls: Dict[RunningCall, float] = {}  # and their moments
-        self._changed: Optional[threading.Condition] = None  # made late: gevent may have another by then
-        self._claims: Dict[str, threading.Condition] = {}
+        self._changed: Optional[WakeUp] = None  # the thread's, once it runs
+        self._claims: Dict[str, WakeUp] = {}
         self._wakes = math.inf  # the moment at which the thread will look at the calls by itself
 
     def watch(self, call: RunningCall) -> None:
@@ -26,42 +26,37 @@ class _Watchdog:
         if self._changed is None:
             self._start()
         elif call.moment < self._wakes:
-            with self._changed:
-                self._changed.notify()
+            self._changed.set()
 
     def leave(self, call: RunningCall) -> None:
         """`call` is over."""
         self._calls.pop(call, None)
 
     def _start(self) -> None:
-        changed = threading.Condition()
-        if self._claims.setdefault("thread", changed) is not changed:
-            return  # another is starting it; a lock would be held over a switch of greenlets
-        self._changed = changed
         try:
-            threading.Thread(target=self._run, args=(changed,), name="gemini_lite deadlines", daemon=True).start()
-        except BaseException as error:
-            self._changed = None
-            self._claims.clear()
-            if not isinstance(error, RuntimeError):  # at the interpreter's end there are no new threads: the timeouts
-                raise  # of sockets remain
+            threading.Thread(target=self._run, name="gemini_lite deadlines", daemon=True).start()
+        except RuntimeError:
+            pass  # at the interpreter's end there are no new threads: the timeouts of sockets remain
 
-    def _run(self, changed: threading.Condition) -> None:
-        with changed:
-            while True:
-                # Who adds a call after the list is made finds a moment that is later, and notifies; see `watch`.
-                self._wakes = math.inf
-                calls = list(self._calls.items())
-                now = time.monotonic()
-                for call, moment in calls:
-                    if moment <= now:
-                        self._calls.pop(call, None)
-                        call.end(DEADLINE)
-                wakes = min((moment for _, moment in calls if moment > now), default=math.inf)
-                del calls
-                call = None  # type: ignore[assignment]  # or the last one would be held for as long as this waits
-                self._wakes = wakes
-                changed.wait(None if wakes == math.inf else min(max(0.0, wakes - time.monotonic()), 3600))
+    def _run(self) -> None:
+        changed = WakeUp()
+        if self._claims.setdefault("thread", changed) is not changed:
+            return  # another call has started one; asked here, where no interrupt comes
+        self._changed = changed
+        while True:
+            # Who adds a call after the list is made finds a moment that is later, and sets `changed`; see `watch`.
+            self._wakes = math.inf
+            calls = list(self._calls.items())
+            now = time.monotonic()
+            for call, moment in calls:
+                if moment <= now:
+                    self._calls.pop(call, None)
+                    call.end(DEADLINE)
+            wakes = min((moment for _, moment in calls if moment > now), default=math.inf)
+            del calls
+            call = None  # type: ignore[assignment]  # or the last one would be held for as long as this waits
+            self._wakes = wakes
+            changed.wait(min(wakes - time.monotonic(), 3600))
 
 
 _watchdog = _Watchdog()

@@ -1,15 +1,18 @@
 """What the tests of signing in share: made-up tokens, and sign-in files that hold them."""
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 import requests
 
 from gemini_lite import OAuthCredentials
 from gemini_lite.testing import Raw
+from gemini_lite.transport.timed_lock import TimedLock
 
 TIMEOUT = (5.0, 5.0)
 OLD, REFRESH, CLIENT_SECRET = "old-access-token", "1//made-up-refresh-token", "made-up-client-secret"
@@ -47,6 +50,26 @@ def sent(credentials: OAuthCredentials) -> str:
     kind, _, token = request.headers["Authorization"].partition(" ")
     assert kind == "Bearer"
     return token
+
+
+@contextlib.contextmanager
+def held_by_another_thread(lock: TimedLock, seconds: float = 10) -> Iterator[None]:
+    """Another thread holds `lock` for so long, or until the block ends."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock.within(1, "test"):
+            held.set()
+            done.wait(seconds)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def read_only(*args: Any, **kwargs: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 import pytest
 import requests
 from auth.google_servers import Google, answer
+from auth.sign_ins import held_by_another_thread
 from vertex_fake import FakeVertex, Token
 
 from gemini_lite import CredentialsError, GeminiClient, ServerError, TransportError, TransportTimeout, VertexAI
@@ -280,6 +281,14 @@ def test_an_answer_without_end_is_refused(serve: Callable[..., str]) -> None:
     url = serve(lambda peer: peer.request() and peer.answer(b"x" * (2 << 20)))
     with requests.Session() as session, pytest.raises(TransportError, match="more than"):
         GoogleRequest(session, TIMEOUT, Deadline.after(5))(f"{url}/token")
+
+
+def test_after_a_wait_for_anothers_renewal_only_the_rest_of_the_time_is_left() -> None:
+    left: List[float] = []
+    auth = GoogleCredentials(Lasting(3600, lambda request: left.append(request._deadline.left)))
+    with held_by_another_thread(auth._lock, 0.3):
+        bearer(auth)
+    assert len(left) == 1 and left[0] < max(TIMEOUT) - 0.2
 
 
 def test_a_thread_waits_for_anothers_renewal_no_longer_than_its_deadline(fake: FakeVertex) -> None:

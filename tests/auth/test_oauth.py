@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Optional
 import pytest
 import requests
 import urllib3.exceptions
-from auth.sign_ins import NEW, OLD, TIMEOUT, Credentials, load, read_only, save, sent
+from auth.sign_ins import NEW, OLD, TIMEOUT, Credentials, held_by_another_thread, load, read_only, save, sent
 
 from gemini_lite import OAuthCredentials
 from gemini_lite.auth import oauth
@@ -21,6 +21,7 @@ from gemini_lite.auth.oauth_client import OAuthClient
 from gemini_lite.auth.secret import Secret
 from gemini_lite.errors import AuthenticationError, CredentialsError, TransportError, TransportTimeout
 from gemini_lite.testing import FakeGemini
+from gemini_lite.transport.deadline import Deadline
 from gemini_lite.transport.transport import Call, Transport
 
 
@@ -309,9 +310,33 @@ def test_a_thread_waits_for_another_s_refresh_no_longer_than_its_own_time_limits
 ) -> None:
     save(path, -1)
     made, started = credentials(), time.monotonic()
-    with made._lock.within(1, "test"), pytest.raises(TransportTimeout, match="renewal of the token"):
+    with held_by_another_thread(made._lock), pytest.raises(TransportTimeout, match="renewal of the token"):
         made.ready(session, (0.01, 0.01))
     assert time.monotonic() - started < 1
+
+
+def test_after_a_wait_for_another_s_refresh_only_the_rest_of_the_time_is_left(
+    credentials: Credentials, path: Path, session: requests.Session, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save(path, -1)
+    made, left = credentials(), {}
+    read, merge = made._file.read, made._file.merge
+
+    def noted(step: str, deadline: Deadline) -> Deadline:
+        left.setdefault(step, deadline.left)  # `merge` reads once more
+        return deadline
+
+    def refresh(*args: Any) -> Any:
+        left["refresh"] = max(args[-1])
+        return original(*args)
+
+    original = oauth.refresh
+    monkeypatch.setattr(oauth, "refresh", refresh)
+    monkeypatch.setattr(made._file, "read", lambda deadline: read(noted("read", deadline)))
+    monkeypatch.setattr(made._file, "merge", lambda *args: merge(*args[:-1], noted("merge", args[-1])))
+    with held_by_another_thread(made._lock, 0.3):
+        made.ready(session, TIMEOUT)
+    assert left.keys() == {"read", "refresh", "merge"} and max(left.values()) < max(TIMEOUT) - 0.2
 
 
 def test_a_lock_that_was_held_at_a_fork_does_not_bind_the_child(
@@ -319,7 +344,7 @@ def test_a_lock_that_was_held_at_a_fork_does_not_bind_the_child(
 ) -> None:
     save(path)
     made = credentials()
-    with made._lock.within(1, "test"):
+    with held_by_another_thread(made._lock):
         monkeypatch.setattr("gemini_lite.transport.timed_lock.os.getpid", lambda: -1)
         made.ready(session, (0.1, 0.1))
     assert sent(made) == OLD

@@ -4,10 +4,11 @@ What a process does is a script of its own, run with ``-W error`` against a serv
 """
 from __future__ import annotations
 
+import functools
 import gc
+import inspect
 import itertools
 import json
-import linecache
 import multiprocessing
 import os
 import pickle
@@ -28,8 +29,11 @@ import pytest
 import requests
 
 import gemini_lite
-from gemini_lite import GeminiClient, GeminiError, GeminiOptions, OAuthCredentials
+from gemini_lite import CodeAssist, GeminiClient, GeminiError, GeminiOptions, OAuthCredentials
+from gemini_lite.auth import oauth
 from gemini_lite.testing import Error, FakeGemini, Raw, Reply, Request
+from gemini_lite.transport import watchdog
+from gemini_lite.transport.running import RunningCall
 
 Client = Callable[..., GeminiClient]
 Serve = Callable[..., str]
@@ -39,7 +43,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 
 def echo(request: Request) -> str:
-    return str(request.body["contents"][-1]["parts"][0]["text"])
+    return str(request.body.get("request", request.body)["contents"][-1]["parts"][0]["text"])
 
 
 def script(text: str, *arguments: Any, **environment: str) -> str:
@@ -447,11 +451,14 @@ def test_a_client_that_was_made_before_gevent_patched_still_verifies(serve: Serv
 # Interrupts
 
 class Interrupter:
-    """Raises KeyboardInterrupt before the `number`-th line that runs in the client or what it is built on.
+    """Raises KeyboardInterrupt at the `number`-th point that this thread comes to in the client or what it is built on.
 
-    But not where the lock of a conversation is given back: between a ``with`` block and its end Python itself lets an
-    interrupt in, for some 100 ns, and then the lock stays.
+    A point is a line, and in what takes and gives back locks every instruction: those are more than Python has. Left
+    out is where a `TimedLock` is about to be released: see there.
     """
+
+    BY_INSTRUCTION = ("gemini_lite.chat", "gemini_lite.stream.stream", "gemini_lite.transport.timed_lock",
+                      "gemini_lite.transport.running", "gemini_lite.transport.watchdog", "contextlib", "queue")
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -459,77 +466,128 @@ class Interrupter:
 
     def __call__(self, frame: Any, event: str, argument: Any) -> Any:
         name = frame.f_globals.get("__name__", "")
-        if not name.startswith(("gemini_lite.", "urllib3.", "requests.")) or name == "gemini_lite.testing":
+        if not name.startswith(("gemini_lite.", "urllib3.", "requests.", *self.BY_INSTRUCTION)) \
+                or name == "gemini_lite.testing" or frame.f_code.co_name == "__del__":
             return None
-        return None if frame.f_code.co_name in ("__enter__", "__exit__", "__del__") else self.at_line
+        frame.f_trace_opcodes = name in self.BY_INSTRUCTION
+        return self.at_point
 
-    def at_line(self, frame: Any, event: str, argument: Any) -> Any:
-        if event == "line" and "with self._guard" not in linecache.getline(frame.f_code.co_filename, frame.f_lineno):
+    def at_point(self, frame: Any, event: str, argument: Any) -> Any:
+        if event == ("opcode" if frame.f_trace_opcodes else "line") and not self.is_releasing(frame):
             self.left -= 1
             if self.left == 0:
-                self.place = "%s:%d" % (frame.f_globals["__name__"], frame.f_lineno)
+                self.place = "%s:%s, instruction %d" % (
+                    frame.f_globals["__name__"], frame.f_lineno, frame.f_lasti)
                 sys.settrace(None)
                 raise KeyboardInterrupt
-        return self.at_line
+        return self.at_point
+
+    @staticmethod
+    def is_releasing(frame: Any) -> bool:
+        if frame.f_code.co_name != "within":
+            return False
+        lines, first = inspect.getsourcelines(frame.f_code)
+        return bool((frame.f_lineno or 0) >= first + [line.strip() for line in lines].index("yield"))
 
 
 # Where a socket has just been made and nobody has it yet, it is the collector that closes it, and warns.
 interrupted = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 
-def interrupt_everywhere(client: Client, how: str, step: int) -> int:
-    """Interrupt a send at each `step`-th line; after each, what is there must be of use. The number of interrupts."""
+def in_another_thread(work: Callable[[], Any]) -> Any:
+    """What it returns there, within SOON."""
+    got: List[Any] = []
+    thread = threading.Thread(target=lambda: got.append(work()), daemon=True)
+    thread.start()
+    thread.join(SOON)
+    assert got, "another thread waits, or failed"
+    return got[0]
+
+
+def check_locks(gemini: GeminiClient) -> None:
+    """What another thread needs is free: it can make a call, and a call is ended by its deadline."""
+    assert in_another_thread(lambda: gemini.generate("other", deadline=SOON).text) == "other"
+    late = RunningCall(time.monotonic())
+    watchdog.watch(late)
+    late.wait(SOON)
+    assert late.ended == "DEADLINE"
+
+
+def interrupt_everywhere(gemini: GeminiClient, fake: FakeGemini, how: str, step: int) -> int:
+    """Interrupt a send at each `step`-th point; after each, what is there must be of use. The number of interrupts."""
     asked = {"role": "user", "parts": [{"text": "Hello"}]}
     said = {"role": "model", "parts": [{"text": "Hello"}]}
     done = 0
-    with FakeGemini(lambda request: [echo(request)[:2], echo(request)[2:] or "."]) as fake:
-        gemini = client(fake, retries=0, timeout=SOON)
-        gemini.generate("warm")
-        for number in itertools.count(1, step):
-            chat = gemini.chat()
-            interrupter, before = Interrupter(number), sys.gettrace()
-            sys.settrace(interrupter)
-            try:
-                answer = getattr(chat, how)("Hello")
-                if how == "send_message_stream":
-                    for _ in answer:
-                        pass
-            except KeyboardInterrupt:
-                pass
-            finally:
-                sys.settrace(before)
-            if not interrupter.place:
-                break
-            done += 1
-            answer = None
-            history = chat.history
-            assert history in ([], [asked, said]), interrupter.place
-            try:
-                assert chat.send_message("again").text == "again"
-            except GeminiError as error:
-                pytest.fail("after an interrupt at %s: %r" % (interrupter.place, error))
-            assert fake.requests[-1].body["contents"][:-1] == history, interrupter.place
-            assert len(chat.history) == len(history) + 2
-        gemini.close()
-        gc.collect()
-        until = time.monotonic() + SOON
-        while any(thread.is_alive() for _, thread in fake._open) and time.monotonic() < until:
-            time.sleep(0.01)
-        assert not any(thread.is_alive() for _, thread in fake._open), "a connection is left"
+    gemini.generate("warm")
+    for number in itertools.count(1, step):
+        chat = gemini.chat()
+        interrupter, before = Interrupter(number), sys.gettrace()
+        sys.settrace(interrupter)
+        try:
+            answer = getattr(chat, how)("Hello")
+            if how == "send_message_stream":
+                for _ in answer:
+                    pass
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        if not interrupter.place:
+            break
+        done += 1
+        answer = None
+        history = chat.history
+        assert history in ([], [asked, said]), interrupter.place
+        try:
+            check_locks(gemini)
+            assert chat.send_message("again").text == "again"
+        except Exception as error:
+            pytest.fail("after an interrupt at %s: %r" % (interrupter.place, error))
+        body = fake.requests[-1].body
+        assert body.get("request", body)["contents"][:-1] == history, interrupter.place
+        assert len(chat.history) == len(history) + 2
+    gemini.close()
+    gc.collect()
+    until = time.monotonic() + SOON
+    while any(thread.is_alive() for _, thread in fake._open) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(thread.is_alive() for _, thread in fake._open), "a connection is left"
+    print("%d interrupts" % done)
     return done
+
+
+@pytest.fixture(params=["plain", "deadline", "sign-in"])
+def interrupted_sends(
+    request: Any, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., int]]:
+    """``interrupted_sends(how, step)`` for one kind of client: `interrupt_everywhere`; a sign-in is renewed each time.
+    """
+    monkeypatch.setattr(oauth, "RENEW_BEFORE", 7200)
+    path = tmp_path / "oauth_creds.json"
+    path.write_text(json.dumps({"access_token": "old", "refresh_token": "made-up", "expiry_date": 1}))
+    with FakeGemini(lambda request: [echo(request)[:2], echo(request)[2:] or "."]) as fake:
+        settings: Dict[str, Any] = {"retries": 0, "timeout": SOON}
+        if request.param == "sign-in":
+            auth = OAuthCredentials(path, client_id="made-up", token_uri=fake.url + "/token")
+            gemini = GeminiClient(backend=CodeAssist(auth, project="p", endpoints=[fake.code_assist_url]), **settings)
+        else:
+            gemini = client(fake, deadline=SOON if request.param == "deadline" else None, **settings)
+        yield functools.partial(interrupt_everywhere, gemini, fake)
 
 
 @interrupted
 @pytest.mark.parametrize("how", ["send_message", "send_message_stream"])
-def test_an_interrupt_leaves_client_and_history_usable(client: Client, how: str) -> None:
-    assert interrupt_everywhere(client, how, 11) > 50
+def test_an_interrupt_leaves_client_and_history_usable(interrupted_sends: Callable[..., int], how: str) -> None:
+    assert interrupted_sends(how, 31) > 50
 
 
 @pytest.mark.slow
 @interrupted
 @pytest.mark.parametrize("how", ["send_message", "send_message_stream"])
-def test_an_interrupt_at_any_line_leaves_client_and_history_usable(client: Client, how: str) -> None:
-    assert interrupt_everywhere(client, how, 1) > 500
+def test_an_interrupt_at_any_point_leaves_client_and_history_usable(
+    interrupted_sends: Callable[..., int], how: str,
+) -> None:
+    assert interrupted_sends(how, 1) > 1500
 
 
 INTERRUPTED = """

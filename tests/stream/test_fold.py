@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+import pytest
+
 from gemini_lite.stream.fold import Fold
 
 JSON = Dict[str, Any]
@@ -23,6 +25,13 @@ def test_of_the_usage_what_is_no_token_count_stays_and_the_counts_are_the_last_e
     assert folded({"usageMetadata": first}, {"usageMetadata": last})["usageMetadata"] == {
         "billablePromptUsage": {"textCount": 453}, **last}
     assert first == before
+
+
+@pytest.mark.parametrize("thought", [False, None, "", 0, 1, "true"])
+def test_a_text_is_joined_to_thoughts_only_where_it_is_marked_true(thought: object) -> None:
+    parts = [{"text": "a", "thought": True}, {"text": "b", "thought": thought}, {"text": "c"}]
+    event = {"candidates": [{"content": {"parts": parts}}]}
+    assert folded(event)["candidates"][0]["content"]["parts"] == parts
 
 
 def test_usage_of_odd_shape_is_the_last_one() -> None:

@@ -20,7 +20,7 @@ import urllib3
 from transport.served import SOON, Serve, answer, dump, last
 
 from gemini_lite import CodeAssist, DeveloperAPI, GeminiClient, OAuthCredentials, TransportError
-from gemini_lite.transport import compat, connections, running
+from gemini_lite.transport import compat, connections, running, session
 
 Client = Callable[..., GeminiClient]
 
@@ -146,6 +146,14 @@ def test_interim_answers_are_skipped(serve: Serve, own: requests.Session, status
 
     with send(serve(handle), own) as response:
         assert (response.status_code, response.headers.get("Link")) == (200, None)
+
+
+def test_only_so_many_templates_are_kept(url: str) -> None:
+    sender = session.OwnSession()
+    with sender.session:
+        for number in range(600):
+            sender._template("POST", "%s/%d" % (url, number), {})
+            assert len(sender._templates) <= 256
 
 
 def test_templates_are_told_apart_by_the_values_of_their_headers(serve: Serve) -> None:

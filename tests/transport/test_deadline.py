@@ -39,6 +39,8 @@ def test_no_deadline_caps_nothing_and_never_expires():
 def test_a_deadline_caps_each_step_to_what_is_left():
     connect, read = Deadline.after(5).cap((10.0, 2.0))
     assert 4 < connect <= 5 and read == 2.0
+    connect, read = Deadline.after(5).cap((2.0, 10.0))
+    assert connect == 2.0 and 4 < read <= 5
 
 
 def test_nothing_begins_after_the_deadline():

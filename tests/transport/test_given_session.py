@@ -1,13 +1,16 @@
 """A session of the user's keeps what is its own."""
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 import requests
 import requests.adapters
-from transport.served import SOON, Client, answer, dump
+import urllib3.util.connection
+from transport.served import SOON, Client, Serve, answer, dump
 
+from gemini_lite import TransportTimeout
 from gemini_lite.testing import FakeGemini
 
 
@@ -46,6 +49,22 @@ def test_the_auth_of_a_given_session_does_not_replace_the_key(
     headers = fake.requests[0].headers
     assert headers["x-goog-api-key"] == "test-key" and "authorization" not in headers
     assert session.auth == ("user", "password")
+
+
+def test_connecting_and_waiting_for_the_head_share_what_is_left_of_a_deadline(
+        serve: Serve, client: Client, session: requests.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = urllib3.util.connection.create_connection
+
+    def connect_slowly(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(0.5)
+        return connect(*args, **kwargs)
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", connect_slowly)
+    url = serve(lambda peer: peer.request() and peer.request())
+    started = time.monotonic()
+    with pytest.raises(TransportTimeout):
+        client(url, session=session, deadline=0.8, retries=0).generate("Hi")
+    assert time.monotonic() - started < 1.15
 
 
 @pytest.mark.parametrize("method", ["generate", "stream"])

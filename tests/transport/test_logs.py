@@ -1,6 +1,7 @@
 """What is logged, and what never is; how a sign-in is renewed."""
 from __future__ import annotations
 
+import contextlib
 import logging
 import traceback
 from typing import Any, Dict, List, Tuple
@@ -11,7 +12,8 @@ from transport.served import Client, cut, free_port
 
 import gemini_lite
 from gemini_lite import (
-    APIError, AuthenticationError, CredentialsError, DeveloperAPI, GeminiClient, ServerError, TransportError,
+    APIError, AuthenticationError, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, ServerError,
+    TransportError,
 )
 from gemini_lite.testing import FakeGemini
 
@@ -134,6 +136,27 @@ def test_a_401_renews_the_sign_in_once_and_costs_no_try(
         with pytest.raises(AuthenticationError):
             gemini.generate("Hi")
     assert auth.renewals == 2 and len(fake.requests) == 4 and no_sleep == []
+
+
+class Spent(Renewed):
+    """An auth that fails where it should renew the key."""
+
+    def renew(self, session: requests.Session, timeout: Tuple[float, float]) -> bool:
+        raise CredentialsError("spent")
+
+
+@pytest.mark.parametrize("auth, replies", [(Renewed(), [401, None]), (Renewed(), [401, 401]), (Spent(), [401])])
+def test_no_refused_answer_is_left_open(
+        fake: FakeGemini, session: requests.Session, auth: Any, replies: List[Any]) -> None:
+    seen: List[Any] = []
+    session.hooks["response"].append(lambda response, **kwargs: seen.append(response))
+    backend = DeveloperAPI("test-key", base_url=fake.url)
+    backend.auth = auth
+    for code in replies:
+        fake.error(code) if code else fake.reply("a")
+    with GeminiClient(backend=backend, retries=0, session=session) as gemini, contextlib.suppress(GeminiError):
+        gemini.generate("Hi")
+    assert len(seen) == len(replies) and all(response.raw.closed for response in seen)
 
 
 class Endpoints(DeveloperAPI):
