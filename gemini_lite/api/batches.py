@@ -6,22 +6,20 @@ import json
 import logging
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional, Tuple, Union
 from urllib.parse import quote
 
 from .. import contents
-from ..answers.check import check
 from ..contents import Prompt
 from ..errors import APIError, BadRequestError, GeminiError, IncompleteError, JobFailedError, ParseError, TransportError
-from ..json_data import JSON, dict_or_empty, str_or_none
+from ..json_data import JSON, str_or_none
 from ..options import GeminiOptions
-from ..response import GenerateContentResponse, Result
-from ..route import answer_format
+from ..response import Result
 from ..transport import retry
 from ..transport.deadline import Deadline
-from ..transport.error_body import error_from_event
 from .batch import FAILED, Batch
 from .batch_requests import INLINE_LIMIT, BatchItem, InputHash, build_requests, inline_entries
+from .batch_results import parse_line, tell_apart
 from .files import File, Files
 from .places import collection_path
 from .resources import pages, resource_name
@@ -131,7 +129,7 @@ class Batches:
         job = batch if isinstance(batch, Batch) and batch.output else self.get(batch)
         expected = None if keys is None else list(keys)
         options = self._options.replace(response_schema=response_schema)
-        return _told_apart(self._lines(job), expected, options)
+        return tell_apart(self._lines(job), expected, options)
 
     def _prepared(self, overrides: Any) -> Tuple[GeminiOptions, str]:
         _, changes = self._sender.limits.split(overrides)
@@ -194,7 +192,7 @@ class Batches:
             with open(path, "rb") as file:
                 for number, line in enumerate(file, 1):
                     if line.strip():
-                        yield _parsed(line, number, job)
+                        yield parse_line(line, number, f"of {job.name}")
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(path)
@@ -262,56 +260,3 @@ def _describe(job: Batch) -> str:
     counts = [(name, count) for name, count in (("done", job.successful_count), ("failed", job.failed_count),
                                                 ("pending", job.pending_count)) if count is not None]
     return f"{job.name} is {job.state}" + "".join(f", {count:,} {name}" for name, count in counts)
-
-
-def _parsed(line: bytes, number: int, job: Batch) -> JSON:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise ParseError(f"Line {number} of the results of {job.name} is no JSON object: {line[:100]!r}",
-                         reason="NOT_JSON")
-    return value
-
-
-def _told_apart(lines: Iterator[JSON], keys: Optional[List[str]], options: GeminiOptions) -> Iterator[Result]:
-    places: Dict[str, int] = {} if keys is None else {key: index for index, key in enumerate(keys)}
-    seen: Set[str] = set()
-    for number, line in enumerate(lines):
-        key = _key_of(line)
-        if key is None:
-            log.warning("result %d of the batch has no key, so nobody can tell what it answers: it is left out", number)
-        elif key in seen:
-            log.warning("the batch has two results for the key %s: the second is left out", key)
-        elif keys is not None and key not in places:
-            log.warning("the batch has a result for the key %s, which was not asked for: it is left out", key)
-        else:
-            seen.add(key)
-            yield _result(places.get(key, number), key, line, options)
-    for key in keys or ():
-        if key not in seen:
-            yield Result(places[key], key, None, IncompleteError(
-                "The batch has no result for this key. Ask again, with client.map or a new batch.", reason="MISSING",
-                retryable=True), 0)
-
-
-def _key_of(line: JSON) -> Optional[str]:
-    key = line.get("key", dict_or_empty(line.get("metadata")).get("key"))
-    return str(key) if isinstance(key, (str, int)) else None
-
-
-def _result(index: int, key: str, line: JSON, options: GeminiOptions) -> Result:
-    """The Result that a line states: what ``generate`` would have returned, or the error it would have raised."""
-    failure: Optional[GeminiError] = error_from_event({"error": line["error"]}, {}) if line.get("error") else None
-    response = line.get("response")
-    if failure is None and isinstance(response, dict):
-        answer: GenerateContentResponse[Any] = GenerateContentResponse(response, answer_format(options))
-        try:
-            if "embedding" not in response:
-                check(answer)
-            return Result(index, key, answer)
-        except GeminiError as error:
-            failure = error
-    return Result(index, key, None, failure or ParseError(
-        f"The batch's line for this key holds neither an answer nor an error: {repr(line)[:200]}", reason="NO_RESULT"))
