@@ -5,8 +5,8 @@ import contextlib
 
 from ..client import GeminiClient
 from ..errors import GeminiError
+from ..many.batch import find_job
 from ..many.batch_manifest import Manifest, manifest_path, read_manifest
-from ..many.batch_service import find_job
 from ..many.stats import Stats
 from ..options import GeminiOptions
 from .batch_help import BatchArguments

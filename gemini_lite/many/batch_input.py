@@ -4,6 +4,8 @@ from __future__ import annotations
 import json
 from typing import BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
+from ..api.batch_requests import BatchRequest
+from ..api.prompts import RequestBuilder, read_item
 from ..json_data import JSON
 from ..options import GeminiOptions
 from ..response import Result
@@ -11,9 +13,6 @@ from .batch_manifest import InputDigest
 from .failures import invalid_prompt
 from .journal import Journal
 from .known_keys import KnownKeys, hash_request
-from .prompts import RequestBuilder, read_item
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 class Waiting(NamedTuple):
@@ -50,7 +49,7 @@ class BatchInput:
             item = read_item(value)
             key = key if item.key is None else item.key
             request = self._builder.build(item)
-            line = (_encode({"key": key, "request": request}) + "\n").encode("utf-8")
+            line = BatchRequest(key, request).line()
         except (ValueError, TypeError, OSError, RecursionError) as failure:
             request, error = {}, failure
         hash = self._admit(key, request)
@@ -74,9 +73,9 @@ class BatchInput:
         """The bytes of all requests."""
         return self._spool.seek(0, 2)
 
-    def requests(self) -> Iterator[JSON]:
+    def requests(self) -> Iterator[BatchRequest]:
         """Each key and request."""
-        return map(json.loads, self.file())
+        return (BatchRequest(**json.loads(line)) for line in self.file())
 
     def file(self) -> BinaryIO:
         """The file of requests, at its beginning."""

@@ -13,6 +13,7 @@ import time
 from types import TracebackType
 from typing import Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sized, Tuple, Type
 
+from ..api.prompts import RequestBuilder, read_item
 from ..errors import GeminiError, OverloadedError
 from ..json_data import JSON
 from ..options import GeminiOptions
@@ -24,7 +25,6 @@ from .connections import transport_for
 from .interrupts import Interrupts
 from .order import ResultOrder
 from .pace import Pace, quota_of
-from .prompts import RequestBuilder, read_item
 from .senders import Sender, Task, Threads
 from .settings import Keeper, Settings
 from .stats import Stats

@@ -9,12 +9,12 @@ import re
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Union
 
+from ..api.prompts import check_prompts, with_key
 from ..backends.base import Backend
 from ..options import GeminiOptions
 from ..response import AnswerFormat, Result
-from .checks import check_numbers, check_options, check_prompts
+from .checks import check_numbers, check_options
 from .columns import Column
-from .prompts import with_key
 from .records import read_record, to_result
 from .worker import answer_chunk
 

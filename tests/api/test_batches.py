@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List
 import pytest
 
 from gemini_lite import GeminiClient, GeminiError, JobFailedError
-from gemini_lite.api import batches
+from gemini_lite.api import batch_jobs, batch_requests
 from gemini_lite.api.batch import Batch
 from gemini_lite.api.batch_requests import build_requests
 from gemini_lite.options import GeminiOptions
@@ -55,7 +55,7 @@ def test_prompts_go_inline_with_a_key_each_and_results_come_back_by_key(
 def test_large_input_goes_as_a_file_and_its_results_come_from_one(
         fake: FakeGemini, client: GeminiClient, service: BatchesService, no_sleep: List[float],
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "INLINE_LIMIT", 100)
+    monkeypatch.setattr(batch_requests, "INLINE_LIMIT", 100)
     job = client.batches.wait(client.batches.create([(str(n), f"prompt {n}") for n in range(50)]))
     name = created(fake)[0]["batch"]["inputConfig"]["fileName"]
     lines = [json.loads(line) for line in service.files.contents[name].splitlines()]
@@ -78,7 +78,7 @@ def test_an_uploaded_file_is_handed_in_by_its_name(
 def test_a_file_whose_type_is_refused_is_sent_as_another_type(
         fake: FakeGemini, client: GeminiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     from gemini_lite.testing import Error
-    monkeypatch.setattr(batches, "INLINE_LIMIT", 0)
+    monkeypatch.setattr(batch_requests, "INLINE_LIMIT", 0)
     refused = [Error(400, "Unsupported MIME type: application/jsonl")]
     fake.services.insert(0, lambda request: refused.pop() if request.path.startswith("/upload") and refused else None)
     client.batches.create(["Hi"])
@@ -100,7 +100,7 @@ def test_no_prompt_or_a_lone_prompt_is_refused(fake: FakeGemini, client: GeminiC
     with pytest.raises(ValueError, match="no prompt"):
         client.batches.create([])
     with pytest.raises(TypeError, match="list"):
-        list(build_requests("a prompt", GeminiOptions()))
+        list(build_requests("a prompt", GeminiOptions(), "gemini-x"))
     assert fake.requests == []
 
 
@@ -169,7 +169,7 @@ def test_a_lost_answer_is_looked_up_and_the_job_is_never_made_twice(
 def test_a_job_that_is_not_found_is_said_with_both_ways_on(
         fake: FakeGemini, client: GeminiClient, service: BatchesService, no_sleep: List[float],
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(batch_jobs, "LOOK_SECONDS", 0.05)
     service.lost.append(False)
     with pytest.raises(JobFailedError, match=r"again=True") as caught:
         client.batches.create(["Hi"], display_name="mine")

@@ -13,8 +13,8 @@ import pytest
 
 import gemini_lite
 from gemini_lite import BlockedError, GeminiError, JobFailedError, ParseError, TransportTimeout, read_results
-from gemini_lite.api import batches
-from gemini_lite.many import batch, batch_service
+from gemini_lite.api import batch_jobs
+from gemini_lite.many import batch
 from gemini_lite.testing import Error, FakeGemini
 from gemini_lite.testing.batches_service import BatchesService, text_answer
 
@@ -172,8 +172,7 @@ def test_an_answer_that_is_lost_is_looked_up(fake, client, service, out):
 
 
 def test_a_job_that_nobody_can_find_is_unknown_and_both_ways_on_work(fake, client, service, out, monkeypatch):
-    monkeypatch.setattr(batches, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(batch_service, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(batch_jobs, "LOOK_SECONDS", 0.05)
     service.lost.append(False)
     for _ in range(2):
         with pytest.raises(JobFailedError, match="same call later.*again=True") as caught:
@@ -188,8 +187,7 @@ def test_a_job_that_nobody_can_find_is_unknown_and_both_ways_on_work(fake, clien
 
 
 def test_a_job_that_comes_late_is_found_by_the_same_call(fake, client, service, out, monkeypatch):
-    monkeypatch.setattr(batches, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(batch_service, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(batch_jobs, "LOOK_SECONDS", 0.05)
     service.lost.append(True)
     hidden = [Error(500, "no list")]
     fake.services.insert(0, lambda request: hidden[0] if hidden and "pageSize" in request.path else None)
@@ -267,12 +265,12 @@ def test_functions_among_the_tools_and_settings_of_one_request_are_refused(fake,
 CHILD = """
 import os, signal, sys
 from gemini_lite import DeveloperAPI, GeminiClient, JobFailedError
-from gemini_lite.api import batches, files
-from gemini_lite.many import batch, batch_service, journal
+from gemini_lite.api import batch_jobs, files
+from gemini_lite.many import batch, journal
 from gemini_lite.transport import retry
 
 url, out, count, place, again = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5] == "again"
-batches.LOOK_SECONDS = batch_service.LOOK_SECONDS = 0.3
+batch_jobs.LOOK_SECONDS = 0.3
 batch.INLINE_BYTES = 1000 if count > 5 else 10 ** 7
 reached = 0
 
@@ -292,7 +290,7 @@ def killed_around(owner, name):
     setattr(owner, name, around)
 
 if place >= 0:
-    for owner, name in ((batch, "write_manifest"), (batches.Batches, "create"), (batches.Batches, "get"),
+    for owner, name in ((batch, "write_manifest"), (batch_jobs.Jobs, "create"), (batch_jobs.Jobs, "look"),
                         (files.Files, "upload"), (files.Files, "download"), (journal.Journal, "add"),
                         (journal.Journal, "end"), (batch, "remove_manifest")):
         killed_around(owner, name)
