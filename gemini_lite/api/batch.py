@@ -4,11 +4,12 @@ from __future__ import annotations
 import datetime
 from typing import List, Optional
 
+from ..errors import JobFailedError
 from ..json_data import JSON, dict_or_empty, list_of_dicts, str_or_none
 from .resources import Resource, parse_count, parse_time
 
 ENDED = frozenset(("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"))
-FAILED = frozenset(("FAILED", "CANCELLED", "EXPIRED"))
+_FAILED = frozenset(("FAILED", "CANCELLED", "EXPIRED"))
 _PREFIXES = ("BATCH_STATE_", "JOB_STATE_")
 
 
@@ -78,23 +79,27 @@ class Batch(Resource):
 
     @property
     def request_count(self) -> Optional[int]:
-        """How many requests it has."""
+        """How many requests it has; None on Vertex AI, which does not say."""
         return parse_count(self.stats.get("requestCount"))
 
     @property
     def successful_count(self) -> Optional[int]:
         """How many were answered so far."""
-        return parse_count(self.stats.get("successfulRequestCount") or self.stats.get("successfulCount"))
+        return self._count("successfulRequestCount", "successfulCount")
 
     @property
     def failed_count(self) -> Optional[int]:
         """How many failed so far."""
-        return parse_count(self.stats.get("failedRequestCount") or self.stats.get("failedCount"))
+        return self._count("failedRequestCount", "failedCount")
 
     @property
     def pending_count(self) -> Optional[int]:
         """How many wait."""
-        return parse_count(self.stats.get("pendingRequestCount") or self.stats.get("incompleteCount"))
+        return self._count("pendingRequestCount", "incompleteCount")
+
+    def _count(self, name: str, name_on_vertex: str) -> Optional[int]:
+        stats = self.stats
+        return parse_count(stats.get(name, stats.get(name_on_vertex)))
 
     @property
     def error(self) -> Optional[JSON]:
@@ -103,7 +108,7 @@ class Batch(Resource):
 
     @property
     def output(self) -> JSON:
-        """Where the results are: ``responsesFile`` or ``inlinedResponses``."""
+        """Where the results are: ``responsesFile`` or ``inlinedResponses``; on Vertex AI ``gcsOutputDirectory``."""
         return (dict_or_empty(self.data.get("response")) or dict_or_empty(self._metadata.get("output"))
                 or dict_or_empty(self._metadata.get("outputInfo")))
 
@@ -113,8 +118,33 @@ class Batch(Resource):
         return str_or_none(self.output.get("responsesFile"))
 
     @property
+    def output_directory(self) -> Optional[str]:
+        """Where in Cloud Storage (``gs://...``) Vertex AI put the results; their file is ``predictions.jsonl``."""
+        return str_or_none(self.output.get("gcsOutputDirectory"))
+
+    @property
     def inline_responses(self) -> List[JSON]:
         """The results that came with the job itself."""
         found = self.output.get("inlinedResponses") or self.output.get("inlinedEmbedContentResponses")
         inner = dict_or_empty(found)
         return list_of_dicts(inner.get("inlinedResponses") or inner.get("inlinedEmbedContentResponses") or found)
+
+
+def describe(job: Batch) -> str:
+    """Where a job stands, for people."""
+    counts = [(name, count) for name, count in (("done", job.successful_count), ("failed", job.failed_count),
+                                                ("pending", job.pending_count)) if count is not None]
+    return f"{job.name} is {job.state}" + "".join(f", {count:,} {name}" for name, count in counts)
+
+
+def check_ended(job: Batch) -> None:
+    """ValueError for a job that has not ended; JobFailedError, with the `job`, for one that ended badly."""
+    if not job.has_ended:
+        raise ValueError(f"{describe(job)}, so it has no results yet: wait for it with client.batches.wait")
+    if job.state in _FAILED:
+        reason = str_or_none((job.error or {}).get("message")) or "the server gives no reason"
+        step = "Hand it in again, in smaller parts, or use client.map." if job.state == "EXPIRED" else \
+            "error.job.error says more."
+        error = JobFailedError(f"The batch {job.name} ended as {job.state}: {reason}. {step}", reason=job.state)
+        error.job = job
+        raise error

@@ -14,10 +14,11 @@ from ..transport.deadline import NEVER, Deadline
 from .batch import Batch
 from .creation import may_have_worked
 from .files import Files
-from .places import collection_path
+from .places import collection_path, is_in_project
 from .resources import pages, resource_name
 from .sending import Sender
 from .sources import UploadSource
+from .vertex_jobs import HOW_TO_HAND_IN
 
 log = logging.getLogger("gemini_lite")
 
@@ -26,7 +27,7 @@ BatchOrName = Union[Batch, str]
 GENERATE = "batchGenerateContent"  # the method that makes a job over prompts
 LOOK_SECONDS = 120.0  # for how long a job is looked for whose answer was lost
 _MIME_TYPES = ("application/jsonl", "jsonl", "text/plain")  # what the API has taken for a file of requests
-_ADVICE = "batches belong to the Gemini Developer API; use client.map here"
+_ADVICE = "batches belong to the Gemini Developer API and Vertex AI; use client.map here"
 
 
 def unique_name(digest: str) -> str:
@@ -39,14 +40,22 @@ class Jobs:
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
+        self.on_vertex = is_in_project(sender)  # over requests in a bucket
+        self._collection = "batchPredictionJobs" if self.on_vertex else Batch.collection
 
     def path(self) -> str:
         """Where all jobs are; ValueError for a backend without batches."""
-        return collection_path(self._sender, "batches", _ADVICE)
+        return collection_path(self._sender, self._collection, _ADVICE)
+
+    def check_prompts_are_taken(self) -> None:
+        """ValueError for a backend that takes no prompts themselves, or has no batches at all."""
+        if self.on_vertex:
+            raise ValueError(HOW_TO_HAND_IN)
+        self.path()
 
     def path_of(self, batch: BatchOrName) -> str:
         """Where one job is."""
-        id = resource_name(batch, Batch).rpartition("/")[2]
+        id = resource_name(batch, Batch, self._collection).rpartition("/")[2]
         return f"{self.path()}/{quote(id, safe='-._~')}"
 
     def look(self, batch: BatchOrName, deadline: Deadline = NEVER) -> Batch:
@@ -55,16 +64,19 @@ class Jobs:
 
     def list(self, page_size: Optional[int] = None) -> Iterator[Batch]:
         """All jobs of the project, each page fetched when it is needed."""
-        path = self.path()
-        return (Batch(data) for data in pages(lambda query: self._sender.get(path + query), "operations", page_size))
+        path, key = self.path(), self._collection if self.on_vertex else "operations"
+        return (Batch(data) for data in pages(lambda query: self._sender.get(path + query), key, page_size))
 
     def create(self, model: str, method: str, config: JSON, display_name: str, again: bool = False) -> Batch:
-        """A new job over what `config` names; after a lost answer it is looked for, unless `again`.
+        """A new job of the Developer API's over what `config` names; see `make`."""
+        path = self._sender.route.backend.path(method, model)
+        return self.make(path, {"batch": {"displayName": display_name, "inputConfig": config}}, display_name, again)
+
+    def make(self, path: str, body: JSON, display_name: str, again: bool) -> Batch:
+        """The job that `body` makes at `path`; after a lost answer it is looked for, unless `again`.
 
         JobFailedError with the reason UNKNOWN if it does not show up in LOOK_SECONDS.
         """
-        path = self._sender.route.backend.path(method, model)
-        body: JSON = {"batch": {"displayName": display_name, "inputConfig": config}}
         try:
             return Batch(self._sender.route.send(path, body, settings=self._sender.settings(), creates=True))
         except GeminiError as error:

@@ -20,6 +20,11 @@ INLINE_LIMIT = 15_000_000  # bytes; the API takes 20 MB with everything else in 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
+def encode_line(value: JSON) -> bytes:
+    """`value` as a line of a file of requests; ValueError for what no JSON can hold."""
+    return _encode(value).encode("utf-8") + b"\n"
+
+
 class BatchRequest(NamedTuple):
     """One request: its key, and the body that generateContent documents."""
 
@@ -28,7 +33,7 @@ class BatchRequest(NamedTuple):
 
     def line(self) -> bytes:
         """The line of a batch's file; ValueError for what no JSON can hold."""
-        return _encode({"key": self.key, "request": self.request}).encode("utf-8") + b"\n"
+        return encode_line({"key": self.key, "request": self.request})
 
 
 def build_requests(items: Iterable[BatchItem], options: GeminiOptions, model: str) -> Iterator[BatchRequest]:

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Optional, Set
 
 from ..answers.check import check
 from ..errors import GeminiError, IncompleteError, ParseError
+from ..files_on_disk import StrPath
 from ..json_data import JSON, dict_or_empty
 from ..options import GeminiOptions
 from ..response import GenerateContentResponse, Result
@@ -16,14 +17,21 @@ from ..transport.error_body import error_from_event
 log = logging.getLogger("gemini_lite")
 
 
-def parse_line(line: bytes, number: int, place: str) -> JSON:
-    """The JSON object in a line of results at `place`, or ParseError."""
+def read_lines(path: StrPath, name: str) -> Iterator[JSON]:
+    """The JSON object in each line of the file of results at `path`, of what is called `name`; or ParseError."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield _parsed(line, number, name)
+
+
+def _parsed(line: bytes, number: int, name: str) -> JSON:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise ParseError(f"Line {number} of the results {place} is no JSON object: {line[:100]!r}",
+        raise ParseError(f"Line {number} of the results of {name} is no JSON object: {line[:100]!r}",
                          reason="NOT_JSON")
     return value
 

@@ -90,16 +90,20 @@ def parse_count(value: object) -> Optional[int]:
     return int_or_none(value)
 
 
-def resource_name(item: Union[str, Resource], kind: Type[Resource]) -> str:
-    """The full name of `item`: a `kind`, its name with or without the collection, or its URI; else ValueError."""
+def resource_name(item: Union[str, Resource], kind: Type[Resource], collection: str = "") -> str:
+    """The full name of `item`: a `kind`, its name with or without the collection, or its URI; else ValueError.
+
+    `collection` is the kind's, unless the backend has another.
+    """
+    collection = collection or kind.collection
     text = item.name if isinstance(item, Resource) else item
     if not isinstance(text, str):
-        raise TypeError(f"give a {kind.__name__} or its name ('{kind.collection}/...'), not {type(item).__name__}")
-    found = re.search(rf"(?:^|/){kind.collection}/([^/:?#]+)(?:[:?#].*)?$", text)
+        raise TypeError(f"give a {kind.__name__} or its name ('{collection}/...'), not {type(item).__name__}")
+    found = re.search(rf"(?:^|/){collection}/([^/:?#]+)(?:[:?#].*)?$", text)
     id = found.group(1) if found else text
     if not re.fullmatch(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*", id):
-        raise ValueError(f"{text!r} is no name of a {kind.__name__}: write '{kind.collection}/...' as the API gave it")
-    return f"{kind.collection}/{id}"
+        raise ValueError(f"{text!r} is no name of a {kind.__name__}: write '{collection}/...' as the API gave it")
+    return f"{collection}/{id}"
 
 
 def pages(get: Callable[[str], JSON], key: str, size: Optional[int] = None) -> Iterator[JSON]:

@@ -44,6 +44,7 @@ def run_batch(
     """Answer `prompts` into the file `path` by a job of the Batch API; see `GeminiClient.batch_to`."""
     check_prompts(prompts)
     whole = Deadline.after(None if deadline is None else check_seconds(deadline, "deadline"))
+    batch_jobs.Jobs(sender).check_prompts_are_taken()
     options = _options(sender, defaults, overrides)
     with Journal(path, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every) as journal:
         with tempfile.TemporaryFile(prefix="gemini-lite-batch-") as spool:
