@@ -131,10 +131,19 @@ class Batch(Resource):
 
 
 def describe(job: Batch) -> str:
-    """Where a job stands, for people."""
+    """Where a job stands, how old it is and what it has done, for people."""
     counts = [(name, count) for name, count in (("done", job.successful_count), ("failed", job.failed_count),
                                                 ("pending", job.pending_count)) if count is not None]
-    return f"{job.name} is {job.state}" + "".join(f", {count:,} {name}" for name, count in counts)
+    return f"{job.name} is {job.state}{_age(job)}" + "".join(f", {count:,} {name}" for name, count in counts)
+
+
+def _age(job: Batch) -> str:
+    """How long ago a job was made that has not ended, in minutes: a line for each second would be too many."""
+    if job.create_time is None or job.has_ended:
+        return ""
+    age = datetime.datetime.now(datetime.timezone.utc) - job.create_time
+    minutes = max(0, int(age.total_seconds()) // 60)
+    return f" for {minutes // 60} h {minutes % 60:02} min"
 
 
 def check_ended(job: Batch) -> None:

@@ -7,7 +7,7 @@ import os
 from typing import Callable, Iterator, Optional, Union
 from urllib.parse import quote
 
-from ..errors import BadRequestError, GeminiError, JobFailedError
+from ..errors import BadRequestError, GeminiError, JobFailedError, ParseError
 from ..json_data import JSON
 from ..transport import retry
 from ..transport.deadline import NEVER, Deadline
@@ -78,18 +78,22 @@ class Jobs:
         JobFailedError with the reason UNKNOWN if it does not show up in LOOK_SECONDS.
         """
         try:
-            return Batch(self._sender.route.send(path, body, settings=self._sender.settings(), creates=True))
+            job = Batch(self._sender.route.send(path, body, settings=self._sender.settings(), creates=True))
+            if not job.name:
+                raise ParseError(f"The server answered a new batch without its name: {repr(job.data)[:200]}",
+                                 reason="NO_NAME")
+            return job
         except GeminiError as error:
             if again or not may_have_worked(error):
                 raise
-            job = None
+            found: Optional[Batch] = None
             with contextlib.suppress(GeminiError):
-                job = find_named(self.list, display_name, Deadline.after(LOOK_SECONDS))
-            if job is None:
+                found = find_named(self.list, display_name, Deadline.after(LOOK_SECONDS))
+            if found is None:
                 raise _unknown(display_name, error) from None
             log.warning("the answer to a new batch was lost (%s); it was found as %s", error.reason or error.code,
-                        job.name)
-            return job
+                        found.name)
+            return found
 
     def upload(self, open_requests: Callable[[], UploadSource], display_name: str) -> str:
         """The name of the uploaded file of requests, which are opened anew for each type that is tried."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any, Dict, Iterator, List, Optional, Set
+from typing import Any, Iterator, Optional, Sequence
 
 from ..answers.check import check
 from ..errors import GeminiError, IncompleteError, ParseError
@@ -13,6 +13,9 @@ from ..options import GeminiOptions
 from ..response import GenerateContentResponse, Result
 from ..route import answer_format
 from ..transport.error_body import error_from_event
+from .known_keys import KnownKeys
+
+_MANY = 500_000  # results, where nobody says how many there are
 
 log = logging.getLogger("gemini_lite")
 
@@ -36,24 +39,31 @@ def _parsed(line: bytes, number: int, name: str) -> JSON:
     return value
 
 
-def tell_apart(lines: Iterator[JSON], keys: Optional[List[str]], options: GeminiOptions) -> Iterator[Result]:
+def tell_apart(lines: Iterator[JSON], keys: Optional[Sequence[str]], options: GeminiOptions) -> Iterator[Result]:
     """The result of each of `lines` by its key; with `keys`, an error's Result for each of them that has none."""
-    places: Dict[str, int] = {} if keys is None else {key: index for index, key in enumerate(keys)}
-    seen: Set[str] = set()
+    known = KnownKeys(_MANY if keys is None else len(keys))
+    for index, expected in enumerate(keys or ()):
+        known.add(expected, index << 1, seen=False)
     for number, line in enumerate(lines):
         key = _key_of(line)
         if key is None:
             log.warning("result %d of the batch has no key, so nobody can tell what it answers: it is left out", number)
-        elif key in seen:
+            continue
+        try:
+            place = known.see(key)
+        except ValueError:
             log.warning("the batch has two results for the key %s: the second is left out", key)
-        elif keys is not None and key not in places:
-            log.warning("the batch has a result for the key %s, which was not asked for: it is left out", key)
+            continue
+        if place is not None:
+            yield _result(place >> 1, key, line, options)
+        elif keys is None:
+            known.add(key, 0, seen=True)
+            yield _result(number, key, line, options)
         else:
-            seen.add(key)
-            yield _result(places.get(key, number), key, line, options)
-    for key in keys or ():
-        if key not in seen:
-            yield Result(places[key], key, None, IncompleteError(
+            log.warning("the batch has a result for the key %s, which was not asked for: it is left out", key)
+    for index, expected in enumerate(keys or ()):
+        if not known.is_seen(expected):
+            yield Result(index, expected, None, IncompleteError(
                 "The batch has no result for this key. Ask again, with client.map or a new batch.", reason="MISSING",
                 retryable=True), 0)
 

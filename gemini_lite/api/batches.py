@@ -126,7 +126,7 @@ class Batches:
             check_ended(job)
         if self._jobs.on_vertex:
             raise ValueError(_how_to_fetch(job))
-        expected = None if keys is None else list(keys)
+        expected = keys if keys is None or isinstance(keys, (list, tuple)) else list(keys)
         options = self._options.replace(response_schema=response_schema)
         return tell_apart(self._lines(job), expected, options)
 

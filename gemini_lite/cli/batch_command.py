@@ -53,7 +53,8 @@ def _report(stats: Stats, arguments: BatchArguments) -> int:
     """Say what there is; the exit code."""
     manifest = read_manifest(arguments.output_file)
     if not arguments.quiet:
-        print_lines(str(stats))
+        if stats.done or stats.skipped or manifest is None:
+            print_lines(str(stats))
         if manifest is not None:
             print_status(f"{stats.in_flight:,} prompts are with {manifest.name}")
         elif stats.in_flight:

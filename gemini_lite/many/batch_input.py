@@ -5,6 +5,7 @@ import json
 from typing import BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..api.batch_requests import BatchRequest
+from ..api.known_keys import KnownKeys
 from ..api.prompts import RequestBuilder, read_item
 from ..json_data import JSON
 from ..options import GeminiOptions
@@ -12,7 +13,7 @@ from ..response import Result
 from .batch_manifest import InputDigest
 from .failures import invalid_prompt
 from .journal import Journal
-from .known_keys import KnownKeys, hash_request
+from .records import hash_request
 
 
 class Waiting(NamedTuple):

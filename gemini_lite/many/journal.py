@@ -10,12 +10,12 @@ import time
 from typing import Callable, Iterator, List, Optional, Union
 
 from .. import files_on_disk
+from ..api.known_keys import KnownKeys
 from ..errors import GeminiError
 from ..json_data import JSON
 from ..response import Result
 from ..transport import retry
-from .known_keys import KnownKeys, hash_request
-from .records import LOST, hash_of, is_error, is_transient, to_line
+from .records import LOST, hash_of, hash_request, is_error, is_transient, to_line
 from .results_file import read_lines
 from .senders import Task
 from .sent_keys import SentKeys

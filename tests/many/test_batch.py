@@ -197,6 +197,19 @@ def test_a_job_that_comes_late_is_found_by_the_same_call(fake, client, service, 
     assert client.batch_to(out, PROMPTS).answered == 5 and len(created(fake)) == 1
 
 
+def test_again_makes_no_second_job_while_nobody_can_look(fake, client, service, out, monkeypatch):
+    monkeypatch.setattr(batch_jobs, "LOOK_SECONDS", 0.05)
+    service.lost.append(True)
+    hidden = [Error(500, "no list")]
+    fake.services.insert(0, lambda request: hidden[0] if hidden and "pageSize" in request.path else None)
+    for again in (False, True):
+        with pytest.raises(GeminiError, match="no list|not in the list"):
+            client.batch_to(out, PROMPTS, again=again)
+    assert len(created(fake)) == 1
+    hidden.clear()
+    assert client.batch_to(out, PROMPTS, again=True).answered == 5 and len(created(fake)) == 1
+
+
 def test_a_job_that_was_deleted_is_unknown(fake, client, service, out):
     client.batch_to(out, PROMPTS, wait=False)
     service.jobs.clear()
