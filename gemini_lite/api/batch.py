@@ -23,24 +23,19 @@ class Batch(Resource):
     shown = ("name", "display_name", "state", "model", "request_count", "failed_count", "create_time")
 
     @property
-    def _metadata(self) -> JSON:
+    def _fields(self) -> JSON:
         """Where the Developer API keeps what Vertex AI has at the top."""
         return dict_or_empty(self.data.get("metadata")) or self.data
 
     @property
-    def display_name(self) -> Optional[str]:
-        """The name for people, by which a job whose answer was lost is found again."""
-        return str_or_none(self._metadata.get("displayName"))
-
-    @property
     def model(self) -> Optional[str]:
         """The model that answers."""
-        return str_or_none(self._metadata.get("model"))
+        return str_or_none(self._fields.get("model"))
 
     @property
     def state_name(self) -> Optional[str]:
         """The state as the server spells it."""
-        return str_or_none(self._metadata.get("state"))
+        return str_or_none(self._fields.get("state"))
 
     @property
     def state(self) -> str:
@@ -58,24 +53,14 @@ class Batch(Resource):
         return self.state in ENDED or self.data.get("done") is True
 
     @property
-    def create_time(self) -> Optional[datetime.datetime]:
-        """When it was made."""
-        return parse_time(self._metadata.get("createTime"))
-
-    @property
-    def update_time(self) -> Optional[datetime.datetime]:
-        """When it last changed."""
-        return parse_time(self._metadata.get("updateTime"))
-
-    @property
     def end_time(self) -> Optional[datetime.datetime]:
         """When it ended."""
-        return parse_time(self._metadata.get("endTime"))
+        return parse_time(self._fields.get("endTime"))
 
     @property
     def stats(self) -> JSON:
         """The counts as the API writes them."""
-        return dict_or_empty(self._metadata.get("batchStats") or self._metadata.get("completionStats"))
+        return dict_or_empty(self._fields.get("batchStats") or self._fields.get("completionStats"))
 
     @property
     def request_count(self) -> Optional[int]:
@@ -104,13 +89,13 @@ class Batch(Resource):
     @property
     def error(self) -> Optional[JSON]:
         """Why it failed, as the API says it: ``code`` and ``message``."""
-        return dict_or_empty(self.data.get("error")) or dict_or_empty(self._metadata.get("error")) or None
+        return dict_or_empty(self.data.get("error")) or dict_or_empty(self._fields.get("error")) or None
 
     @property
     def output(self) -> JSON:
         """Where the results are: ``responsesFile`` or ``inlinedResponses``; on Vertex AI ``gcsOutputDirectory``."""
-        return (dict_or_empty(self.data.get("response")) or dict_or_empty(self._metadata.get("output"))
-                or dict_or_empty(self._metadata.get("outputInfo")))
+        return (dict_or_empty(self.data.get("response")) or dict_or_empty(self._fields.get("output"))
+                or dict_or_empty(self._fields.get("outputInfo")))
 
     @property
     def responses_file(self) -> Optional[str]:
@@ -121,6 +106,11 @@ class Batch(Resource):
     def output_directory(self) -> Optional[str]:
         """Where in Cloud Storage (``gs://...``) Vertex AI put the results; their file is ``predictions.jsonl``."""
         return str_or_none(self.output.get("gcsOutputDirectory"))
+
+    @property
+    def has_results(self) -> bool:
+        """Whether this view says where results are, or has them; what `list` gives has none."""
+        return bool(self.responses_file or self.output_directory or self.inline_responses)
 
     @property
     def inline_responses(self) -> List[JSON]:

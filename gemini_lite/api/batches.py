@@ -121,7 +121,7 @@ class Batches:
         ValueError for a job that has not ended, and on Vertex AI, where the results are in your bucket; JobFailedError
         for one that failed without any.
         """
-        job = batch if isinstance(batch, Batch) and batch.output else self.get(batch)
+        job = batch if isinstance(batch, Batch) and batch.has_results else self.get(batch)
         if not job.output or self._jobs.on_vertex and not job.has_ended:
             check_ended(job)
         if self._jobs.on_vertex:

@@ -25,6 +25,11 @@ class Resource:
         self.data = data
 
     @property
+    def _fields(self) -> JSON:
+        """The part of `data` that has what all kinds have, besides the name."""
+        return self.data
+
+    @property
     def name(self) -> str:
         """The name that the API knows it by, such as ``files/abc123``."""
         return str_or_none(self.data.get("name")) or ""
@@ -32,17 +37,17 @@ class Resource:
     @property
     def display_name(self) -> Optional[str]:
         """The name for people."""
-        return str_or_none(self.data.get("displayName"))
+        return str_or_none(self._fields.get("displayName"))
 
     @property
     def create_time(self) -> Optional[datetime.datetime]:
         """When it was made."""
-        return parse_time(self.data.get("createTime"))
+        return parse_time(self._fields.get("createTime"))
 
     @property
     def update_time(self) -> Optional[datetime.datetime]:
         """When it was last changed."""
-        return parse_time(self.data.get("updateTime"))
+        return parse_time(self._fields.get("updateTime"))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Resource) and type(other) is type(self) and other.data == self.data

@@ -4,7 +4,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import tempfile
 import time
 from typing import Callable, Iterable, Mapping, NoReturn, Optional, Tuple, Union
@@ -27,7 +26,7 @@ from .batch_manifest import (
 )
 from .checks import check_options
 from .journal import Journal
-from .progress import Progress, reporter
+from .progress import Progress, is_watched, reporter
 from .stats import Stats
 
 log = logging.getLogger("gemini_lite")
@@ -118,7 +117,7 @@ class BatchRun:
         if job is None:
             job = self._hand_in(manifest)
         if wait or job.has_ended:
-            self._finish(job.name, poll)
+            self._finish(job, poll)
 
     def _adopt(self, manifest: Manifest, again: bool) -> Optional[Batch]:
         """The job of `manifest`; None if another one is to be handed in, JobFailedError if nobody can know."""
@@ -133,7 +132,7 @@ class BatchRun:
 
     def _hand_in(self, old: Optional[Manifest]) -> Batch:
         """A new job, each step of which is written down before it is taken."""
-        manifest = old or new_manifest(self._input.digest, CREATING)
+        manifest = old or new_manifest(self._input.digest)
         if self._input.size > INLINE_BYTES:
             write_manifest(self._journal.path, manifest._replace(step=UPLOADING, time=time.time(), name=None))
             config: JSON = {"fileName": self._jobs.upload(self._input.file, manifest.display_name)}
@@ -166,34 +165,34 @@ class BatchRun:
 
     # Its results
 
-    def _finish(self, name: str, poll: Tuple[float, float]) -> None:
+    def _finish(self, job: Batch, poll: Tuple[float, float]) -> None:
         """Wait for the job, take in its results, and forget it."""
         left = max(self._deadline.left, 0.001) if self._deadline.is_set else None
         try:
-            self._batches.wait(name, poll=poll, deadline=left, progress=self._job_progress())
+            job = self._batches.wait(job, poll=poll, deadline=left, progress=self._job_progress())
         except JobFailedError as error:
-            job: Optional[Batch] = getattr(error, "job", None)
-            if job is not None and job.output:  # what was answered before it ended
-                self._collect(name)
+            failed: Optional[Batch] = getattr(error, "job", None)
+            if failed is not None and failed.output:  # what was answered before it ended
+                self._collect(failed)
             remove_manifest(self._journal.path)
             raise
-        self._collect(name)
+        self._collect(job)
         remove_manifest(self._journal.path)
         if self._input.waiting:
             log.warning("%s has no result for %d of its prompts: the same call hands these in again, and client.map_to "
-                        "answers them at once", name, len(self._input.waiting))
+                        "answers them at once", job.name, len(self._input.waiting))
 
-    def _collect(self, name: str) -> None:
+    def _collect(self, job: Batch) -> None:
         """Write each result as it is read; all of them are on the disk at the end."""
         self._report = reporter(self._progress)
-        for result in self._batches.results(name, response_schema=self._options.response_schema):
+        for result in self._batches.results(job, response_schema=self._options.response_schema):
             waiting = self._input.waiting.pop(result.key, None)
             if waiting is not None:
                 result.index = waiting.position
                 self._keep(self._checked(result), waiting.hash)
                 self._report(self.stats, False)
             elif result.key not in self._input.answered:
-                log.warning("%s has a result for the key %s, which was not asked for: it is left out", name,
+                log.warning("%s has a result for the key %s, which was not asked for: it is left out", job.name,
                             result.key)
         self._journal.end([])
 
@@ -216,7 +215,7 @@ class BatchRun:
         show = self._progress
         if callable(show):
             return lambda job: show(self._counted(job))
-        return show is not False and (show is True or _is_watched())
+        return show is not False and (show is True or is_watched())
 
     def _counted(self, job: Batch) -> Stats:
         self.stats.in_flight = len(self._input.waiting) if job.pending_count is None else job.pending_count
@@ -235,9 +234,3 @@ def find_job(batches: Batches, manifest: Manifest, deadline: Deadline = NEVER) -
     left = batch_jobs.LOOK_SECONDS - max(0.0, time.time() - manifest.time)
     return batch_jobs.find_named(lambda size: batches.list(page_size=size), manifest.display_name,
                                  deadline.earlier(max(0.0, left)))
-
-
-def _is_watched() -> bool:
-    """Whether a person looks at what is printed."""
-    from ..display import notebook  # not for programs that nobody watches
-    return notebook.in_notebook() or sys.stderr is not None and sys.stderr.isatty()

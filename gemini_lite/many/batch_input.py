@@ -63,11 +63,12 @@ class BatchInput:
             self._spool.write(line)
 
     def _admit(self, key: str, request: JSON) -> Optional[int]:
-        hash = self._journal.admit(key, request, self._model)
-        self.digest.add(key, hash_request(request, self._model))
-        if hash is None:
+        hash = hash_request(request, self._model)
+        self.digest.add(key, hash)
+        admitted = self._journal.admit_hash(key, hash)
+        if admitted is None:
             self.answered.add(key, 0, seen=False)
-        return hash
+        return admitted
 
     @property
     def size(self) -> int:

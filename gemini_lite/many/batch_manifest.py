@@ -53,10 +53,10 @@ def manifest_path(path: files_on_disk.StrPath) -> str:
     return f"{os.path.realpath(os.fspath(path))}.batch.json"
 
 
-def new_manifest(digest: InputDigest, step: str) -> Manifest:
+def new_manifest(digest: InputDigest) -> Manifest:
     """The manifest of a job that has not been handed in; its display name is one that no other job has."""
     hexdigest = digest.hexdigest()
-    return Manifest(unique_name(hexdigest[:16]), hexdigest, digest.count, step, time.time())
+    return Manifest(unique_name(hexdigest[:16]), hexdigest, digest.count, CREATING, time.time())
 
 
 def read_manifest(path: files_on_disk.StrPath) -> Optional[Manifest]:

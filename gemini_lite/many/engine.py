@@ -259,7 +259,7 @@ class Run:
         if self._stop is not None or self._holds_too_many():
             return LONGEST_LOOK
         if len(self._in_flight) >= self._pace.room(now):
-            return self._pace.next_change(now) or LONGEST_LOOK
+            return self._pace.next_change() or LONGEST_LOOK
         next_start = self._retries[0][0] if self._retries else float("inf")
         if not self._exhausted:
             next_start = now

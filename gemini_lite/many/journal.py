@@ -77,7 +77,10 @@ class Journal:
 
     def admit(self, key: str, request: JSON, model: str) -> Optional[int]:
         """A hash of the request, or None if `key` has its result; ValueError if that answers another request."""
-        hash = hash_request(request, model)
+        return self.admit_hash(key, hash_request(request, model))
+
+    def admit_hash(self, key: str, hash: int) -> Optional[int]:
+        """`admit` for who has the `hash` of the request already."""
         known = self._known.see(key)
         if known is None:
             self._known.add(key, hash, seen=True)
