@@ -33,6 +33,14 @@ def text_answer(key: str, request: JSON) -> JSON:
                          "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}}}
 
 
+def _without_inline_results(job: JSON) -> JSON:
+    """A job as lists show it: they say where results are, and hold none."""
+    if "inlinedResponses" not in job.get("response", {}):
+        return job
+    fields = {name: value for name, value in job["metadata"].items() if name != "output"}
+    return {"name": job["name"], "done": True, "metadata": fields}
+
+
 class BatchesService:
     """Answers the Batch API; append it, and the `files` it works with, to ``FakeGemini.services``.
 
@@ -159,7 +167,7 @@ class BatchesService:
     def _list(self, key: str, prefix: str, request: Request) -> Answer:
         query = parse_qs(urlsplit(request.path).query)
         size, start = int(query.get("pageSize", ["10"])[0]), int(query.get("pageToken", ["0"])[0])
-        jobs = [job for name, job in self.jobs.items() if name.startswith(prefix)]
+        jobs = [_without_inline_results(job) for name, job in self.jobs.items() if name.startswith(prefix)]
         page: JSON = {key: jobs[start:start + size]} if jobs else {}
         return json_answer({**page, "nextPageToken": str(start + size)} if start + size < len(jobs) else page)
 

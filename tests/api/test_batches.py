@@ -274,6 +274,13 @@ def test_the_list_is_fetched_page_by_page(fake: FakeGemini, client: GeminiClient
     assert [job.display_name for job in found] == ["1", "2"]
 
 
+def test_the_results_of_a_listed_job_are_fetched(client: GeminiClient, no_sleep: List[float]) -> None:
+    client.batches.wait(client.batches.create(["Hi"]))
+    listed, = client.batches.list()
+    assert listed.has_ended and not listed.has_results
+    assert [result.text for result in client.batches.results(listed)] == ["answer 0"]
+
+
 def test_embeddings_are_handed_in_with_their_task(fake: FakeGemini, client: GeminiClient) -> None:
     client.batches.create_embeddings(["a", "b"], task_type="RETRIEVAL_DOCUMENT", output_dimensionality=256)
     request = fake.requests[0]
