@@ -19,6 +19,7 @@ from .resources import pages, resource_name
 from .sending import Sender
 from .sources import UploadSource
 from .vertex_jobs import HOW_TO_HAND_IN
+from .waiting import seconds_left
 
 log = logging.getLogger("gemini_lite")
 
@@ -36,10 +37,10 @@ def unique_name(digest: str) -> str:
 
 
 class Jobs:
-    """What `client.batches` and `GeminiClient.batch_to` do with jobs."""
+    """What `client.batches` and `GeminiClient.batch_to` do with jobs; what makes them is done by the `deadline`."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, sender: Sender, deadline: Deadline = NEVER) -> None:
+        self._sender, self._deadline = sender, deadline
         self.on_vertex = is_in_project(sender)  # over requests in a bucket
         self._collection = "batchPredictionJobs" if self.on_vertex else Batch.collection
 
@@ -77,8 +78,9 @@ class Jobs:
 
         JobFailedError with the reason UNKNOWN if it does not show up in LOOK_SECONDS.
         """
+        settings = self._sender.settings(self._deadline)
         try:
-            job = Batch(self._sender.route.send(path, body, settings=self._sender.settings(), creates=True))
+            job = Batch(self._sender.route.send(path, body, settings=settings, creates=True))
             if not job.name:
                 raise ParseError(f"The server answered a new batch without its name: {repr(job.data)[:200]}",
                                  reason="NO_NAME")
@@ -88,7 +90,7 @@ class Jobs:
                 raise
             found: Optional[Batch] = None
             with contextlib.suppress(GeminiError):
-                found = find_named(self.list, display_name, Deadline.after(LOOK_SECONDS))
+                found = find_named(self.list, display_name, self._deadline.earlier(LOOK_SECONDS))
             if found is None:
                 raise _unknown(display_name, error) from None
             log.warning("the answer to a new batch was lost (%s); it was found as %s", error.reason or error.code,
@@ -100,7 +102,9 @@ class Jobs:
         files = Files(self._sender)
         for mime_type in _MIME_TYPES:
             try:
-                return files.upload(open_requests(), mime_type=mime_type, display_name=display_name).name
+                file = files.upload(open_requests(), mime_type=mime_type, display_name=display_name,
+                                    deadline=seconds_left(self._deadline))
+                return file.name
             except BadRequestError as error:
                 if "mime" not in str(error).lower() or mime_type == _MIME_TYPES[-1]:
                     raise

@@ -14,6 +14,7 @@ from ..api.batch_requests import inline_config
 from ..api.batches import Batches
 from ..api.prompts import check_prompts
 from ..api.sending import Sender
+from ..api.waiting import seconds_left
 from ..errors import GeminiError, JobFailedError, NotFoundError
 from ..json_data import JSON
 from ..options import GeminiOptions
@@ -79,7 +80,7 @@ class BatchRun:
         progress: Progress, deadline: Deadline,
     ) -> None:
         self.stats = Stats()
-        self._batches, self._jobs = Batches(sender, options), batch_jobs.Jobs(sender)
+        self._batches, self._jobs = Batches(sender, options), batch_jobs.Jobs(sender, deadline)
         self._journal, self._options, self._model, self._input = journal, options, model, input
         self._progress, self._deadline = progress, deadline
         self._report: Callable[[Stats, bool], None] = lambda stats, ended: None
@@ -167,9 +168,9 @@ class BatchRun:
 
     def _finish(self, job: Batch, poll: Tuple[float, float]) -> None:
         """Wait for the job, take in its results, and forget it."""
-        left = max(self._deadline.left, 0.001) if self._deadline.is_set else None
         try:
-            job = self._batches.wait(job, poll=poll, deadline=left, progress=self._job_progress())
+            job = self._batches.wait(job, poll=poll, deadline=seconds_left(self._deadline),
+                                     progress=self._job_progress())
         except JobFailedError as error:
             failed: Optional[Batch] = getattr(error, "job", None)
             if failed is not None and failed.output:  # what was answered before it ended

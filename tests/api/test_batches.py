@@ -319,6 +319,8 @@ def test_odd_shapes_of_a_job_raise_nothing() -> None:
                 job: Any = Batch(data)
                 for attribute in ("name", "display_name", "state", "state_name", "has_ended", "stats", "request_count",
                                   "failed_count", "pending_count", "successful_count", "error", "output",
-                                  "responses_file", "inline_responses", "create_time", "model"):
+                                  "responses_file", "inline_responses", "create_time", "model", "output_directory",
+                                  "has_results"):
                     getattr(job, attribute)
                 repr(job)
+                describe(job)

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -248,6 +249,19 @@ def test_a_deadline_ends_the_wait_and_the_same_call_goes_on(fake, client, servic
     assert caught.value.reason == "DEADLINE" and caught.value.summary.in_flight == 5
     service.states = ["PENDING", "SUCCEEDED"]
     assert client.batch_to(out, PROMPTS).answered == 5 and len(created(fake)) == 1
+
+
+@pytest.mark.parametrize("place", [":batchGenerate", "/upload/"])
+def test_a_deadline_ends_the_making_of_a_job_too(fake, client, out, monkeypatch, place):
+    if place == "/upload/":
+        monkeypatch.setattr(batch, "INLINE_BYTES", 100)
+    is_over = threading.Event()
+    fake.services.insert(0, lambda request: is_over.wait(20) and None if place in request.path else None)
+    began = time.monotonic()
+    with pytest.raises(GeminiError):
+        client.batch_to(out, PROMPTS, deadline=0.5)
+    assert time.monotonic() - began < 10
+    is_over.set()
 
 
 def test_a_damaged_note_is_said_and_left(client, service, out):
