@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from .api.batches import Batches
     from .api.caches import Caches
-    from .api.embeddings import Embeddings, EmbedPrompts
+    from .api.embedding_items import EmbedPrompts
+    from .api.embeddings import Embeddings
     from .api.files import Files
     from .api.interactions import Interactions
     from .api.sending import Sender
@@ -214,9 +215,8 @@ class GeminiClient(Chat):
         made: `again` says that another one may be. ValueError for other prompts than those of the job under way.
         """
         from .many.batch import run_batch
-        from .many.batch_service import Service
         return run_batch(
-            self._as_caller(), Service(self.batches, self.files), path, prompts, wait=wait, poll=poll,
+            self._sender(), self.options, path, prompts, wait=wait, poll=poll,
             deadline=deadline, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every, progress=progress,
             again=again, overrides=overrides)
 

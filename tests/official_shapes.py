@@ -62,6 +62,8 @@ def odd_fields(sent: Any) -> List[str]:
 
 def _message(path: str) -> Tuple[Optional[str], str]:
     """The message that a request to `path` is, None for one that is not checked, and its API."""
+    if path.endswith("/batchPredictionJobs"):
+        return "BatchPredictionJob", "vertex"
     found = _METHOD.search(path)
     method = found.group(1) if found else ""
     if re.match(r"/\w+:", path):

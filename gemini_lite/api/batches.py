@@ -2,30 +2,26 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Optional, Tuple, Union
 
-from .. import contents
-from ..answers.check import check
-from ..contents import Prompt
-from ..errors import APIError, BadRequestError, GeminiError, IncompleteError, JobFailedError, ParseError, TransportError
-from ..json_data import JSON, dict_or_empty, str_or_none
-from ..options import GeminiOptions
-from ..response import GenerateContentResponse, Result
-from ..route import answer_format
-from ..transport import retry
+from .. import files_on_disk
+from ..files_on_disk import StrPath
+from ..json_data import JSON
+from ..options import GeminiOptions, options_for_one_request
+from ..response import Result
 from ..transport.deadline import Deadline
-from ..transport.error_body import error_from_event
-from .batch import FAILED, Batch
-from .batch_requests import INLINE_LIMIT, BatchItem, InputHash, build_requests, inline_entries
+from .batch import Batch, check_ended, describe
+from .batch_jobs import GENERATE, BatchOrName, Jobs, unique_name
+from .batch_requests import BatchItem, BatchRequest, build_requests, inline_config, written
+from .batch_results import read_lines, tell_apart
+from .embedding_items import EmbedPrompts, read_items
 from .files import File, Files
-from .places import collection_path
-from .resources import pages, resource_name
+from .places import model_name
+from .resources import resource_name
 from .sending import Sender
+from .vertex_jobs import HOW_TO_HAND_IN, KeysByRequest, job_body, request_line, with_keys
 from .waiting import JobProgress, Poll, wait_until, whole_deadline
 
 if TYPE_CHECKING:
@@ -33,13 +29,7 @@ if TYPE_CHECKING:
 
     from ..options import ChatOverrides
 
-log = logging.getLogger("gemini_lite")
-
-BatchOrName = Union[Batch, str]
-
-LOOK_SECONDS = 120.0  # for how long a job is looked for whose answer was lost
-_MIME_TYPES = ("application/jsonl", "jsonl", "text/plain")  # what the API has taken for a file of requests
-_ADVICE = "batches belong to the Gemini Developer API; use client.map here"
+_CANCEL_SECONDS = 120.0  # for how long Vertex AI may take to cancel a job that is to be deleted
 
 
 class Batches:
@@ -47,10 +37,11 @@ class Batches:
 
     def __init__(self, sender: Sender, options: GeminiOptions) -> None:
         self._sender, self._options = sender, options
+        self._jobs = Jobs(sender)
 
     def create(
-        self, requests: Union[Iterable[BatchItem], File, str], *, display_name: Optional[str] = None,
-        again: bool = False, **overrides: Unpack[ChatOverrides],
+        self, requests: Union[Iterable[BatchItem], File, str], *, destination: Optional[str] = None,
+        display_name: Optional[str] = None, again: bool = False, **overrides: Unpack[ChatOverrides],
     ) -> Batch:
         """Hand in prompts, or the uploaded JSONL file of requests that a `File` or its name ("files/...") names.
 
@@ -58,51 +49,51 @@ class Batches:
         inline, or as a file where they are large. A job is never made twice: when the answer is lost it is looked for
         by its display name, and JobFailedError with the reason UNKNOWN says when it cannot be found. `again` hands it
         in without that care.
+
+        On Vertex AI `requests` is where they are, ``gs://bucket/requests.jsonl`` (see `write_requests`) or
+        ``bq://project.dataset.table``, and the results go to the `destination`, such as ``gs://bucket/results/``.
         """
-        options, model = self._prepared(overrides)
+        options, model, jobs = self._prepared(overrides)
         if isinstance(requests, (File, str)):
-            name = resource_name(requests, File)
-            return self._create(model, "batchGenerateContent", {"fileName": name}, display_name or _unique_name(name),
-                                again)
-        with _written(requests, options, model) as (path, digest, entries):
-            given = display_name or _unique_name(digest)
-            config = inline_entries(entries) if entries is not None else {"fileName": self._upload(path, given)}
-            return self._create(model, "batchGenerateContent", config, given, again)
+            _check_overrides_of_file(overrides)
+            return self._hand_in_file(jobs, model, requests, destination, display_name, again)
+        jobs.check_prompts_are_taken()
+        _check_no_destination(destination)
+        return self._hand_in(jobs, model, GENERATE, self._requests(requests, options, model), display_name, again)
 
     def create_embeddings(
-        self, texts: Iterable[Prompt], *, model: Optional[str] = None, task_type: Optional[str] = None,
+        self, texts: EmbedPrompts, *, model: Optional[str] = None, task_type: Optional[str] = None,
         title: Optional[str] = None, output_dimensionality: Optional[int] = None, display_name: Optional[str] = None,
+        again: bool = False,
     ) -> Batch:
-        """A vector for each of `texts`; the arguments are those of `GeminiClient.embed`."""
-        fields = {name: value for name, value in (("taskType", task_type), ("title", title),
-                                                  ("outputDimensionality", output_dimensionality)) if value is not None}
-        entries = [{"request": {"content": contents.from_prompt(text)[0], **fields}, "metadata": {"key": str(index)}}
-                   for index, text in enumerate(texts)]
-        from .embeddings import DEFAULT_MODEL
-        digest = InputHash(model or DEFAULT_MODEL)
-        digest.add(json.dumps(entries).encode())
-        return self._create(model or DEFAULT_MODEL, "asyncBatchEmbedContent", {"requests": {"requests": entries}},
-                            display_name or _unique_name(digest.hexdigest()), False)
+        """A vector for each of `texts`, by its position as the key; the arguments are those of `GeminiClient.embed`."""
+        if self._jobs.on_vertex:
+            raise ValueError("Vertex AI has no batches of embeddings: client.embed makes them at once")
+        self._jobs.check_prompts_are_taken()
+        model, items, fields = read_items(texts, model, task_type, title, output_dimensionality)
+        requests = (BatchRequest(str(index), {"content": item, **fields}) for index, item in enumerate(items))
+        return self._hand_in(self._jobs, model, "asyncBatchEmbedContent", requests, display_name, again)
 
     def get(self, batch: BatchOrName) -> Batch:
         """The job as it is now."""
-        return Batch(self._sender.look(self._path_of(batch)))
+        return self._jobs.look(batch)
 
     def list(self, *, page_size: Optional[int] = None) -> Iterator[Batch]:
         """All jobs of the project, each page fetched when it is needed."""
-        path = self._path()
-        return (Batch(data) for data in pages(lambda query: self._sender.get(path + query), "operations", page_size))
+        return self._jobs.list(page_size)
 
     def cancel(self, batch: BatchOrName) -> None:
         """Stop the job; what has been answered by then is billed."""
-        self._sender.send(f"{self._path_of(batch)}:cancel", None)
+        self._sender.send(f"{self._jobs.path_of(batch)}:cancel", None)
 
     def delete(self, batch: BatchOrName) -> None:
-        """Forget the job; one that has not ended is cancelled first."""
+        """Forget the job; one that has not ended is cancelled first (on Vertex AI that is waited for, 2 minutes)."""
         current = batch if isinstance(batch, Batch) and batch.has_ended else self.get(batch)
         if not current.has_ended:
             self.cancel(batch)
-        self._sender.send(self._path_of(batch), None, method="DELETE")
+            if self._jobs.on_vertex:  # refuses to delete what has not ended
+                self._wait(self.get(batch), (1, 15), whole_deadline(_CANCEL_SECONDS), None)
+        self._sender.send(self._jobs.path_of(batch), None, method="DELETE")
 
     def wait(
         self, batch: BatchOrName, *, poll: Poll = (5, 60), deadline: Optional[float] = None,
@@ -115,10 +106,10 @@ class Batches:
         prints a line.
         """
         whole = whole_deadline(deadline)
-        first = batch if isinstance(batch, Batch) else self._look(batch, whole)
-        ended = wait_until(first, lambda job: self._look(job, whole), lambda job: job.has_ended, poll=poll,
-                           deadline=whole, progress=progress, describe=_describe)
-        return _checked(ended)
+        first = batch if isinstance(batch, Batch) else self._jobs.look(batch, whole)
+        ended = self._wait(first, poll, whole, progress)
+        check_ended(ended)
+        return ended
 
     def results(
         self, batch: BatchOrName, *, keys: Optional[Iterable[str]] = None, response_schema: object = None,
@@ -127,60 +118,94 @@ class Batches:
 
         With `keys`, those that were handed in, a key that is missing is an error's Result at the end; a key that
         comes twice or that nobody asked for is left out, with a warning. `response_schema` is for ``parsed``.
+        ValueError for a job that has not ended, and on Vertex AI, where the results are in your bucket; JobFailedError
+        for one that failed without any.
         """
-        job = batch if isinstance(batch, Batch) and batch.output else self.get(batch)
-        expected = None if keys is None else list(keys)
+        job = batch if isinstance(batch, Batch) and batch.has_results else self.get(batch)
+        if not job.output or self._jobs.on_vertex and not job.has_ended:
+            check_ended(job)
+        if self._jobs.on_vertex:
+            raise ValueError(_how_to_fetch(job))
+        expected = keys if keys is None or isinstance(keys, (list, tuple)) else list(keys)
         options = self._options.replace(response_schema=response_schema)
-        return _told_apart(self._lines(job), expected, options)
+        return tell_apart(self._lines(job), expected, options)
 
-    def _prepared(self, overrides: Any) -> Tuple[GeminiOptions, str]:
-        _, changes = self._sender.limits.split(overrides)
-        options = self._options.replace(**changes)
-        return options, self._sender.route.model(options)
+    def write_requests(
+        self, path: StrPath, prompts: Iterable[BatchItem], **overrides: Unpack[ChatOverrides],
+    ) -> int:
+        """Write the JSONL file of requests that a job is made over; how many there are.
 
-    def _create(self, model: str, method: str, config: JSON, display_name: str, again: bool) -> Batch:
-        self._path()  # or the error of a backend without batches
-        path = self._sender.route.backend.path(method, model)
-        body: JSON = {"batch": {"displayName": display_name, "inputConfig": config}}
-        try:
-            return Batch(self._sender.route.send(path, body, settings=self._sender.settings(), creates=True))
-        except GeminiError as error:
-            if again or not _may_have_worked(error):
-                raise
-            return self._find(display_name, error)
+        The arguments are those of `create`. For Vertex AI, copy it into a bucket; the Developer API takes it by
+        `client.files.upload`, with ``mime_type="application/jsonl"``.
+        """
+        options, model, jobs = self._prepared(overrides)
+        to_line = request_line if jobs.on_vertex else BatchRequest.line
+        count = 0
+        with files_on_disk.replacing(path) as file:
+            for count, request in enumerate(self._requests(prompts, options, model), 1):
+                file.write(to_line(request))
+            if not count:
+                raise ValueError("there is no prompt to write")
+        return count
 
-    def _find(self, display_name: str, error: GeminiError) -> Batch:
-        """The job that a lost call made; JobFailedError if it does not show up in two minutes."""
-        deadline, seconds = Deadline.after(LOOK_SECONDS), 1.0
-        while True:
-            with contextlib.suppress(GeminiError):
-                for job in self.list(page_size=100):
-                    if job.display_name == display_name:
-                        log.warning("the answer to a new batch was lost (%s); it was found as %s",
-                                    error.reason or error.code, job.name)
-                        return job
-            if seconds >= deadline.left:
-                break
-            retry.pause(seconds)
-            seconds = min(15.0, seconds * 2)
-        raise JobFailedError(
-            f"The answer to the new batch was lost ({error}), and no job named {display_name!r} is in the list. It may "
-            "still come: look for it with client.batches.list(), or hand it in once more with create(..., again=True), "
-            "which may be paid for twice.", reason="UNKNOWN") from None
+    def read_results(
+        self, path: StrPath, prompts: Iterable[BatchItem], **overrides: Unpack[ChatOverrides],
+    ) -> Iterator[Result]:
+        """The results in a file that Vertex AI put into your bucket, such as ``predictions.jsonl``, by their keys.
 
-    def _upload(self, path: str, display_name: str) -> str:
-        """The name of the uploaded file of requests."""
-        files = Files(self._sender)
-        for mime_type in _MIME_TYPES:
-            try:
-                return files.upload(path, mime_type=mime_type, display_name=display_name).name
-            except BadRequestError as error:
-                if "mime" not in str(error).lower() or mime_type == _MIME_TYPES[-1]:
-                    raise
-        raise AssertionError("unreachable")
+        A line repeats its request and has no key: `prompts` and `overrides` are those that `write_requests` got. What
+        is missing, doubled or foreign is treated as in `results`. ValueError if the file belongs to other prompts.
+        """
+        options, model, _ = self._prepared(overrides)
+        requests = KeysByRequest(self._requests(prompts, options, model))
+        return tell_apart(with_keys(read_lines(path, os.fspath(path)), requests), requests.keys, options)
 
-    def _look(self, batch: BatchOrName, deadline: Deadline) -> Batch:
-        return Batch(self._sender.look(self._path_of(batch), deadline))
+    def _prepared(self, overrides: Any) -> Tuple[GeminiOptions, str, Jobs]:
+        """The options of a call, their model, and what makes jobs within the limits of the call."""
+        sender = self._sender
+        limits, changes = sender.limits.split(overrides)
+        options = options_for_one_request(self._options.replace(**changes), changes, "a batch")
+        jobs = Jobs(Sender(sender.route, sender.transport, limits))
+        jobs.path()  # or the error of a backend without batches
+        return options, sender.route.model(options), jobs
+
+    def _requests(self, prompts: Iterable[BatchItem], options: GeminiOptions, model: str) -> Iterator[BatchRequest]:
+        """The request for each prompt, in the envelope that `generate` would give it."""
+        route = self._sender.route
+        post = route.post(self._sender.settings(), model)
+        for key, request in build_requests(prompts, options, model):
+            yield BatchRequest(key, route.backend.wrap("generateContent", model, request, options, "", post))
+
+    def _wait(self, job: Batch, poll: Poll, deadline: Deadline, progress: JobProgress[Batch]) -> Batch:
+        return wait_until(job, lambda seen: self._jobs.look(seen, deadline), lambda seen: seen.has_ended, poll=poll,
+                          deadline=deadline, progress=progress, describe=describe)
+
+    def _hand_in_file(
+        self, jobs: Jobs, model: str, source: Union[File, str], destination: Optional[str],
+        display_name: Optional[str], again: bool,
+    ) -> Batch:
+        """A job for the requests at `source`: an uploaded file, or what lies in a bucket."""
+        if jobs.on_vertex:
+            if not isinstance(source, str) or destination is None:
+                raise ValueError(HOW_TO_HAND_IN)
+            name = display_name or unique_name("job")
+            return jobs.make(jobs.path(), job_body(source, destination, model_name(self._sender, model), name), name,
+                             again)
+        _check_no_destination(destination)
+        file = resource_name(source, File)
+        name = display_name or unique_name(file[len("files/"):])
+        return jobs.create(model, GENERATE, {"fileName": file}, name, again)
+
+    def _hand_in(
+        self, jobs: Jobs, model: str, method: str, requests: Iterable[BatchRequest], display_name: Optional[str],
+        again: bool,
+    ) -> Batch:
+        """A job for `requests`, inline or as a file."""
+        with written(requests, model) as input:
+            name = display_name or unique_name(input.digest)
+            config = inline_config(input.inline) if input.inline is not None else {
+                "fileName": jobs.upload(lambda: input.path, name)}
+            return jobs.create(model, method, config, name, again)
 
     def _lines(self, job: Batch) -> Iterator[JSON]:
         """What the server says of each request, one dict each; a file is kept on disk while it is read."""
@@ -191,127 +216,29 @@ class Batches:
         try:
             os.close(descriptor)
             Files(self._sender).download(job.responses_file, path)
-            with open(path, "rb") as file:
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        yield _parsed(line, number, job)
+            yield from read_lines(path, job.name)
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
-    def _path(self) -> str:
-        return collection_path(self._sender, "batches", _ADVICE)
 
-    def _path_of(self, batch: BatchOrName) -> str:
-        id = resource_name(batch, Batch).rpartition("/")[2]
-        return f"{self._path()}/{quote(id, safe='-._~')}"
-
-
-@contextlib.contextmanager
-def _written(
-    items: Iterable[BatchItem], options: GeminiOptions, model: str,
-) -> Iterator[Tuple[str, str, Optional[List[Any]]]]:
-    """The requests on disk: (path, hash, and the requests themselves if they are few enough to go inline)."""
-    digest, size, entries = InputHash(model), 0, []
-    descriptor, path = tempfile.mkstemp(prefix="gemini-lite-batch-", suffix=".jsonl")  # for its owner alone
-    try:
-        with open(descriptor, "wb") as file:
-            for request in build_requests(items, options):
-                line = request.line()
-                file.write(line)
-                digest.add(line)
-                size += len(line)
-                if size <= INLINE_LIMIT:
-                    entries.append(request)
-                else:
-                    entries.clear()
-        if not size:
-            raise ValueError("there is no prompt to hand in")
-        yield path, digest.hexdigest(), entries if size <= INLINE_LIMIT else None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+def _check_overrides_of_file(overrides: Mapping[str, object]) -> None:
+    own = [name for name in overrides if name not in ("model", "deadline", "timeout", "retries")]
+    if own:
+        raise ValueError(f"the requests are in the file, and {own[0]} belongs into them: give it to write_requests, "
+                         "which writes the file, or hand in the prompts themselves")
 
 
-def _unique_name(digest: str) -> str:
-    """A display name that no other job has."""
-    return f"gemini-lite-{digest.rpartition('/')[2]}-{os.urandom(4).hex()}"
+def _check_no_destination(destination: Optional[str]) -> None:
+    if destination is not None:
+        raise ValueError("destination is for Vertex AI: the Developer API keeps the results, and "
+                         "client.batches.results fetches them")
 
 
-def _may_have_worked(error: GeminiError) -> bool:
-    """Whether the server may have made the job all the same."""
-    if isinstance(error, TransportError):
-        return error.reason not in ("CONNECT_TIMEOUT", "TLS", "INVALID", "PROXY")
-    if isinstance(error, APIError):
-        return (error.code or 0) >= 500 or error.code in (408, 499)
-    return isinstance(error, (ParseError, IncompleteError))  # the answer came, and cannot be read
-
-
-def _checked(job: Batch) -> Batch:
-    if job.state not in FAILED:
-        return job
-    reason = str_or_none((job.error or {}).get("message")) or "the server gives no reason"
-    step = "Hand it in again, in smaller parts, or use client.map." if job.state == "EXPIRED" else \
-        "error.job.error says more."
-    error = JobFailedError(f"The batch {job.name} ended as {job.state}: {reason}. {step}", reason=job.state)
-    error.job = job
-    raise error
-
-
-def _describe(job: Batch) -> str:
-    counts = [(name, count) for name, count in (("done", job.successful_count), ("failed", job.failed_count),
-                                                ("pending", job.pending_count)) if count is not None]
-    return f"{job.name} is {job.state}" + "".join(f", {count:,} {name}" for name, count in counts)
-
-
-def _parsed(line: bytes, number: int, job: Batch) -> JSON:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise ParseError(f"Line {number} of the results of {job.name} is no JSON object: {line[:100]!r}",
-                         reason="NOT_JSON")
-    return value
-
-
-def _told_apart(lines: Iterator[JSON], keys: Optional[List[str]], options: GeminiOptions) -> Iterator[Result]:
-    places: Dict[str, int] = {} if keys is None else {key: index for index, key in enumerate(keys)}
-    seen: Set[str] = set()
-    for number, line in enumerate(lines):
-        key = _key_of(line)
-        if key is None:
-            log.warning("result %d of the batch has no key, so nobody can tell what it answers: it is left out", number)
-        elif key in seen:
-            log.warning("the batch has two results for the key %s: the second is left out", key)
-        elif keys is not None and key not in places:
-            log.warning("the batch has a result for the key %s, which was not asked for: it is left out", key)
-        else:
-            seen.add(key)
-            yield _result(places.get(key, number), key, line, options)
-    for key in keys or ():
-        if key not in seen:
-            yield Result(places[key], key, None, IncompleteError(
-                "The batch has no result for this key. Ask again, with client.map or a new batch.", reason="MISSING",
-                retryable=True), 0)
-
-
-def _key_of(line: JSON) -> Optional[str]:
-    key = line.get("key", dict_or_empty(line.get("metadata")).get("key"))
-    return str(key) if isinstance(key, (str, int)) else None
-
-
-def _result(index: int, key: str, line: JSON, options: GeminiOptions) -> Result:
-    """The Result that a line states: what ``generate`` would have returned, or the error it would have raised."""
-    failure: Optional[GeminiError] = error_from_event({"error": line["error"]}, {}) if line.get("error") else None
-    response = line.get("response")
-    if failure is None and isinstance(response, dict):
-        answer: GenerateContentResponse[Any] = GenerateContentResponse(response, answer_format(options))
-        try:
-            if "embedding" not in response:
-                check(answer)
-            return Result(index, key, answer)
-        except GeminiError as error:
-            failure = error
-    return Result(index, key, None, failure or ParseError(
-        f"The batch's line for this key holds neither an answer nor an error: {repr(line)[:200]}", reason="NO_RESULT"))
+def _how_to_fetch(job: Batch) -> str:
+    place = job.output_directory
+    if place is None:
+        return f"the results of {job.name} are where its destination says: {job.data.get('outputConfig')}"
+    return (f"the results of {job.name} are in your bucket: copy them with 'gcloud storage cp "
+            f"{place.rstrip('/')}/predictions.jsonl .' and read them with client.batches.read_results("
+            "'predictions.jsonl', prompts)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 import logging
 from typing import Callable, Optional, TypeVar
 
-from ..errors import GeminiError, TransportError
+from ..errors import GeminiError, IncompleteError, ParseError, TransportError
 from ..transport import retry
 from ..transport.deadline import Deadline
 from .sending import Sender
@@ -32,7 +32,7 @@ def create_once(
             return send()
         except GeminiError as failure:
             error = failure
-        if _may_have_worked(error):
+        if may_have_worked(error):
             found = _look(find, error, kind)
             if found is not None:
                 log.warning("the answer that a %s was made was lost (%s); it was found", kind,
@@ -56,8 +56,8 @@ def _look(find: Callable[[], Optional[T]], error: GeminiError, kind: str) -> Opt
     raise error
 
 
-def _may_have_worked(error: GeminiError) -> bool:
+def may_have_worked(error: GeminiError) -> bool:
     """Whether the server may have done what it was asked for."""
     if isinstance(error, TransportError):
         return error.reason not in ("CONNECT_TIMEOUT", "TLS", "INVALID", "PROXY")
-    return (error.code or 0) >= 500 or error.code in (408, 499) or error.reason in ("NOT_JSON", "CUT")
+    return (error.code or 0) >= 500 or error.code in (408, 499) or isinstance(error, (ParseError, IncompleteError))

@@ -4,22 +4,16 @@ from __future__ import annotations
 import math
 from array import array
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union, cast, overload
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union, overload
 
-from .. import contents, media
 from ..answers.usage import UsageMetadata
-from ..contents import Prompt, PromptItem
 from ..errors import GeminiError, ParseError
 from ..json_data import JSON, preview
 from ..transport.deadline import Deadline
 from .embedding_forms import Form, form_of
+from .embedding_items import EmbedPrompts, read_items
 from .sending import Sender
 from .waiting import whole_deadline
-
-EmbedPrompts = Union[PromptItem, Sequence[Prompt]]
-
-DEFAULT_MODEL = "gemini-embedding-001"
-_NO_TASK_TYPES = ("gemini-embedding-2",)  # models whose task is said in the text
 
 
 class Embeddings(Sequence["array[float]"]):
@@ -82,11 +76,9 @@ def embed(
     """
     if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
         raise ValueError(f"concurrency is a whole number, 1 or more, not {concurrency!r}")
-    items = [_content(item) for item in _items(prompts)]
+    model, items, fields = read_items(prompts, model, task_type, title, output_dimensionality)
     if not items:
         return Embeddings([], {})
-    model = _bare_model(model or DEFAULT_MODEL)
-    fields = _fields(model, task_type, title, output_dimensionality)
     form = form_of(sender, model)
     slices = [items[start:start + form.limit] for start in range(0, len(items), form.limit)]
     run = _Run(sender, model, form, fields, normalize, whole_deadline(deadline))
@@ -169,39 +161,6 @@ class _Run:
         except (TypeError, OverflowError):
             raise ParseError(f"An embedding holds no numbers: {preview(embedding, 200)}", reason="NO_VECTOR") from None
         return _unit(vector) if self._normalize else vector
-
-
-def _items(prompts: EmbedPrompts) -> List[Prompt]:
-    """The items of a list or tuple; anything else, such as (bytes, MIME type) or a `Blob`, is one item."""
-    if isinstance(prompts, (list, tuple)) and not media.is_media(prompts):
-        return list(prompts)
-    return [cast(Prompt, prompts)]
-
-
-def _content(item: Prompt) -> JSON:
-    """The one content that an item is."""
-    if isinstance(item, tuple) and not media.is_media(item):
-        item = list(item)
-    found = contents.from_prompt(item)
-    if len(found) != 1:
-        raise ValueError("an item to embed is one content: give the contents as items of the list")
-    return found[0]
-
-
-def _fields(model: str, task_type: Optional[str], title: Optional[str], dimensions: Optional[int]) -> JSON:
-    """What every request of a list says besides its content."""
-    if model.rpartition("/")[2].startswith(_NO_TASK_TYPES) and (task_type or title):
-        raise ValueError(f"{model} knows no task types and titles: write them into the text, such as "
-                         "'task: search result | query: ...', or use gemini-embedding-001")
-    if dimensions is not None and (not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 1):
-        raise ValueError(f"output_dimensionality is a whole number, 1 or more, not {dimensions!r}")
-    fields = {"taskType": task_type.upper() if task_type else None, "title": title, "outputDimensionality": dimensions}
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _bare_model(model: str) -> str:
-    model = model.strip()
-    return model[len("models/"):] if model.startswith("models/") else model
 
 
 def _unit(vector: array[float]) -> array[float]:

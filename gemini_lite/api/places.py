@@ -26,6 +26,11 @@ def collection_path(sender: Sender, name: str, advice: str) -> str:
     raise ValueError(f"{type(backend).__name__} keeps no {_WORDS.get(name, name)}: {advice}")
 
 
+def is_in_project(sender: Sender) -> bool:
+    """Whether the backend keeps things in a project of Google Cloud, as `VertexAI` does."""
+    return hasattr(sender.route.backend, "parent")
+
+
 def model_name(sender: Sender, model: str) -> str:
     """The full name of a model, such as ``models/gemini-2.5-flash``."""
     find = getattr(sender.route.backend, "model_resource", None)

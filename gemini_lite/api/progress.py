@@ -1,7 +1,6 @@
 """Progress for people: one line that is written over in a terminal, one output that changes in a notebook."""
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Callable, Optional, Union
 
@@ -29,8 +28,11 @@ def byte_bar(done: int, size: int) -> str:
 
 def print_progress() -> Callable[[str], object]:
     """A function that shows its text in place of the one before: in a notebook, or on standard error."""
-    from ..display.notebook import in_notebook
-    return _NotebookLine() if in_notebook() else _TerminalLine()
+    from ..display.notebook import ReplacedOutput, in_notebook
+    if not in_notebook():
+        return _TerminalLine()
+    output = ReplacedOutput()
+    return lambda text: output.show({"text/plain": text})
 
 
 class _TerminalLine:
@@ -54,18 +56,3 @@ class _TerminalLine:
     def __del__(self) -> None:
         if self._width:
             sys.stderr.write("\n")
-
-
-class _NotebookLine:
-    """An output of the cell, which is replaced."""
-
-    def __init__(self) -> None:
-        self._update: Optional[Callable[..., object]] = None
-
-    def __call__(self, text: str) -> None:
-        bundle = {"text/plain": text}
-        if self._update is None:
-            display = importlib.import_module("IPython.display").display
-            self._update = display(bundle, raw=True, display_id=True).update
-        else:
-            self._update(bundle, raw=True)

@@ -25,6 +25,11 @@ class Resource:
         self.data = data
 
     @property
+    def _fields(self) -> JSON:
+        """The part of `data` that has what all kinds have, besides the name."""
+        return self.data
+
+    @property
     def name(self) -> str:
         """The name that the API knows it by, such as ``files/abc123``."""
         return str_or_none(self.data.get("name")) or ""
@@ -32,17 +37,17 @@ class Resource:
     @property
     def display_name(self) -> Optional[str]:
         """The name for people."""
-        return str_or_none(self.data.get("displayName"))
+        return str_or_none(self._fields.get("displayName"))
 
     @property
     def create_time(self) -> Optional[datetime.datetime]:
         """When it was made."""
-        return parse_time(self.data.get("createTime"))
+        return parse_time(self._fields.get("createTime"))
 
     @property
     def update_time(self) -> Optional[datetime.datetime]:
         """When it was last changed."""
-        return parse_time(self.data.get("updateTime"))
+        return parse_time(self._fields.get("updateTime"))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Resource) and type(other) is type(self) and other.data == self.data
@@ -90,16 +95,20 @@ def parse_count(value: object) -> Optional[int]:
     return int_or_none(value)
 
 
-def resource_name(item: Union[str, Resource], kind: Type[Resource]) -> str:
-    """The full name of `item`: a `kind`, its name with or without the collection, or its URI; else ValueError."""
+def resource_name(item: Union[str, Resource], kind: Type[Resource], collection: str = "") -> str:
+    """The full name of `item`: a `kind`, its name with or without the collection, or its URI; else ValueError.
+
+    `collection` is the kind's, unless the backend has another.
+    """
+    collection = collection or kind.collection
     text = item.name if isinstance(item, Resource) else item
     if not isinstance(text, str):
-        raise TypeError(f"give a {kind.__name__} or its name ('{kind.collection}/...'), not {type(item).__name__}")
-    found = re.search(rf"(?:^|/){kind.collection}/([^/:?#]+)(?:[:?#].*)?$", text)
+        raise TypeError(f"give a {kind.__name__} or its name ('{collection}/...'), not {type(item).__name__}")
+    found = re.search(rf"(?:^|/){collection}/([^/:?#]+)(?:[:?#].*)?$", text)
     id = found.group(1) if found else text
     if not re.fullmatch(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*", id):
-        raise ValueError(f"{text!r} is no name of a {kind.__name__}: write '{kind.collection}/...' as the API gave it")
-    return f"{kind.collection}/{id}"
+        raise ValueError(f"{text!r} is no name of a {kind.__name__}: write '{collection}/...' as the API gave it")
+    return f"{collection}/{id}"
 
 
 def pages(get: Callable[[str], JSON], key: str, size: Optional[int] = None) -> Iterator[JSON]:

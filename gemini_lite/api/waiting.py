@@ -70,3 +70,8 @@ def _reporter(progress: JobProgress[J], describe: Callable[[J], str]) -> Callabl
 def whole_deadline(seconds: Optional[float]) -> Deadline:
     """The deadline of a whole operation that begins now; None is never."""
     return Deadline.after(None if seconds is None else check_seconds(seconds, "deadline"))
+
+
+def seconds_left(whole: Deadline) -> Optional[float]:
+    """What is left of `whole` as the argument ``deadline=`` of a part: never quite 0, and None without a deadline."""
+    return max(whole.left, 0.001) if whole.is_set else None

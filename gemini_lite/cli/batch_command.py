@@ -5,8 +5,8 @@ import contextlib
 
 from ..client import GeminiClient
 from ..errors import GeminiError
+from ..many.batch import find_job
 from ..many.batch_manifest import Manifest, manifest_path, read_manifest
-from ..many.batch_service import find_job
 from ..many.stats import Stats
 from ..options import GeminiOptions
 from .batch_help import BatchArguments
@@ -53,7 +53,8 @@ def _report(stats: Stats, arguments: BatchArguments) -> int:
     """Say what there is; the exit code."""
     manifest = read_manifest(arguments.output_file)
     if not arguments.quiet:
-        print_lines(str(stats))
+        if stats.done or stats.skipped or manifest is None:
+            print_lines(str(stats))
         if manifest is not None:
             print_status(f"{stats.in_flight:,} prompts are with {manifest.name}")
         elif stats.in_flight:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 from typing import Optional
 
-from .map_help import MapArguments
+from .map_help import MapArguments, add_request_arguments
 
 EXAMPLES = """\
 Half the price of 'gemini-lite map', and up to a day. The input and the output are those of 'map'. One job answers all
@@ -42,13 +42,7 @@ def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
         steps.add_argument(f"--{name}", dest="step", action="store_const", const=name, help=text)
     add("--again", action="store_true",
         help="where nobody can know whether the job was made: make one if it is not there; it may be paid for twice")
-    add("--input-format", choices=("jsonl", "csv", "tsv", "txt"), help="in place of what the name says")
-    add("--prompt", metavar="TEXT", help="the prompt for each row: {column} becomes the row's value")
-    add("--key", metavar="COLUMN", help="the column that names a row (default: its number)")
-    add("-m", "--model", help="the model's name")
-    add("-s", "--system", metavar="TEXT", help="a system prompt")
-    add("-t", "--temperature", type=float, metavar="NUMBER", help="0 is the most predictable")
-    add("--schema", metavar="FILE", help="a JSON Schema that every answer must fit")
+    add_request_arguments(parser)
     add("--retry-errors", choices=("transient", "all", "none"), default="transient",
         help="which errors in the output are tried again (default: transient)")
     add("-q", "--quiet", action="store_true", help="no progress and no summary")

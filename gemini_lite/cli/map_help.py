@@ -47,13 +47,7 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
     add("input", help="a .jsonl, .csv, .tsv or text file; '-' is standard input")
     add("-o", "--output", dest="output_file", metavar="FILE", required=True,
         help="JSON Lines, gone on with if it is there; '-' is standard output, which cannot be")
-    add("--input-format", choices=("jsonl", "csv", "tsv", "txt"), help="in place of what the name says")
-    add("--prompt", metavar="TEXT", help="the prompt for each row: {column} becomes the row's value")
-    add("--key", metavar="COLUMN", help="the column that names a row (default: its number)")
-    add("-m", "--model", help="the model's name")
-    add("-s", "--system", metavar="TEXT", help="a system prompt")
-    add("-t", "--temperature", type=float, metavar="NUMBER", help="0 is the most predictable")
-    add("--schema", metavar="FILE", help="a JSON Schema that every answer must fit")
+    add_request_arguments(parser)
     add("--concurrency", type=int, default=64, metavar="N", help="prompts at a time (default: 64)")
     add("--rate", dest="requests_per_minute", type=float, metavar="N", help="at most N requests a minute")
     add("--max-errors", type=int, metavar="N", help="stop when more than N prompts failed")
@@ -63,3 +57,15 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
         help="what a killed run had sent: sent again (default), or an error, so that nothing is paid for twice")
     add("--no-resume", action="store_true", help="refuse an output that is there")
     add("-q", "--quiet", action="store_true", help="no progress and no summary")
+
+
+def add_request_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says how the rows of a file become requests."""
+    add = parser.add_argument
+    add("--input-format", choices=("jsonl", "csv", "tsv", "txt"), help="in place of what the name says")
+    add("--prompt", metavar="TEXT", help="the prompt for each row: {column} becomes the row's value")
+    add("--key", metavar="COLUMN", help="the column that names a row (default: its number)")
+    add("-m", "--model", help="the model's name")
+    add("-s", "--system", metavar="TEXT", help="a system prompt")
+    add("-t", "--temperature", type=float, metavar="NUMBER", help="0 is the most predictable")
+    add("--schema", metavar="FILE", help="a JSON Schema that every answer must fit")

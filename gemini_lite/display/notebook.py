@@ -42,6 +42,20 @@ def ipython_display() -> Callable[..., DisplayHandle]:
     return display
 
 
+class ReplacedOutput:
+    """One output under the cell, which is replaced."""
+
+    def __init__(self) -> None:
+        self._handle: Optional[DisplayHandle] = None
+
+    def show(self, bundle: MimeBundle) -> None:
+        """Show `bundle`, data by MIME type, in place of what was shown."""
+        if self._handle is None:
+            self._handle = ipython_display()(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
+
+
 class _Writer(Protocol):
     """Shows pieces in one place: under a cell, or in a terminal."""
 

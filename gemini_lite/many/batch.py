@@ -1,38 +1,42 @@
 """A job of the Batch API behind a file of results: handed in once, found again after a crash, collected by key."""
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import sys
 import tempfile
 import time
 from typing import Callable, Iterable, Mapping, NoReturn, Optional, Tuple, Union
 
-from ..errors import BadRequestError, GeminiError, JobFailedError
+from ..api import batch_jobs
+from ..api.batch import Batch
+from ..api.batch_requests import inline_config
+from ..api.batches import Batches
+from ..api.prompts import check_prompts
+from ..api.sending import Sender
+from ..api.waiting import seconds_left
+from ..errors import GeminiError, JobFailedError, NotFoundError
 from ..json_data import JSON
 from ..options import GeminiOptions
 from ..response import Result
-from ..transport.deadline import Deadline, check_seconds
+from ..transport.deadline import NEVER, Deadline, check_seconds
 from .batch_input import BatchInput
 from .batch_manifest import (
     CREATED, CREATING, UPLOADING, Manifest, check_manifest, manifest_path, new_manifest, read_manifest, remove_manifest,
     write_manifest,
 )
-from .batch_service import Job, Service, find_job
-from .checks import check_options, check_prompts
+from .checks import check_options
 from .journal import Journal
-from .progress import Progress, reporter
-from .runs import Caller
+from .progress import Progress, is_watched, reporter
 from .stats import Stats
 
 log = logging.getLogger("gemini_lite")
 
 INLINE_BYTES = 1_000_000  # larger input is uploaded first, in a step of its own: inline, all is in memory at once
-_MIME_TYPES = ("application/jsonl", "text/plain")  # what the API has taken for a file of requests
 
 
 def run_batch(
-    caller: Caller, service: Service, path: Union[str, "os.PathLike[str]"], prompts: Iterable[object], *,
+    sender: Sender, defaults: GeminiOptions, path: Union[str, "os.PathLike[str]"], prompts: Iterable[object], *,
     wait: bool = True, poll: Tuple[float, float] = (5, 60), deadline: Optional[float] = None, resume: bool = True,
     retry_errors: str = "transient", fsync_every: float = 1.0, progress: Progress = None, again: bool = False,
     overrides: Mapping[str, object] = {},
@@ -40,12 +44,13 @@ def run_batch(
     """Answer `prompts` into the file `path` by a job of the Batch API; see `GeminiClient.batch_to`."""
     check_prompts(prompts)
     whole = Deadline.after(None if deadline is None else check_seconds(deadline, "deadline"))
-    options = _options(caller, overrides)
+    batch_jobs.Jobs(sender).check_prompts_are_taken()
+    options = _options(sender, defaults, overrides)
     with Journal(path, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every) as journal:
         with tempfile.TemporaryFile(prefix="gemini-lite-batch-") as spool:
-            model = caller.route.model(options)
+            model = sender.route.model(options)
             input = BatchInput(journal, options, model, spool)
-            run = BatchRun(service, journal, options, model, input, progress, whole)
+            run = BatchRun(sender, journal, options, model, input, progress, whole)
             try:
                 run.read(prompts)
                 run.answer(wait=wait, poll=poll, resume=resume, again=again)
@@ -57,12 +62,12 @@ def run_batch(
             return run.stats
 
 
-def _options(caller: Caller, overrides: Mapping[str, object]) -> GeminiOptions:
+def _options(sender: Sender, defaults: GeminiOptions, overrides: Mapping[str, object]) -> GeminiOptions:
     for name in ("timeout", "retries"):
         if name in overrides:
             raise ValueError(f"{name} is for one request, and a batch is a job: give it to the client")
-    _, changes = caller.limits.split(overrides)
-    options = caller.options.replace(**changes)
+    _, changes = sender.limits.split(overrides)
+    options = defaults.replace(**changes)
     check_options(options)
     return options
 
@@ -71,11 +76,11 @@ class BatchRun:
     """One call: reads the prompts, finds or makes their job, and takes in its results; `deadline` is for all of it."""
 
     def __init__(
-        self, service: Service, journal: Journal, options: GeminiOptions, model: str, input: BatchInput,
+        self, sender: Sender, journal: Journal, options: GeminiOptions, model: str, input: BatchInput,
         progress: Progress, deadline: Deadline,
     ) -> None:
         self.stats = Stats()
-        self._batches, self._files = service
+        self._batches, self._jobs = Batches(sender, options), batch_jobs.Jobs(sender, deadline)
         self._journal, self._options, self._model, self._input = journal, options, model, input
         self._progress, self._deadline = progress, deadline
         self._report: Callable[[Stats, bool], None] = lambda stats, ended: None
@@ -113,9 +118,9 @@ class BatchRun:
         if job is None:
             job = self._hand_in(manifest)
         if wait or job.has_ended:
-            self._finish(job.name, poll)
+            self._finish(job, poll)
 
-    def _adopt(self, manifest: Manifest, again: bool) -> Optional[Job]:
+    def _adopt(self, manifest: Manifest, again: bool) -> Optional[Batch]:
         """The job of `manifest`; None if another one is to be handed in, JobFailedError if nobody can know."""
         if manifest.step == UPLOADING:
             return None
@@ -126,40 +131,30 @@ class BatchRun:
             write_manifest(self._journal.path, manifest._replace(step=CREATED, name=job.name))
         return job
 
-    def _hand_in(self, old: Optional[Manifest]) -> Job:
+    def _hand_in(self, old: Optional[Manifest]) -> Batch:
         """A new job, each step of which is written down before it is taken."""
-        is_large = self._input.size > INLINE_BYTES
-        manifest = old or new_manifest(self._input.digest, CREATING)
-        requests: Union[Iterable[JSON], str] = self._input.requests()
-        if is_large:
+        manifest = old or new_manifest(self._input.digest)
+        if self._input.size > INLINE_BYTES:
             write_manifest(self._journal.path, manifest._replace(step=UPLOADING, time=time.time(), name=None))
-            requests = self._upload(manifest.display_name)
+            config: JSON = {"fileName": self._jobs.upload(self._input.file, manifest.display_name)}
+        else:
+            config = inline_config(self._input.requests())
         manifest = manifest._replace(step=CREATING, time=time.time(), name=None)
         write_manifest(self._journal.path, manifest)
-        job = self._create(requests, manifest)
+        job = self._create(config, manifest)
         write_manifest(self._journal.path, manifest._replace(step=CREATED, name=job.name))
         log.info("%d prompts were handed in as %s", len(self._input.waiting), job.name)
         return job
 
-    def _create(self, requests: Union[Iterable[JSON], str], manifest: Manifest) -> Job:
+    def _create(self, config: JSON, manifest: Manifest) -> Batch:
         try:
-            return self._batches.create(requests, display_name=manifest.display_name, model=self._model)
+            return self._jobs.create(self._model, batch_jobs.GENERATE, config, manifest.display_name)
         except JobFailedError as error:  # the answer was lost, and the job could not be found
             self._raise_unknown(manifest, error)
         except (GeminiError, ValueError, TypeError) as error:
             if getattr(error, "reason", None) != "CLOSED":  # certainly no job was made
                 remove_manifest(self._journal.path)
             raise
-
-    def _upload(self, display_name: str) -> str:
-        """The name of the uploaded file of requests."""
-        for mime_type in _MIME_TYPES:
-            try:
-                return self._files.upload(self._input.file(), mime_type=mime_type, display_name=display_name).name
-            except BadRequestError as error:
-                if "mime" not in str(error).lower() or mime_type == _MIME_TYPES[-1]:
-                    raise
-        raise AssertionError("unreachable")
 
     def _raise_unknown(self, manifest: Manifest, error: Optional[Exception]) -> NoReturn:
         job = manifest.name or f"with the display name {manifest.display_name}"
@@ -171,34 +166,34 @@ class BatchRun:
 
     # Its results
 
-    def _finish(self, name: str, poll: Tuple[float, float]) -> None:
+    def _finish(self, job: Batch, poll: Tuple[float, float]) -> None:
         """Wait for the job, take in its results, and forget it."""
-        left = max(self._deadline.left, 0.001) if self._deadline.is_set else None
         try:
-            self._batches.wait(name, poll=poll, deadline=left, progress=self._job_progress())
+            job = self._batches.wait(job, poll=poll, deadline=seconds_left(self._deadline),
+                                     progress=self._job_progress())
         except JobFailedError as error:
-            job: Optional[Job] = getattr(error, "job", None)
-            if job is not None and job.output:  # what was answered before it ended
-                self._collect(name)
+            failed: Optional[Batch] = getattr(error, "job", None)
+            if failed is not None and failed.output:  # what was answered before it ended
+                self._collect(failed)
             remove_manifest(self._journal.path)
             raise
-        self._collect(name)
+        self._collect(job)
         remove_manifest(self._journal.path)
         if self._input.waiting:
             log.warning("%s has no result for %d of its prompts: the same call hands these in again, and client.map_to "
-                        "answers them at once", name, len(self._input.waiting))
+                        "answers them at once", job.name, len(self._input.waiting))
 
-    def _collect(self, name: str) -> None:
+    def _collect(self, job: Batch) -> None:
         """Write each result as it is read; all of them are on the disk at the end."""
         self._report = reporter(self._progress)
-        for result in self._batches.results(name, response_schema=self._options.response_schema):
+        for result in self._batches.results(job, response_schema=self._options.response_schema):
             waiting = self._input.waiting.pop(result.key, None)
             if waiting is not None:
                 result.index = waiting.position
                 self._keep(self._checked(result), waiting.hash)
                 self._report(self.stats, False)
             elif result.key not in self._input.answered:
-                log.warning("%s has a result for the key %s, which was not asked for: it is left out", name,
+                log.warning("%s has a result for the key %s, which was not asked for: it is left out", job.name,
                             result.key)
         self._journal.end([])
 
@@ -216,19 +211,27 @@ class BatchRun:
         self._journal.add(result, hash, self._model)
         self.stats.add(result, self._model)
 
-    def _job_progress(self) -> Union[Callable[[Job], object], bool, None]:
+    def _job_progress(self) -> Union[Callable[[Batch], object], bool, None]:
         """What is called with the job after each look: the caller's own function, or a line for people."""
         show = self._progress
         if callable(show):
             return lambda job: show(self._counted(job))
-        return show is not False and (show is True or _is_watched())
+        return show is not False and (show is True or is_watched())
 
-    def _counted(self, job: Job) -> Stats:
+    def _counted(self, job: Batch) -> Stats:
         self.stats.in_flight = len(self._input.waiting) if job.pending_count is None else job.pending_count
         return self.stats
 
 
-def _is_watched() -> bool:
-    """Whether a person looks at what is printed."""
-    from ..display import notebook  # not for programs that nobody watches
-    return notebook.in_notebook() or sys.stderr is not None and sys.stderr.isatty()
+def find_job(batches: Batches, manifest: Manifest, deadline: Deadline = NEVER) -> Optional[Batch]:
+    """The job of `manifest` by its name, or else by its display name; None if the server does not know it.
+
+    A job whose name is not known may still come: it is looked for until LOOK_SECONDS after it was handed in.
+    """
+    if manifest.name is not None:
+        with contextlib.suppress(NotFoundError):
+            return batches.get(manifest.name)
+        return None
+    left = batch_jobs.LOOK_SECONDS - max(0.0, time.time() - manifest.time)
+    return batch_jobs.find_named(lambda size: batches.list(page_size=size), manifest.display_name,
+                                 deadline.earlier(max(0.0, left)))

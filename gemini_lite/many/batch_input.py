@@ -4,16 +4,16 @@ from __future__ import annotations
 import json
 from typing import BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
+from ..api.batch_requests import BatchRequest
+from ..api.known_keys import KnownKeys
+from ..api.prompts import RequestBuilder, read_item
 from ..json_data import JSON
 from ..options import GeminiOptions
 from ..response import Result
 from .batch_manifest import InputDigest
 from .failures import invalid_prompt
 from .journal import Journal
-from .known_keys import KnownKeys, hash_request
-from .prompts import RequestBuilder, read_item
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+from .records import hash_request
 
 
 class Waiting(NamedTuple):
@@ -50,7 +50,7 @@ class BatchInput:
             item = read_item(value)
             key = key if item.key is None else item.key
             request = self._builder.build(item)
-            line = (_encode({"key": key, "request": request}) + "\n").encode("utf-8")
+            line = BatchRequest(key, request).line()
         except (ValueError, TypeError, OSError, RecursionError) as failure:
             request, error = {}, failure
         hash = self._admit(key, request)
@@ -63,20 +63,21 @@ class BatchInput:
             self._spool.write(line)
 
     def _admit(self, key: str, request: JSON) -> Optional[int]:
-        hash = self._journal.admit(key, request, self._model)
-        self.digest.add(key, hash_request(request, self._model))
-        if hash is None:
+        hash = hash_request(request, self._model)
+        self.digest.add(key, hash)
+        admitted = self._journal.admit_hash(key, hash)
+        if admitted is None:
             self.answered.add(key, 0, seen=False)
-        return hash
+        return admitted
 
     @property
     def size(self) -> int:
         """The bytes of all requests."""
         return self._spool.seek(0, 2)
 
-    def requests(self) -> Iterator[JSON]:
+    def requests(self) -> Iterator[BatchRequest]:
         """Each key and request."""
-        return map(json.loads, self.file())
+        return (BatchRequest(**json.loads(line)) for line in self.file())
 
     def file(self) -> BinaryIO:
         """The file of requests, at its beginning."""

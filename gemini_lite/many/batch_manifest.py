@@ -9,6 +9,7 @@ import time
 from typing import NamedTuple, Optional
 
 from .. import files_on_disk
+from ..api.batch_jobs import unique_name
 from ..json_data import JSON, dict_or_empty
 from .journal import Journal
 
@@ -52,11 +53,10 @@ def manifest_path(path: files_on_disk.StrPath) -> str:
     return f"{os.path.realpath(os.fspath(path))}.batch.json"
 
 
-def new_manifest(digest: InputDigest, step: str) -> Manifest:
+def new_manifest(digest: InputDigest) -> Manifest:
     """The manifest of a job that has not been handed in; its display name is one that no other job has."""
     hexdigest = digest.hexdigest()
-    name = f"gemini-lite-{hexdigest[:16]}-{os.urandom(4).hex()}"
-    return Manifest(name, hexdigest, digest.count, step, time.time())
+    return Manifest(unique_name(hexdigest[:16]), hexdigest, digest.count, CREATING, time.time())
 
 
 def read_manifest(path: files_on_disk.StrPath) -> Optional[Manifest]:

@@ -37,10 +37,3 @@ def check_options(options: GeminiOptions) -> None:
         raise ValueError(f"many prompts are answered without calling tools, and {function.name} is a function: write "
                          "max_tool_rounds=0 to get the calls as response.function_calls, tools=None to leave them out, "
                          "or use client.chat().send_message in threads of your own")
-
-
-def check_prompts(prompts: object) -> None:
-    """TypeError for what is one prompt and not many."""
-    if isinstance(prompts, (str, bytes, dict)) or not hasattr(prompts, "__iter__"):
-        raise TypeError(f"prompts is a list, a generator or another iterable of prompts, not {type(prompts).__name__}: "
-                        "write [prompt] for one")

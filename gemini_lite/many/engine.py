@@ -13,6 +13,7 @@ import time
 from types import TracebackType
 from typing import Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sized, Tuple, Type
 
+from ..api.prompts import RequestBuilder, read_item
 from ..errors import GeminiError, OverloadedError
 from ..json_data import JSON
 from ..options import GeminiOptions
@@ -24,7 +25,6 @@ from .connections import transport_for
 from .interrupts import Interrupts
 from .order import ResultOrder
 from .pace import Pace, quota_of
-from .prompts import RequestBuilder, read_item
 from .senders import Sender, Task, Threads
 from .settings import Keeper, Settings
 from .stats import Stats
@@ -259,7 +259,7 @@ class Run:
         if self._stop is not None or self._holds_too_many():
             return LONGEST_LOOK
         if len(self._in_flight) >= self._pace.room(now):
-            return self._pace.next_change(now) or LONGEST_LOOK
+            return self._pace.next_change() or LONGEST_LOOK
         next_start = self._retries[0][0] if self._retries else float("inf")
         if not self._exhausted:
             next_start = now

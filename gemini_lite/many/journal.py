@@ -10,12 +10,12 @@ import time
 from typing import Callable, Iterator, List, Optional, Union
 
 from .. import files_on_disk
+from ..api.known_keys import KnownKeys
 from ..errors import GeminiError
 from ..json_data import JSON
 from ..response import Result
 from ..transport import retry
-from .known_keys import KnownKeys, hash_request
-from .records import LOST, hash_of, is_error, is_transient, to_line
+from .records import LOST, hash_of, hash_request, is_error, is_transient, to_line
 from .results_file import read_lines
 from .senders import Task
 from .sent_keys import SentKeys
@@ -77,7 +77,10 @@ class Journal:
 
     def admit(self, key: str, request: JSON, model: str) -> Optional[int]:
         """A hash of the request, or None if `key` has its result; ValueError if that answers another request."""
-        hash = hash_request(request, model)
+        return self.admit_hash(key, hash_request(request, model))
+
+    def admit_hash(self, key: str, hash: int) -> Optional[int]:
+        """`admit` for who has the `hash` of the request already."""
         known = self._known.see(key)
         if known is None:
             self._known.add(key, hash, seen=True)

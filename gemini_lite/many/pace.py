@@ -132,7 +132,6 @@ class Pace:
         self.concurrency = concurrency
         self.requests = Rate(None if requests_per_minute is None else requests_per_minute / 60)
         self.tokens = Rate()
-        self.refused_count = 0
         self.cuts = 0
         self._window = float(min(FIRST_WINDOW, concurrency))
         self._window_grows = self._window < concurrency
@@ -152,7 +151,7 @@ class Pace:
             self._window_grows = self._window < self.concurrency
         return int(self._window)
 
-    def next_change(self, now: float) -> Optional[float]:
+    def next_change(self) -> Optional[float]:
         """Seconds until there may be more room though no call has ended; None if there will not."""
         return WINDOW_DOUBLES / 5 if self._window_grows else None
 
@@ -189,7 +188,6 @@ class Pace:
 
     def refused(self, start: Start, now: float, retry_after: Optional[float], quota: Quota) -> None:
         """A call was refused for a quota; `retry_after` is in seconds, if the server said so."""
-        self.refused_count += 1
         start.refused = True
         rate = self.tokens if quota.counts_tokens else self.requests
         if quota.per_second is not None:

@@ -1,10 +1,9 @@
 """How far a run is: a line on a terminal, one display in a notebook, or whatever the caller does with the counts."""
 from __future__ import annotations
 
-import importlib
 import sys
 import time
-from typing import Callable, Dict, List, Optional, Protocol, TextIO, Union
+from typing import Callable, Dict, List, Optional, TextIO, Union
 
 from .stats import Stats, in_words, shortened
 
@@ -28,10 +27,20 @@ def _choose(progress: Optional[bool]) -> Optional[Show]:
         return None
     from ..display import notebook  # not for programs that nobody watches
     if notebook.in_notebook():
-        return _NotebookDisplay()
-    if progress or sys.stderr is not None and sys.stderr.isatty():
-        return _TerminalLine(sys.stderr)
-    return None
+        output = notebook.ReplacedOutput()
+        return lambda stats: output.show(_bundle(stats))
+    return _TerminalLine(sys.stderr) if progress or is_watched() else None
+
+
+def is_watched() -> bool:
+    """Whether a person looks at what is printed: in a notebook, or on a terminal."""
+    from ..display import notebook
+    return notebook.in_notebook() or sys.stderr is not None and sys.stderr.isatty()
+
+
+def _bundle(stats: Stats) -> Dict[str, str]:
+    text = describe(stats)
+    return {"text/html": f"{bar(stats)}<pre>{text}</pre>", "text/plain": text}
 
 
 def _ignore(stats: Stats, ended: bool) -> None:
@@ -69,29 +78,6 @@ class _TerminalLine:
         """Leave the line as it is and go to the next."""
         self._file.write("\n")
         self._file.flush()
-
-
-class _NotebookDisplay:
-    """One output under the cell, which is replaced."""
-
-    def __init__(self) -> None:
-        self._output: Optional[_DisplayHandle] = None
-
-    def __call__(self, stats: Stats) -> None:
-        text = describe(stats)
-        bundle = {"text/html": f"{bar(stats)}<pre>{text}</pre>", "text/plain": text}
-        if self._output is None:
-            display: Callable[..., _DisplayHandle] = importlib.import_module("IPython.display").display
-            self._output = display(bundle, raw=True, display_id=True)
-        else:
-            self._output.update(bundle, raw=True)
-
-
-class _DisplayHandle(Protocol):
-    """IPython's own, for an output that is shown."""
-
-    def update(self, bundle: Dict[str, str], *, raw: bool) -> None:
-        """Replace the output."""
 
 
 def describe(stats: Stats) -> str:

@@ -9,12 +9,13 @@ import re
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Union
 
+from ..api.prompts import check_prompts, with_key
 from ..backends.base import Backend
 from ..options import GeminiOptions
-from ..response import AnswerFormat, Result
-from .checks import check_numbers, check_options, check_prompts
+from ..response import Result
+from ..route import answer_format
+from .checks import check_numbers, check_options
 from .columns import Column
-from .prompts import with_key
 from .records import read_record, to_result
 from .worker import answer_chunk
 
@@ -117,8 +118,8 @@ class Recipe:
 
     def _results(self, offset: int, lines: Iterable[bytes]) -> List[Result]:
         """The results in `lines`; the first has the index `offset`."""
-        answer_format = AnswerFormat(self.options.response_schema)
-        results = [to_result(read_record(line) or {}, 0, answer_format) for line in lines]
+        format = answer_format(self.options)
+        results = [to_result(read_record(line) or {}, 0, format) for line in lines]
         for result in results:
             result.index += offset
         return results

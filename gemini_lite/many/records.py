@@ -9,6 +9,7 @@ import json
 from typing import Any, Optional, Type
 
 from .. import errors
+from ..api.known_keys import hash_bytes
 from ..errors import GeminiError
 from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts, str_or_none
 from ..response import AnswerFormat, GenerateContentResponse, Result
@@ -60,6 +61,14 @@ def read_record(line: bytes) -> Optional[JSON]:
             and (isinstance(record.get("response"), dict) or isinstance(record.get("error"), dict)):
         return record
     return None
+
+
+def hash_request(request: JSON, model: str) -> int:
+    """64 bits that stand for a request and its model; 0 for what cannot be sent."""
+    try:
+        return hash_bytes(model.encode("utf-8") + b"\0" + encode_line(request))
+    except (TypeError, ValueError, RecursionError):
+        return 0
 
 
 def hash_of(record: JSON) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional, Union
 
+from ..api.prompts import check_prompts
 from ..options import GeminiOptions
 from ..route import Route
 from ..transport.deadline import CallLimits
 from ..transport.transport import Transport
-from .checks import check_numbers, check_options, check_prompts, check_rate
+from .checks import check_numbers, check_options, check_rate
 from .engine import Run
 from .journal import Journal
 from .pace import Pace

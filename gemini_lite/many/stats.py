@@ -1,6 +1,7 @@
 """The counts of a run, while it goes on and at its end."""
 from __future__ import annotations
 
+import html
 import time
 from typing import Dict, List, Optional
 
@@ -92,7 +93,7 @@ class Stats:
         rows = [("answered", self.answered), ("failed", self.failed), ("there already", self.skipped),
                 ("sent again", self.retried), ("refused", self.refused)]
         cells = [_row(name, f"{count:,}") for name, count in rows]
-        cells += [_row(_escape(model), _escape(_in_words(counts))) for model, counts in self.tokens.items()]
+        cells += [_row(html.escape(model), html.escape(_in_words(counts))) for model, counts in self.tokens.items()]
         cells.append(_row("time", f"{in_words(self.seconds)} ({self.per_second:,.0f}/s)"))
         return f"<table>{''.join(cells)}</table>"
 
@@ -120,7 +121,3 @@ def _in_words(counts: Dict[str, int]) -> str:
 
 def _row(name: str, value: str) -> str:
     return f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>{value}</td></tr>"
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

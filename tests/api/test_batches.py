@@ -1,18 +1,21 @@
 """The Batch API: requests with keys, states in both spellings, results by key, and never a second paid job."""
 from __future__ import annotations
 
+import datetime
 import json
 import logging
-from typing import Any, Callable, Dict, List
+import threading
+import time
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 
 from gemini_lite import GeminiClient, GeminiError, JobFailedError
-from gemini_lite.api import batches
-from gemini_lite.api.batch import Batch
+from gemini_lite.api import batch_jobs, batch_requests
+from gemini_lite.api.batch import Batch, describe
 from gemini_lite.api.batch_requests import build_requests
 from gemini_lite.options import GeminiOptions
-from gemini_lite.testing import FakeGemini
+from gemini_lite.testing import FakeGemini, Raw, Request
 from gemini_lite.testing.batches_service import BatchesService, text_answer
 from gemini_lite.testing.files_service import FilesService
 
@@ -55,7 +58,7 @@ def test_prompts_go_inline_with_a_key_each_and_results_come_back_by_key(
 def test_large_input_goes_as_a_file_and_its_results_come_from_one(
         fake: FakeGemini, client: GeminiClient, service: BatchesService, no_sleep: List[float],
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "INLINE_LIMIT", 100)
+    monkeypatch.setattr(batch_requests, "INLINE_LIMIT", 100)
     job = client.batches.wait(client.batches.create([(str(n), f"prompt {n}") for n in range(50)]))
     name = created(fake)[0]["batch"]["inputConfig"]["fileName"]
     lines = [json.loads(line) for line in service.files.contents[name].splitlines()]
@@ -78,7 +81,7 @@ def test_an_uploaded_file_is_handed_in_by_its_name(
 def test_a_file_whose_type_is_refused_is_sent_as_another_type(
         fake: FakeGemini, client: GeminiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     from gemini_lite.testing import Error
-    monkeypatch.setattr(batches, "INLINE_LIMIT", 0)
+    monkeypatch.setattr(batch_requests, "INLINE_LIMIT", 0)
     refused = [Error(400, "Unsupported MIME type: application/jsonl")]
     fake.services.insert(0, lambda request: refused.pop() if request.path.startswith("/upload") and refused else None)
     client.batches.create(["Hi"])
@@ -100,7 +103,7 @@ def test_no_prompt_or_a_lone_prompt_is_refused(fake: FakeGemini, client: GeminiC
     with pytest.raises(ValueError, match="no prompt"):
         client.batches.create([])
     with pytest.raises(TypeError, match="list"):
-        list(build_requests("a prompt", GeminiOptions()))
+        list(build_requests("a prompt", GeminiOptions(), "gemini-x"))
     assert fake.requests == []
 
 
@@ -166,10 +169,33 @@ def test_a_lost_answer_is_looked_up_and_the_job_is_never_made_twice(
     assert len(service.jobs) == 1
 
 
+@pytest.mark.parametrize("option", [{"timeout": 0.2}, {"deadline": 0.2}])
+def test_the_limits_of_one_call_hold_for_making_a_job(
+        fake: FakeGemini, client: GeminiClient, no_sleep: List[float], option: Dict[str, float],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_jobs, "LOOK_SECONDS", 0.05)
+    is_over = threading.Event()
+    fake.services.insert(0, lambda request: is_over.wait(5) and None if ":batchGenerate" in request.path else None)
+    began = time.monotonic()
+    with pytest.raises(JobFailedError, match="was lost"):
+        client.batches.create(["Hi"], **option)  # type: ignore[arg-type, unused-ignore]
+    assert time.monotonic() - began < 3
+    is_over.set()
+
+
+def test_an_answer_without_a_name_is_a_lost_one(
+        fake: FakeGemini, client: GeminiClient, service: BatchesService, no_sleep: List[float]) -> None:
+    def answer_nothing(request: Request) -> Optional[Raw]:
+        return service(request) and Raw(b"{}") if ":batchGenerate" in request.path else None
+
+    fake.services.insert(0, answer_nothing)
+    assert client.batches.create(["Hi"]).name == "batches/b1" and len(service.jobs) == 1
+
+
 def test_a_job_that_is_not_found_is_said_with_both_ways_on(
         fake: FakeGemini, client: GeminiClient, service: BatchesService, no_sleep: List[float],
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(batch_jobs, "LOOK_SECONDS", 0.05)
     service.lost.append(False)
     with pytest.raises(JobFailedError, match=r"again=True") as caught:
         client.batches.create(["Hi"], display_name="mine")
@@ -183,6 +209,51 @@ def test_a_definite_refusal_is_raised_as_it_is(fake: FakeGemini, client: GeminiC
     with pytest.raises(GeminiError, match="no such model"):
         client.batches.create(["Hi"])
     assert len(fake.requests) == 1
+
+
+def test_a_request_of_the_apis_own_is_laid_over_the_options(fake: FakeGemini, client: GeminiClient) -> None:
+    own = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}], "generationConfig": {"topK": 1}}
+    client.batches.create([{"key": "k", "request": own}], temperature=0)
+    entry = created(fake)[0]["batch"]["inputConfig"]["requests"]["requests"][0]
+    assert entry["request"] == {**own, "generationConfig": {"topK": 1, "temperature": 0}}
+
+
+def test_functions_are_treated_as_by_generate(fake: FakeGemini, client: GeminiClient) -> None:
+    def weather(city: str) -> str:
+        """The weather."""
+        return city
+
+    with pytest.raises(ValueError, match="max_tool_rounds=0"):
+        client.batches.create(["Hi"], tools=[weather])
+    assert fake.requests == []
+    client.batches.create(["Hi"], tools=[weather], max_tool_rounds=0)
+    assert "tools" in created(fake)[0]["batch"]["inputConfig"]["requests"]["requests"][0]["request"]
+
+
+def test_options_beside_a_file_of_requests_are_refused(fake: FakeGemini, client: GeminiClient) -> None:
+    with pytest.raises(ValueError, match="temperature belongs into them"):
+        client.batches.create("files/abc", temperature=0)
+    assert fake.requests == []
+
+
+def test_a_job_that_has_not_ended_has_no_results_and_a_failed_one_raises(
+        client: GeminiClient, service: BatchesService, no_sleep: List[float]) -> None:
+    service.states = ["PENDING", "RUNNING", "FAILED"]
+    job = client.batches.create(["Hi"])
+    with pytest.raises(ValueError, match="is RUNNING.*client.batches.wait"):
+        client.batches.results(job, keys=["0"])
+    with pytest.raises(JobFailedError, match="ended as FAILED"):
+        client.batches.results(job, keys=["0"])
+
+
+def test_where_a_job_stands_is_said_with_its_age_and_counts(client: GeminiClient) -> None:
+    made = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=26, minutes=3)
+    data = {"state": "BATCH_STATE_RUNNING", "createTime": made.isoformat(), "batchStats": {
+        "successfulRequestCount": "1200", "pendingRequestCount": "3"}}
+    job = Batch({"name": "batches/b", "metadata": data})
+    assert describe(job) == "batches/b is RUNNING for 26 h 03 min, 1,200 done, 3 pending"
+    assert describe(Batch({"name": "batches/b", "metadata": {**data, "state": "SUCCEEDED"}})) == (
+        "batches/b is SUCCEEDED, 1,200 done, 3 pending")
 
 
 def test_a_running_job_is_cancelled_before_it_is_deleted(
@@ -203,6 +274,13 @@ def test_the_list_is_fetched_page_by_page(fake: FakeGemini, client: GeminiClient
     assert [job.display_name for job in found] == ["1", "2"]
 
 
+def test_the_results_of_a_listed_job_are_fetched(client: GeminiClient, no_sleep: List[float]) -> None:
+    client.batches.wait(client.batches.create(["Hi"]))
+    listed, = client.batches.list()
+    assert listed.has_ended and not listed.has_results
+    assert [result.text for result in client.batches.results(listed)] == ["answer 0"]
+
+
 def test_embeddings_are_handed_in_with_their_task(fake: FakeGemini, client: GeminiClient) -> None:
     client.batches.create_embeddings(["a", "b"], task_type="RETRIEVAL_DOCUMENT", output_dimensionality=256)
     request = fake.requests[0]
@@ -210,6 +288,20 @@ def test_embeddings_are_handed_in_with_their_task(fake: FakeGemini, client: Gemi
     assert request.body["batch"]["inputConfig"]["requests"]["requests"][1] == {
         "metadata": {"key": "1"}, "request": {"content": {"role": "user", "parts": [{"text": "b"}]},
                                               "taskType": "RETRIEVAL_DOCUMENT", "outputDimensionality": 256}}
+
+
+def test_one_text_is_one_item_and_many_vectors_go_by_a_file(
+        fake: FakeGemini, client: GeminiClient, service: BatchesService, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.batches.create_embeddings("one text")
+    assert len(fake.requests[0].body["batch"]["inputConfig"]["requests"]["requests"]) == 1
+    monkeypatch.setattr(batch_requests, "INLINE_LIMIT", 100)
+    client.batches.create_embeddings(["a", "b", "c"], task_type="clustering")
+    name = fake.requests[-1].body["batch"]["inputConfig"]["fileName"]
+    lines = [json.loads(line) for line in service.files.contents[name].splitlines()]
+    assert [line["key"] for line in lines] == ["0", "1", "2"] and lines[0]["request"] == {
+        "content": {"role": "user", "parts": [{"text": "a"}]}, "taskType": "CLUSTERING"}
+    with pytest.raises(ValueError, match="no prompt"):
+        client.batches.create_embeddings([])
 
 
 def test_a_wait_ends_at_its_deadline_with_the_job(
@@ -227,6 +319,8 @@ def test_odd_shapes_of_a_job_raise_nothing() -> None:
                 job: Any = Batch(data)
                 for attribute in ("name", "display_name", "state", "state_name", "has_ended", "stats", "request_count",
                                   "failed_count", "pending_count", "successful_count", "error", "output",
-                                  "responses_file", "inline_responses", "create_time", "model"):
+                                  "responses_file", "inline_responses", "create_time", "model", "output_directory",
+                                  "has_results"):
                     getattr(job, attribute)
                 repr(job)
+                describe(job)

@@ -1,4 +1,4 @@
-"""Caches and embeddings on Vertex AI go where google-genai 3.4.0 was recorded to send them; files are refused."""
+"""Caches, embeddings and batches on Vertex AI go where google-genai 3.4.0 was recorded to; files are refused."""
 from __future__ import annotations
 
 import json
@@ -8,14 +8,14 @@ from typing import Any, Callable, Dict, Iterator
 
 import pytest
 
-from gemini_lite import GeminiClient, ParseError, VertexAI
+from gemini_lite import Batch, GeminiClient, ParseError, VertexAI
 from gemini_lite.testing import FakeGemini, Raw
 from gemini_lite.testing.caches_service import CachesService
 from gemini_lite.testing.embeddings_service import EmbeddingsService
 
-WIRE = pathlib.Path(__file__).parent.parent / "wire" / "google-genai-more.json"
-RECORDED = {case["case"]: case["requests"][0] for case in json.loads(WIRE.read_text("utf-8"))["cases"]
-            if case["requests"]}
+WIRE = pathlib.Path(__file__).parent.parent / "wire"
+RECORDED = {case["case"]: case["requests"][0] for name in ("google-genai-more.json", "google-genai-3.4.0-vertex.json")
+            for case in json.loads((WIRE / name).read_text("utf-8"))["cases"] if case["requests"]}
 FLASH, OLD = "gemini-2.5-flash", "gemini-embedding-001"
 PREDICTIONS = {"predictions": [{"embeddings": {"values": [1, 2], "statistics": {"token_count": 3}}}] * 2}
 
@@ -31,6 +31,11 @@ CASES: Dict[str, Callable[[Any], Any]] = {
     "vertex_cache_update": lambda client: client.caches.update(
         "projects/p1/locations/us-central1/cachedContents/c1", ttl=60),
     "vertex_cache_delete": lambda client: client.caches.delete("cachedContents/c1"),
+    "vertex_batch_bq": lambda client: client.batches.create(
+        "bq://p.d.t", destination="bq://p.d.out", model=FLASH, display_name="job"),
+    "vertex_batch_get": lambda client: client.batches.get(
+        "projects/p1/locations/us-central1/batchPredictionJobs/123"),
+    "vertex_batch_delete": lambda client: client.batches.delete(Batch({"name": "123", "state": "JOB_STATE_FAILED"})),
 }
 
 
@@ -40,7 +45,8 @@ def server() -> Iterator[FakeGemini]:
         def answer(request: Any) -> Any:
             if request.path.endswith(":predict"):
                 return Raw(json.dumps(PREDICTIONS).encode())
-            return Raw(b'{"name": "c1"}') if request.path.endswith("/c1") else None
+            is_known = request.path.endswith("/c1") or "/batchPredictionJobs" in request.path
+            return Raw(b'{"name": "c1"}') if is_known else None
         fake.services += [answer, CachesService(), EmbeddingsService(limit=250)]
         yield fake
 

@@ -139,7 +139,7 @@ class Simulation:
             start = pace.start(now, size * self.random.uniform(0.67, 1.33) if self.tokens else 0.0)
             self.in_flight[process] += 1
             self._at(now + self.random.expovariate(1 / self.jitter), "arrive", process, (start, size))
-        wait = pace.next_change(now)
+        wait = pace.next_change()
         if wait is not None:
             self._sleep_until(now + wait, process)
 

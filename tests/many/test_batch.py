@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,8 +14,8 @@ import pytest
 
 import gemini_lite
 from gemini_lite import BlockedError, GeminiError, JobFailedError, ParseError, TransportTimeout, read_results
-from gemini_lite.api import batches
-from gemini_lite.many import batch, batch_service
+from gemini_lite.api import batch_jobs
+from gemini_lite.many import batch
 from gemini_lite.testing import Error, FakeGemini
 from gemini_lite.testing.batches_service import BatchesService, text_answer
 
@@ -172,8 +173,7 @@ def test_an_answer_that_is_lost_is_looked_up(fake, client, service, out):
 
 
 def test_a_job_that_nobody_can_find_is_unknown_and_both_ways_on_work(fake, client, service, out, monkeypatch):
-    monkeypatch.setattr(batches, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(batch_service, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(batch_jobs, "LOOK_SECONDS", 0.05)
     service.lost.append(False)
     for _ in range(2):
         with pytest.raises(JobFailedError, match="same call later.*again=True") as caught:
@@ -188,8 +188,7 @@ def test_a_job_that_nobody_can_find_is_unknown_and_both_ways_on_work(fake, clien
 
 
 def test_a_job_that_comes_late_is_found_by_the_same_call(fake, client, service, out, monkeypatch):
-    monkeypatch.setattr(batches, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(batch_service, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(batch_jobs, "LOOK_SECONDS", 0.05)
     service.lost.append(True)
     hidden = [Error(500, "no list")]
     fake.services.insert(0, lambda request: hidden[0] if hidden and "pageSize" in request.path else None)
@@ -197,6 +196,19 @@ def test_a_job_that_comes_late_is_found_by_the_same_call(fake, client, service, 
         client.batch_to(out, PROMPTS)
     hidden.clear()
     assert client.batch_to(out, PROMPTS).answered == 5 and len(created(fake)) == 1
+
+
+def test_again_makes_no_second_job_while_nobody_can_look(fake, client, service, out, monkeypatch):
+    monkeypatch.setattr(batch_jobs, "LOOK_SECONDS", 0.05)
+    service.lost.append(True)
+    hidden = [Error(500, "no list")]
+    fake.services.insert(0, lambda request: hidden[0] if hidden and "pageSize" in request.path else None)
+    for again in (False, True):
+        with pytest.raises(GeminiError, match="no list|not in the list"):
+            client.batch_to(out, PROMPTS, again=again)
+    assert len(created(fake)) == 1
+    hidden.clear()
+    assert client.batch_to(out, PROMPTS, again=True).answered == 5 and len(created(fake)) == 1
 
 
 def test_a_job_that_was_deleted_is_unknown(fake, client, service, out):
@@ -239,6 +251,19 @@ def test_a_deadline_ends_the_wait_and_the_same_call_goes_on(fake, client, servic
     assert client.batch_to(out, PROMPTS).answered == 5 and len(created(fake)) == 1
 
 
+@pytest.mark.parametrize("place", [":batchGenerate", "/upload/"])
+def test_a_deadline_ends_the_making_of_a_job_too(fake, client, out, monkeypatch, place):
+    if place == "/upload/":
+        monkeypatch.setattr(batch, "INLINE_BYTES", 100)
+    is_over = threading.Event()
+    fake.services.insert(0, lambda request: is_over.wait(20) and None if place in request.path else None)
+    began = time.monotonic()
+    with pytest.raises(GeminiError):
+        client.batch_to(out, PROMPTS, deadline=0.5)
+    assert time.monotonic() - began < 10
+    is_over.set()
+
+
 def test_a_damaged_note_is_said_and_left(client, service, out):
     Path(f"{out}.batch.json").write_text("{")
     with pytest.raises(ValueError, match="is damaged"):
@@ -267,12 +292,12 @@ def test_functions_among_the_tools_and_settings_of_one_request_are_refused(fake,
 CHILD = """
 import os, signal, sys
 from gemini_lite import DeveloperAPI, GeminiClient, JobFailedError
-from gemini_lite.api import batches, files
-from gemini_lite.many import batch, batch_service, journal
+from gemini_lite.api import batch_jobs, files
+from gemini_lite.many import batch, journal
 from gemini_lite.transport import retry
 
 url, out, count, place, again = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5] == "again"
-batches.LOOK_SECONDS = batch_service.LOOK_SECONDS = 0.3
+batch_jobs.LOOK_SECONDS = 0.3
 batch.INLINE_BYTES = 1000 if count > 5 else 10 ** 7
 reached = 0
 
@@ -292,7 +317,7 @@ def killed_around(owner, name):
     setattr(owner, name, around)
 
 if place >= 0:
-    for owner, name in ((batch, "write_manifest"), (batches.Batches, "create"), (batches.Batches, "get"),
+    for owner, name in ((batch, "write_manifest"), (batch_jobs.Jobs, "create"), (batch_jobs.Jobs, "look"),
                         (files.Files, "upload"), (files.Files, "download"), (journal.Journal, "add"),
                         (journal.Journal, "end"), (batch, "remove_manifest")):
         killed_around(owner, name)

@@ -11,7 +11,8 @@ import pytest
 
 import gemini_lite
 from gemini_lite import BlockedError, OverloadedError, Result, read_results
-from gemini_lite.many.known_keys import KnownKeys, hash_request
+from gemini_lite.api.known_keys import KnownKeys
+from gemini_lite.many.records import hash_request
 from gemini_lite.testing import FakeGemini
 from gemini_lite.testing.server import Error, Reply
 

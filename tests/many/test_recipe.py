@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from gemini_lite import CodeAssist, CredentialsError, DeveloperAPI, GeminiOptions, Recipe
+from gemini_lite import CodeAssist, CredentialsError, DeveloperAPI, GeminiOptions, Recipe, Tool
 from gemini_lite.testing import FakeGemini
 from gemini_lite.testing.server import Error
 
@@ -58,6 +58,15 @@ def test_results_come_from_processes(recipe):
     assert [(result.key, result.text) for result in results] \
         == [("a", "answer to x"), ("1", None), ("c", "answer to z")]
     assert results[1].error.code == 400
+
+
+def test_calls_have_the_names_that_the_user_gave_the_tools(monkeypatch):
+    monkeypatch.setenv("MY_KEY", KEY)
+    with FakeGemini(lambda request: FakeGemini.call(request.functions[0]["name"], {})) as fake:
+        recipe = Recipe(GeminiOptions(tools=[Tool("größe 1", "Its size.")]), key_env="MY_KEY",
+                        backend=functools.partial(DeveloperAPI, base_url=fake.url))
+        result, = recipe.answer(["Hi"])
+    assert [call.name for call in result.response.function_calls] == ["größe 1"]
 
 
 def test_no_more_chunks_are_out_than_ahead_says(recipe):

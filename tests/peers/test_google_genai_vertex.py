@@ -8,6 +8,7 @@ from vertex_fake import FakeVertex
 
 from gemini_lite import GeminiClient, VertexAI
 from gemini_lite.testing import FakeGemini
+from gemini_lite.testing.batches_service import BatchesService
 
 genai = pytest.importorskip("google.genai")
 
@@ -92,3 +93,25 @@ def test_it_sees_the_errors(fake: FakeVertex, theirs: Any) -> None:
     fake.error(429, "slow down")
     with pytest.raises(genai.errors.ClientError, match="slow down"):
         theirs.models.generate_content(model=MODEL, contents="Hi")
+
+
+def test_its_batches_run_over_a_bucket_and_are_deleted(fake: FakeVertex, theirs: Any, ours: GeminiClient) -> None:
+    service = BatchesService()
+    service.bucket["gs://b/in.jsonl"] = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}}\n'
+    fake.services.append(service)
+    job = theirs.batches.create(model=MODEL, src="gs://b/in.jsonl",
+                                config={"display_name": "mine", "dest": "gs://b/out"})
+    ours.batches.create("gs://b/in.jsonl", destination="gs://b/out", display_name="mine")
+    first, second = fake.requests
+    assert first.body == second.body and fake.paths[0] == fake.paths[1]
+    assert (job.state.name, job.display_name) == ("JOB_STATE_PENDING", "mine")
+    while not job.state.name.endswith("SUCCEEDED"):
+        job = theirs.batches.get(name=job.name)
+    assert job.completion_stats.successful_count == 1
+    assert f"{job.output_info.gcs_output_directory}/predictions.jsonl" in service.bucket
+    assert [one.name for one in theirs.batches.list(config={"page_size": 1})] == [
+        one.name for one in ours.batches.list()]
+    assert theirs.batches.delete(name=job.name).done
+    other, = theirs.batches.list()
+    theirs.batches.cancel(name=other.name)
+    assert theirs.batches.get(name=other.name).state.name == "JOB_STATE_CANCELLED" and len(service.jobs) == 1

@@ -34,6 +34,13 @@ def read_item(value: object) -> Item:
     return Item(None, value)
 
 
+def check_prompts(prompts: object) -> None:
+    """TypeError for what is one prompt and not many."""
+    if isinstance(prompts, (str, bytes, dict)) or not hasattr(prompts, "__iter__"):
+        raise TypeError(f"prompts is a list, a generator or another iterable of prompts, not {type(prompts).__name__}: "
+                        "write [prompt] for one")
+
+
 class RequestBuilder:
     """Makes the requests of one run; what all of them share is made once, and raises at once if it cannot be sent."""
 
