@@ -8,7 +8,7 @@ from typing import Callable, Iterator, Optional, Union
 from urllib.parse import quote
 
 from ..errors import BadRequestError, GeminiError, JobFailedError, ParseError
-from ..json_data import JSON
+from ..json_data import JSON, preview
 from ..transport import retry
 from ..transport.deadline import NEVER, Deadline
 from .batch import Batch
@@ -82,7 +82,7 @@ class Jobs:
         try:
             job = Batch(self._sender.route.send(path, body, settings=settings, creates=True))
             if not job.name:
-                raise ParseError(f"The server answered a new batch without its name: {repr(job.data)[:200]}",
+                raise ParseError(f"The server answered a new batch without its name: {preview(job.data, 200)}",
                                  reason="NO_NAME")
             return job
         except GeminiError as error:

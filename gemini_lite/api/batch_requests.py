@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import tempfile
 from typing import Any, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple, Union
@@ -11,18 +10,17 @@ from typing import Any, Iterable, Iterator, List, Mapping, NamedTuple, Optional,
 from ..contents import Prompt
 from ..json_data import JSON
 from ..options import GeminiOptions
+from ..transport.answers import encode_body
 from .prompts import RequestBuilder, check_prompts, read_item
 
 BatchItem = Union[Prompt, Tuple[str, Prompt], Mapping[str, Any]]
 
 INLINE_LIMIT = 15_000_000  # bytes; the API takes 20 MB with everything else in the request
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
 
 def encode_line(value: JSON) -> bytes:
-    """`value` as a line of a file of requests; ValueError for what no JSON can hold."""
-    return _encode(value).encode("utf-8") + b"\n"
+    """`value` as a line of a file of requests; ValueError or TypeError for what JSON cannot say."""
+    return (encode_body(value) or b"") + b"\n"
 
 
 class BatchRequest(NamedTuple):
@@ -32,7 +30,7 @@ class BatchRequest(NamedTuple):
     request: JSON
 
     def line(self) -> bytes:
-        """The line of a batch's file; ValueError for what no JSON can hold."""
+        """The line of a batch's file; ValueError or TypeError for what JSON cannot say."""
         return encode_line({"key": self.key, "request": self.request})
 
 

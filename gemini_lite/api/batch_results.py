@@ -8,7 +8,7 @@ from typing import Any, Iterator, Optional, Sequence
 from ..answers.check import check
 from ..errors import GeminiError, IncompleteError, ParseError
 from ..files_on_disk import StrPath
-from ..json_data import JSON, dict_or_empty
+from ..json_data import JSON, dict_or_empty, preview
 from ..options import GeminiOptions
 from ..response import GenerateContentResponse, Result
 from ..route import answer_format
@@ -86,4 +86,5 @@ def _result(index: int, key: str, line: JSON, options: GeminiOptions) -> Result:
         except GeminiError as error:
             failure = error
     return Result(index, key, None, failure or ParseError(
-        f"The batch's line for this key holds neither an answer nor an error: {repr(line)[:200]}", reason="NO_RESULT"))
+        f"The batch's line for this key holds neither an answer nor an error: {preview(line, 200)}",
+        reason="NO_RESULT"))

@@ -92,10 +92,17 @@ def test_for_the_developer_api_the_lines_have_keys(fake: FakeGemini, client: Any
     assert [json.loads(line)["key"] for line in (tmp_path / "r.jsonl").read_bytes().splitlines()] == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("prompts", [[], ["fine", {"key": "k", "request": {}}]])
+DEEP: Any = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize("prompts", [
+    [], ["fine", {"key": "k", "request": {}}], ["fine", "\ud800"], [{"request": {"contents": [], "deep": DEEP}}],
+], ids=["nothing", "no request", "half a surrogate pair", "too deep"])
 def test_a_file_that_cannot_be_written_leaves_the_old_one(client: GeminiClient, tmp_path: Any, prompts: Any) -> None:
     (tmp_path / "r.jsonl").write_text("old")
-    with pytest.raises(ValueError, match="no prompt|contents"):
+    with pytest.raises(ValueError, match="no prompt|contents|surrogate|deeply"):
         client.batches.write_requests(tmp_path / "r.jsonl", prompts)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("r.jsonl", "old")]
 
