@@ -8,6 +8,7 @@ from typing import IO, Any, List, Mapping, Optional, Protocol, Sequence, Tuple, 
 from . import media
 from .json_data import JSON
 from .options import GeminiOptions, SystemPrompt
+from .response import AnswerFormat
 from .turns.order import GivenTurns, check_content, copy_json, is_content
 
 
@@ -89,6 +90,11 @@ def build_request(contents: List[JSON], options: GeminiOptions) -> JSON:
     if options.tool_choice is not None:
         request["toolConfig"] = options.toolbox.choice(options.tool_choice)
     return merged(request, options.extra) if options.extra else request
+
+
+def answer_format(options: GeminiOptions) -> AnswerFormat:
+    """How to read an answer to `options`."""
+    return AnswerFormat(options.response_schema, options.toolbox.renamed if options.tools else {})
 
 
 def _system_parts(prompt: SystemPrompt) -> List[JSON]:

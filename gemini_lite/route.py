@@ -10,7 +10,7 @@ from .backends.base import Backend, check_model
 from .errors import GeminiError
 from .json_data import JSON
 from .options import GeminiOptions
-from .response import AnswerFormat, GenerateContentResponse
+from .response import GenerateContentResponse
 from .stream.fold import Fold
 from .transport.deadline import CallSettings, Deadline
 from .transport.transport import Call, Transport
@@ -32,7 +32,7 @@ class Route:
         """The whole answer to `turns`."""
         settings = settings.started()
         answer = self.request("generateContent", turns, options, session_id, settings)
-        response: GenerateContentResponse = GenerateContentResponse(answer, answer_format(options))
+        response: GenerateContentResponse = GenerateContentResponse(answer, contents.answer_format(options))
         response.tries = settings.tries
         try:
             check(response)
@@ -115,14 +115,9 @@ class BackendPost:
                                 settings=self._settings)
 
 
-def answer_format(options: GeminiOptions) -> AnswerFormat:
-    """How to read an answer to `options`."""
-    return AnswerFormat(options.response_schema, options.toolbox.renamed if options.tools else {})
-
-
 def new_fold(options: GeminiOptions) -> Fold:
     """What folds the events of a stream into the answer to `options`."""
-    return Fold(answer_format(options))
+    return Fold(contents.answer_format(options))
 
 
 def new_session_id() -> str:

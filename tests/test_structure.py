@@ -67,10 +67,10 @@ def test_imports_between_folders_never_go_round():
     assert remaining_cycle(arrows(lambda room: room.split(".")[0])) == {}
 
 
-def test_the_package_has_at_most_28_entries_on_at_most_11_floors():
+def test_the_package_has_at_most_28_entries_on_at_most_10_floors():
     graph = arrows(lambda room: room.split(".")[0])
     assert len(graph) <= 28
-    assert max(floor(graph, room) for room in graph) <= 11
+    assert max(floor(graph, room) for room in graph) <= 10
 
 
 def test_every_folder_says_what_it_is_for():

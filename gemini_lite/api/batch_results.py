@@ -6,12 +6,12 @@ import logging
 from typing import Any, Iterator, Optional, Sequence
 
 from ..answers.check import check
+from ..contents import answer_format
 from ..errors import GeminiError, IncompleteError, ParseError
 from ..files_on_disk import StrPath
 from ..json_data import JSON, dict_or_empty, preview
 from ..options import GeminiOptions
 from ..response import GenerateContentResponse, Result
-from ..route import answer_format
 from ..transport.error_body import error_from_event
 from .known_keys import KnownKeys
 

@@ -2,16 +2,37 @@
 from __future__ import annotations
 
 import json
-from typing import Optional
+from typing import Generator, Optional, Protocol
 
 from ..auth.secret import Secret
+from ..backends.base import Backend, Post
 from ..errors import ParseError
 from ..json_data import JSON
-from ..route import Route
+from ..options import GeminiOptions
 from ..transport import raw
 from ..transport.deadline import NEVER, CallLimits, CallSettings, Deadline
 from ..transport.error_body import error_from_event
 from ..transport.transport import Transport
+
+
+class Route(Protocol):
+    """What is used of a client's `route.Route`."""
+
+    backend: Backend
+
+    def model(self, options: GeminiOptions) -> str:
+        """The model that `options` name, or the default."""
+
+    def send(self, path: str, body: Optional[JSON] = None, *, method: str = "POST", model: str = "",
+             settings: CallSettings = CallSettings(), creates: bool = False) -> JSON:
+        """The JSON object that answers a call outside the model's."""
+
+    def events(self, path: str, body: Optional[JSON] = None, *, settings: CallSettings = CallSettings(),
+               creates: bool = False) -> Generator[JSON, None, None]:
+        """`send`, answered by a stream of events."""
+
+    def post(self, settings: CallSettings, model: str = "") -> Post:
+        """The function that a backend is handed for calls of its own."""
 
 
 class Sender:

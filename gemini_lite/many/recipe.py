@@ -11,9 +11,9 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Unio
 
 from ..api.prompts import check_prompts, with_key
 from ..backends.base import Backend
+from ..contents import answer_format
 from ..options import GeminiOptions
 from ..response import Result
-from ..route import answer_format
 from .checks import check_numbers, check_options
 from .columns import Column
 from .records import read_record, to_result

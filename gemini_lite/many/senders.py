@@ -7,10 +7,11 @@ from typing import Any, Optional, Union
 
 from ..answers.check import check
 from ..backends.base import Backend
+from ..contents import answer_format
 from ..json_data import JSON
 from ..options import GeminiOptions
 from ..response import AnswerFormat, GenerateContentResponse
-from ..route import Route, answer_format, new_session_id
+from ..route import Route, new_session_id
 from ..transport.deadline import CallLimits, CallSettings
 from ..transport.transport import Call, Transport
 from .failures import invalid_prompt

@@ -23,7 +23,7 @@ from gemini_lite import (
 from gemini_lite.answers.check import check
 from gemini_lite.json_data import copied
 from gemini_lite.response import AnswerFormat
-from gemini_lite.route import answer_format
+from gemini_lite.contents import answer_format
 from gemini_lite.stream import chunks
 from gemini_lite.stream.fold import Fold
 from gemini_lite.testing import Answer, Error, FakeGemini, Raw, Reply, call
