@@ -40,7 +40,7 @@ def is_watched() -> bool:
 
 def _bundle(stats: Stats) -> Dict[str, str]:
     text = describe(stats)
-    return {"text/html": f"{bar(stats)}<pre>{text}</pre>", "text/plain": text}
+    return {"text/html": f'{bar(stats)}<div style="white-space:pre">{text}</div>', "text/plain": text}
 
 
 def _ignore(stats: Stats, ended: bool) -> None:
