@@ -36,6 +36,12 @@ def test_a_prompt_is_repeated_word_by_word(client: GeminiClient) -> None:
     assert f"You said: {'x' * 200}...\n" in client.generate("x" * 201).text
 
 
+def test_in_a_conversation_the_prompt_before_is_repeated_too(client: GeminiClient) -> None:
+    client.send_message("Hello {prompt}")
+    assert client.send_message("And then?").text.startswith(
+        "You said: And then?\n\nBefore that you said: Hello {prompt}\n")
+
+
 @dataclasses.dataclass
 class Tree:
     name: str
