@@ -14,7 +14,7 @@ from .inputs import Inputs, file_notices
 from .output import open_output
 from .printer import Printer
 from .request_options import build_options
-from .standard_error import print_status
+from .standard_error import discard, print_status
 from .wait_line import log_notices
 
 
@@ -82,8 +82,7 @@ def _report_os_error(error: OSError) -> int:
     if error.errno == errno.ENOENT:  # what os.getcwd raises
         print_status("the current folder is not there any more: change to another one")
         return 1
-    with contextlib.suppress(OSError, ValueError):  # or Python's flush at exit would fail again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return 0
     print_status(f"the answer could not be written: {error.strerror}")

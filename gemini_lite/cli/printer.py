@@ -14,7 +14,7 @@ from ..response import GenerateContentResponse, StreamChunk
 from ..stream import Stream
 from ..turns.calls import FunctionCall, FunctionResult
 from .output import save_first_file
-from .standard_error import print_status
+from .standard_error import print_raw, print_status
 from .writers import PlainWriter, Writer, escape_controls, make_stdout_writer
 
 _MOST_ARGUMENTS = 30
@@ -155,7 +155,7 @@ class _TextView:
         if not self._last_thought and self._shares_screen:
             self._writer.finish_text()
         self._last_thought = text
-        print(_dim(escape_controls(text)), end="", file=sys.stderr, flush=True)
+        print_raw(_dim(escape_controls(text)))
 
     def show_text(self, text: str) -> None:
         if text:
@@ -174,7 +174,7 @@ class _TextView:
 
     def _end_thoughts(self) -> None:
         if self._last_thought:  # an empty line stands between thoughts and text
-            print("\n" if not self._last_thought.endswith("\n") else "", file=sys.stderr, flush=True)
+            print_raw("\n\n" if not self._last_thought.endswith("\n") else "\n")
         self._last_thought = ""
 
 

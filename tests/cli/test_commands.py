@@ -97,6 +97,17 @@ def test_conversations_are_listed_shown_searched_exported_and_deleted(
     assert run("conversations", "show", "../x") == 2
 
 
+def test_a_damaged_conversation_hides_no_other(at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
+    at_fake.reply("a")
+    assert run("--conversation", "trip", "Rome?") == 0
+    for name in ("broken", "~no name"):
+        (saved.folder() / f"{name}.json").write_text("{")
+    capsys.readouterr()
+    assert run("conversations") == run("conversations", "search", "rome") == 0
+    out, err = capsys.readouterr()
+    assert out.count("Rome?") == 2 and err.count("broken.json is damaged") == 2 and "no name" not in err
+
+
 def test_settings_are_fields_of_the_options(at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
     at_fake.reply("a")
     assert run("--set", "top_p=0.5", "--set", 'stop-sequences=["x"]', "--set", "system_prompt=7", "--set", "seed=3",

@@ -130,6 +130,17 @@ def test_a_closed_pipe_is_no_error(arguments: List[str]) -> None:
     assert err.count(b"\n") == 1 and b"demo" in err, "nothing but the demo's own notice"
 
 
+@posix
+def test_the_answer_comes_though_nobody_reads_standard_error(at_fake: FakeGemini) -> None:
+    at_fake.reply({"text": "hm", "thought": True}, "Hello")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*COMMAND, "--thinking", "no-such-file.txt", "--conversation", "x"], env=environment(),
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=writing, timeout=SOON)
+    os.close(writing)
+    assert (done.returncode, done.stdout) == (0, b"Hello\n")
+
+
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 def test_a_reader_that_stops_early_is_no_error_in_a_shell_pipeline(at_fake: FakeGemini) -> None:
     at_fake.reply(*["word "] * 2000)
