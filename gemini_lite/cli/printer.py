@@ -8,6 +8,7 @@ import sys
 from itertools import islice
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Union
 
+from ..display.markdown import closes, opening_fence
 from ..errors import IncompleteError
 from ..json_data.previews import preview_json
 from ..response import GenerateContentResponse, StreamChunk
@@ -190,22 +191,14 @@ def last_fenced_block(text: str) -> Optional[str]:
     lines = text.split("\n")
     start = 0
     while start < len(lines):
-        marks = _opening_marks(lines[start])
+        fence = opening_fence(lines[start])
         start += 1
-        if marks is not None:
+        if fence is not None:
             end = start
-            while end < len(lines) and not (lines[end].strip().startswith(marks) and not lines[end].strip(" \t\r`~")):
+            while end < len(lines) and not closes(lines[end], fence):
                 end += 1
             found, start = "".join(f"{line}\n" for line in lines[start:end]), end + 1
     return found
-
-
-def _opening_marks(line: str) -> Optional[str]:
-    """The backticks or tildes of a line that opens a fenced block."""
-    bare = line.lstrip(" \t")
-    rest = bare.lstrip(bare[:1]) if bare[:1] in ("`", "~") else bare
-    marks = bare[:len(bare) - len(rest)]
-    return marks if len(marks) >= 3 and "`" not in rest else None
 
 
 def _describe_call(call: FunctionCall) -> str:

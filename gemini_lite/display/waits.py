@@ -8,6 +8,7 @@ from typing import Callable, Optional
 
 _FIRST_WORD = "waiting"  # of the message in `transport.retry`, whose first argument is the seconds
 _SHORTEST_WAIT = 1.0  # seconds; nobody could read the line of a shorter one
+_CLEARED_BEFORE = 0.1  # seconds before the end of a wait: what comes after it is shown in the same place
 
 
 class WaitHandler(logging.Handler):
@@ -42,10 +43,10 @@ class WaitHandler(logging.Handler):
         until = time.monotonic() + seconds
         while True:
             left = until - time.monotonic()
-            if left <= 0:
+            if left <= _CLEARED_BEFORE:
                 break
             self._show(reason, left)
-            if ended.wait(min(left, 1.0)):
+            if ended.wait(min(left - _CLEARED_BEFORE, 1.0)):
                 break
         self._clear()
 

@@ -244,16 +244,17 @@ def test_a_wait_is_counted_down_and_cleared() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_a_wait_is_seen_at_a_terminal_and_nowhere_else(fake: FakeGemini, tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", [80, 20])
+def test_a_wait_is_seen_at_a_terminal_and_nowhere_else(fake: FakeGemini, columns: int) -> None:
     from terminal import Terminal
     for _ in range(2):
         fake.error(503, "busy", headers={"Retry-After": "1"})
         fake.reply("Done.")
     env = environment(GOOGLE_GEMINI_BASE_URL=fake.url)
-    with Terminal([sys.executable, "-m", "gemini_lite", "Hi"], env) as terminal:
-        terminal.wait("waiting ")
-        terminal.wait("\x1b[K")
+    with Terminal([sys.executable, "-m", "gemini_lite", "Hi"], env, size=(24, columns)) as terminal:
+        shown = terminal.wait("waiting ") + terminal.wait("     \r")
         terminal.wait("Done.")
+    assert max(map(len, shown.split("\r"))) < columns, shown
     done = subprocess.run([sys.executable, "-m", "gemini_lite", "Hi"], env=env, stdin=subprocess.DEVNULL,
                           stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -36,6 +36,7 @@ def test_a_terminal_gets_one_line_that_is_written_over(stats, monkeypatch):
     report = progress.reporter(None)
     for _ in range(100):
         report(stats, False)
+    stats.failed = 1
     report(stats, True)
     assert terminal.getvalue().count("\r") == 2 and terminal.getvalue().endswith("\n")
 
