@@ -25,7 +25,10 @@ def print_lines(text: str) -> None:
 def confirm(question: str) -> bool:
     """Whether the user at the terminal answers `question` with y or yes."""
     print_raw(f"{_status(question)} [y/N] ")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    answer = sys.stdin.readline()
+    if not answer:  # Ctrl-D, which ends no line
+        print_raw("\n")
+    return answer.strip().lower() in ("y", "yes")
 
 
 def print_raw(text: str) -> None:

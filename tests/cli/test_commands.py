@@ -258,3 +258,15 @@ def test_a_wait_is_seen_at_a_terminal_and_nowhere_else(fake: FakeGemini, columns
     done = subprocess.run([sys.executable, "-m", "gemini_lite", "Hi"], env=env, stdin=subprocess.DEVNULL,
                           stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_ctrl_d_answers_a_question_with_no_and_ends_its_line(at_fake: FakeGemini) -> None:
+    from terminal import CTRL_D, Terminal
+    at_fake.reply("a")
+    assert run("--conversation", "trip", "Rome?") == 0
+    with Terminal([sys.executable, "-m", "gemini_lite", "conversations", "delete", "trip"], environment()) as terminal:
+        terminal.wait("[y/N] ")
+        terminal.press(CTRL_D)
+        assert terminal.end() == 1
+    assert terminal.text.endswith("delete trip? [y/N] \n") and saved.names() == ["trip"]
