@@ -56,7 +56,7 @@ class LineReader:
     def _read_unedited(self, prompt: str) -> str:
         if self.interactive:
             print_raw(prompt)
-        line = b"" if sys.stdin is None else sys.stdin.buffer.readline()
+        line = sys.stdin.buffer.readline()
         if not line:
             raise EOFError
         return decode_text(line).rstrip("\r\n")

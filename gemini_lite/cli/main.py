@@ -47,9 +47,11 @@ class _NoPromptError(Exception):
 
 @contextlib.contextmanager
 def _missing_streams() -> Iterator[None]:
-    """Put something that can be written to in the place of a standard output and error that were closed at the start.
-    """
+    """Put something in the place of a standard input, output and error that were closed at the start."""
     with contextlib.ExitStack() as stack:
+        if sys.stdin is None:
+            sys.stdin = stack.enter_context(open(os.devnull))
+            stack.callback(setattr, sys, "stdin", None)
         if sys.stderr is None:
             stack.enter_context(contextlib.redirect_stderr(stack.enter_context(open(os.devnull, "w"))))
         if sys.stdout is None:

@@ -190,3 +190,15 @@ def test_the_demo_runs_over_real_http_in_a_process_of_its_own() -> None:
     env.pop("GEMINI_API_KEY")
     done = run_process("--demo", "Hello", env=env)
     assert done.returncode == 0 and b"You said: Hello" in done.stdout and b"no model" in done.stderr
+
+
+@posix
+@pytest.mark.parametrize("arguments", [
+    ["Hi"], ["chat"], ["map", "-", "-o", "-"], ["embed", "-"], ["count", "Hi"], ["files", "upload", "-"],
+    ["Hi", "-a", "-"]], ids=" ".join)
+def test_a_standard_input_that_is_closed_is_an_empty_one(arguments: List[str]) -> None:
+    done = [subprocess.run(["sh", "-c", f'exec "$@" {redirection}', "sh", *COMMAND, *arguments, "--demo"],
+                           env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=2 * SOON)
+            for redirection in ("<&-", "</dev/null")]
+    assert b"Traceback" not in done[0].stderr
+    assert (done[0].returncode, done[0].stdout, done[0].stderr) == (done[1].returncode, done[1].stdout, done[1].stderr)
