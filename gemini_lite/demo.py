@@ -24,7 +24,8 @@ from .testing.samples import field, picture, sample, sound
 from .testing.services import api_services
 
 DELAY = 0.02  # seconds between two words
-_OTHER_SIGN_INS = ("GOOGLE_API_KEY", "GOOGLE_GENAI_USE_GCA")  # variables that would send a command to Gemini itself
+_OTHER_SIGN_INS = (  # variables that would send a command to Gemini itself
+    "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_GCA", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
 _SOURCES = {
     "webSearchQueries": ["gemini-lite demo"],
     "groundingChunks": [{"web": {"title": "example.com", "uri": "https://example.com/"}}],
