@@ -66,4 +66,5 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, shell: Any) -> Cell:
 
 def notebook_cell(monkeypatch: pytest.MonkeyPatch) -> Cell:
     """The cell of a Jupyter notebook that runs."""
-    return stand_in(monkeypatch, types.SimpleNamespace(kernel=object()))
+    events = types.SimpleNamespace(register=lambda event, function: None)
+    return stand_in(monkeypatch, types.SimpleNamespace(kernel=object(), events=events))

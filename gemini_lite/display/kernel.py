@@ -4,11 +4,12 @@ from __future__ import annotations
 import html
 import logging
 import math
+import sys
 
 from ..errors import GeminiError
 from .failures import show_failure
 from .notebook import ReplacedOutput, in_notebook
-from .waits import WaitHandler
+from .waits import WaitHandler, stop_waits
 
 
 def prepare_kernel() -> None:
@@ -20,6 +21,7 @@ def prepare_kernel() -> None:
     logger.addHandler(WaitHandler(line.show, line.clear))
     logger.setLevel(min(logging.INFO, logger.level or logging.INFO))
     setattr(GeminiError, "_render_traceback_", show_failure)  # what IPython calls to show an error
+    sys.modules["IPython"].get_ipython().events.register("post_run_cell", lambda *_: stop_waits())
 
 
 class _WaitLine:

@@ -27,7 +27,7 @@ class WaitHandler(logging.Handler):
         seconds = arguments[0] if isinstance(arguments, tuple) and arguments else None
         if not record.msg.startswith(_FIRST_WORD) or not isinstance(seconds, (int, float)) or seconds < _SHORTEST_WAIT:
             return
-        self._stop()
+        self.stop()
         self._ended = threading.Event()
         reason = record.getMessage().partition(" before ")[2]
         self._counting = threading.Thread(target=self._count_down, args=(reason, float(seconds), self._ended),
@@ -35,9 +35,16 @@ class WaitHandler(logging.Handler):
         self._counting.start()
 
     def close(self) -> None:
-        """End the line of a wait that was interrupted."""
-        self._stop()
+        """End the line, too."""
+        self.stop()
         super().close()
+
+    def stop(self) -> None:
+        """End the line of a wait that may have been interrupted, which nobody logs."""
+        if self._counting is not None:
+            self._ended.set()
+            self._counting.join()
+            self._counting = None
 
     def _count_down(self, reason: str, seconds: float, ended: threading.Event) -> None:
         until = time.monotonic() + seconds
@@ -50,8 +57,9 @@ class WaitHandler(logging.Handler):
                 break
         self._clear()
 
-    def _stop(self) -> None:
-        if self._counting is not None:
-            self._ended.set()
-            self._counting.join()
-            self._counting = None
+
+def stop_waits() -> None:
+    """End the line of every wait that is shown."""
+    for handler in logging.getLogger("gemini_lite").handlers:
+        if isinstance(handler, WaitHandler):
+            handler.stop()

@@ -167,6 +167,15 @@ def test_a_wait_is_one_output_that_counts_down_and_is_empty_at_the_end(fake: Fak
     assert text(logged[0]).count("WaitHandler") == 1
 
 
+def test_an_interrupt_ends_the_output_of_a_wait(fake: FakeGemini, kernel: Kernel) -> None:
+    fake.error(503, "busy", headers={"Retry-After": "30"})
+    kernel.run("client = GeminiClient(retries=1)")
+    kernel.run("client.generate('Hi')",
+               lambda message: kernel.manager.interrupt_kernel() if "waiting" in text(message) else None)
+    counting = "import threading\n[one.name for one in threading.enumerate() if 'count_down' in one.name]"
+    assert [text(message) for message in kernel.run(counting)] == ["[]"]
+
+
 def test_an_interrupt_before_the_first_event_shows_nothing_and_keeps_nothing(fake: FakeGemini, kernel: Kernel) -> None:
     fake.raw(b"", b"late", delay=300)
 
