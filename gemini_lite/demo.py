@@ -24,7 +24,8 @@ from .testing.samples import field, picture, sample, sound
 from .testing.services import api_services
 
 DELAY = 0.02  # seconds between two words
-_OTHER_SIGN_INS = ("GOOGLE_API_KEY", "GOOGLE_GENAI_USE_GCA")  # variables that would send a command to Gemini itself
+_OTHER_SIGN_INS = (  # variables that would send a command to Gemini itself
+    "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_GCA", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
 _SOURCES = {
     "webSearchQueries": ["gemini-lite demo"],
     "groundingChunks": [{"web": {"title": "example.com", "uri": "https://example.com/"}}],
@@ -64,7 +65,8 @@ def _answer_items(body: JSON, config: JSON) -> List[Any]:
     """The results of functions repeated, a call of a function, code that ran, JSON for a schema, or a text."""
     turns = list_of_dicts(body.get("contents")) or [{}]
     parts = list_of_dicts(turns[-1].get("parts"))
-    prompt = " ".join(str(part.get("text", "(a file)")) for part in parts)
+    prompt = _prompt_text(turns[-1])
+    earlier = [_prompt_text(turn) for turn in turns[:-1] if turn.get("role") == "user"]
     results = [dict_or_empty(field(part, "functionResponse")) for part in parts
                if field(part, "functionResponse") is not None]
     if results:
@@ -86,7 +88,11 @@ def _answer_items(body: JSON, config: JSON) -> List[Any]:
         return [value] if is_plain else [*re.findall(r"[^,]+,?", json.dumps(value))]
     if field(config, "responseMimeType") == "application/json":
         return ['{"answer": ', '"demo"}']
-    return [*_split_words(demo_text(prompt))]
+    return [*_split_words(demo_text(prompt, earlier[-1] if earlier else None))]
+
+
+def _prompt_text(turn: JSON) -> str:
+    return " ".join(str(part.get("text", "(a file)")) for part in list_of_dicts(turn.get("parts")))
 
 
 def _choose_function(tools: Sequence[JSON], tool_config: JSON, prompt: str) -> Optional[JSON]:

@@ -36,6 +36,12 @@ def test_a_prompt_is_repeated_word_by_word(client: GeminiClient) -> None:
     assert f"You said: {'x' * 200}...\n" in client.generate("x" * 201).text
 
 
+def test_in_a_conversation_the_prompt_before_is_repeated_too(client: GeminiClient) -> None:
+    client.send_message("Hello {prompt}")
+    assert client.send_message("And then?").text.startswith(
+        "You said: And then?\n\nBefore that you said: Hello {prompt}\n")
+
+
 @dataclasses.dataclass
 class Tree:
     name: str
@@ -121,6 +127,7 @@ ASK = "from gemini_lite import query; print(query('Hi there', model='m').text)"
 
 def test_a_command_runs_with_the_stand_in_as_its_gemini_whoever_is_signed_in() -> None:
     done = run(sys.executable, "-c", ASK, GOOGLE_API_KEY="other", GOOGLE_GENAI_USE_GCA="true",
+               GOOGLE_GENAI_USE_VERTEXAI="true", GOOGLE_GENAI_USE_ENTERPRISE="true", GOOGLE_CLOUD_PROJECT="p",
                GOOGLE_GEMINI_BASE_URL="http://127.0.0.1:1")
     assert (done.returncode, done.stdout[:18]) == (0, "You said: Hi there")
     assert done.stderr.count("\n") == 1 and "no model behind it" in done.stderr

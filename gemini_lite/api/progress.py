@@ -30,29 +30,32 @@ def print_progress() -> Callable[[str], object]:
     """A function that shows its text in place of the one before: in a notebook, or on standard error."""
     from ..display.notebook import ReplacedOutput, in_notebook
     if not in_notebook():
-        return _TerminalLine()
+        return _TerminalLine() if sys.stderr.isatty() else _LogLines()
     output = ReplacedOutput()
     return lambda text: output.show({"text/plain": text})
 
 
 class _TerminalLine:
-    """A line on standard error, written over if that is a terminal."""
+    """A line on standard error that is written over, and ended when nobody has this any more."""
 
     def __init__(self) -> None:
-        self._width = 0
+        from ..display.terminal_line import TerminalLine
+        self._line = TerminalLine(sys.stderr)
+
+    def __call__(self, text: str) -> None:
+        self._line.show(text)
+
+    def __del__(self) -> None:
+        self._line.end()
+
+
+class _LogLines:
+    """A line on standard error for each text that is not the last one again."""
+
+    def __init__(self) -> None:
         self._last = ""
 
     def __call__(self, text: str) -> None:
-        if text == self._last:
-            return
+        if text != self._last:
+            print(text, file=sys.stderr, flush=True)
         self._last = text
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{text:<{self._width}}")
-            self._width = len(text)
-        else:
-            sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
-
-    def __del__(self) -> None:
-        if self._width:
-            sys.stderr.write("\n")

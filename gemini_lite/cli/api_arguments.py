@@ -9,7 +9,7 @@ actions:
 
 examples:
   gemini-lite files upload talk.mp4
-  gemini-lite files upload --state talk.upload talk.mp4     a second run goes on where the first broke off
+  gemini-lite files upload --state talk.upload talk.mp4     goes on, too
   pg_dump mydb | gemini-lite files upload --type text/plain -
   gemini-lite files download files/batch-abc -o results.jsonl
   gemini-lite files -f json | jq -r '.[].name'
@@ -19,7 +19,7 @@ actions:
   list (the default)    create FILE...    extend NAME...    delete NAME...
 
 examples:
-  gemini-lite caches create book.pdf --model gemini-2.5-flash --ttl 7200 --display-name book
+  gemini-lite caches create book.pdf --model gemini-2.5-flash --ttl 7200
   gemini-lite caches extend cachedContents/abc --ttl 3600
   gemini-lite caches delete cachedContents/abc
 """
@@ -29,7 +29,7 @@ on standard output or in a .jsonl file, or a NumPy array of doubles, a row for e
 
 examples:
   gemini-lite embed lines.txt -o vectors.jsonl
-  sort words.txt | gemini-lite embed - -o vectors.npy --dimensions 768 --normalize
+  sort words | gemini-lite embed - -o w.npy --dimensions 768 --normalize
 """
 
 

@@ -137,20 +137,12 @@ def _cell(value: Any) -> Any:
 
 
 def _lines(name: str) -> List[str]:
+    from .inputs import Inputs
     try:
-        data = sys.stdin.buffer.read() if name == "-" else _read(name)
-        text = data.decode("utf-8-sig")
+        text = Inputs().read_file(name, "what to embed").decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{name} is not UTF-8 text") from None
     return [line.strip() for line in text.split("\n") if line.strip()]
-
-
-def _read(name: str) -> bytes:
-    try:
-        with open(name, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise ValueError(f"cannot read {name}: {error.strerror}") from None
 
 
 Write = Callable[[Optional[str], List[str], "Embeddings"], None]

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
+import textwrap
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..version import __version__
@@ -66,11 +68,11 @@ examples:
   gemini-lite "Explain server-sent events in one sentence"
   cat err.log | gemini-lite "Why did this fail?"
   gemini-lite -a photo.jpg -a notes.pdf "Is this what the notes describe?"
-  gemini-lite --schema "name, born int" "Who wrote the first program?" | jq .name
-  gemini-lite --functions tools.py "Do I need an umbrella in Paris?"    calls the functions in tools.py
-  gemini-lite -x "A shell script that counts files" > count.sh          the last code block alone
+  gemini-lite --schema "name, born int" "Who wrote Emma?" | jq .name
+  gemini-lite --functions tools.py "Rain in Paris?"        calls its functions
+  gemini-lite -x "A script that counts files" > count.sh   the last code block
   gemini-lite --conversation trip "Three days in Rome"
-  gemini-lite -c "And if it rains?"                                     goes on with the last conversation
+  gemini-lite -c "And if it rains?"                        goes on with the last
   gemini-lite -m gemini-2.5-flash-image -o cat.png "Draw a cat"
   gemini-lite --set top_p=0.9 --set seed=7 "Name a colour"
 
@@ -78,9 +80,10 @@ The answer goes to standard output, everything else to standard error. A prompt 
 gemini-lite prompt models, or gemini-lite -- models.
 
 environment:
-  GEMINI_API_KEY     a key from https://aistudio.google.com/apikey; GOOGLE_API_KEY comes before it
+  GEMINI_API_KEY     a key from https://aistudio.google.com/apikey
+  GOOGLE_API_KEY     the same, and comes before it
   GEMINI_MODEL       the default model
-  GEMINI_LITE_HOME   the folder for conversations, in place of the platform's usual one
+  GEMINI_LITE_HOME   the folder for conversations, in place of the usual one
   NO_COLOR           no colours
 """
 _CHAT_EXAMPLES = """\
@@ -197,6 +200,16 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Makes paragraphs as wide as the terminal; indented lines, such as examples, stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines: List[str] = []
+        for is_kept, group in itertools.groupby(text.splitlines(), key=lambda line: line[:1] in ("", " ")):
+            lines += group if is_kept else textwrap.wrap(" ".join(group), width)
+        return "\n".join(lines)
+
+
 def make_parsers() -> Dict[str, argparse.ArgumentParser]:
     """The parser of each command, by its name."""
     return _add_commands(argparse.ArgumentParser(prog="gemini-lite"))
@@ -208,7 +221,7 @@ def _add_commands(parser: argparse.ArgumentParser) -> Dict[str, argparse.Argumen
     for name, command in COMMANDS.items():
         parsers[name] = commands.add_parser(
             name, help=command.summary, description=f"{command.summary[0].upper()}{command.summary[1:]}.",
-            epilog=command.examples, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=command.examples, allow_abbrev=False, formatter_class=_HelpFormatter,
             prog="gemini-lite" if name == "prompt" else f"gemini-lite {name}")
         command.add_arguments(parsers[name])
         parsers[name].add_argument("--demo", action="store_true",

@@ -12,7 +12,7 @@ prompts that have no line in the output; what it leaves out, the same command ha
 A file beside the output, whose name ends in .batch.json, says which job that is.
 
 examples:
-  gemini-lite batch prompts.jsonl -o answers.jsonl               waits; the same line goes on after any end
+  gemini-lite batch prompts.jsonl -o answers.jsonl     waits, or goes on
   gemini-lite batch prompts.jsonl -o answers.jsonl --submit
   gemini-lite batch -o answers.jsonl --status
   gemini-lite batch prompts.jsonl -o answers.jsonl --collect

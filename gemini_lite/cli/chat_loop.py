@@ -6,6 +6,7 @@ import os
 from typing import Callable, Dict, List, NamedTuple
 
 from ..client import GeminiClient
+from ..display.waits import stop_waits
 from ..errors import GeminiError
 from ..options import GeminiOptions
 from . import saved
@@ -74,6 +75,7 @@ class ChatLoop:
             self._printer.print_stream(self._current.chat.send_message_stream([*self._attachments, message]))
             self._attachments = []
         except KeyboardInterrupt:
+            stop_waits()
             if not self._line_reader.interactive:
                 raise
             if len(self._current.chat.history) == turns:

@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 import datetime
-import sys
-from typing import List
+from typing import Iterator, List, Tuple
 
+from ..errors import GeminiError
 from ..json_data import JSON, list_of_dicts, str_or_none
 from ..json_data.previews import shorten
 from . import saved
 from .arguments import Arguments
 from .inputs import stdin_is_piped
 from .printer import Printer
-from .standard_error import print_prompt, print_status
+from .saved import ChatRecord
+from .standard_error import confirm, print_status
 
 _USES = {"show": "show NAME", "search": "search TEXT", "delete": "delete NAME", "export": "export NAME"}
 
@@ -44,10 +45,18 @@ def turn_text(turn: JSON) -> str:
     return "".join(texts)
 
 
+def _records() -> Iterator[Tuple[str, ChatRecord]]:
+    """What is saved, by name, the last first; what cannot be read is named on standard error."""
+    for name in saved.names_by_time():
+        try:
+            yield name, saved.ChatFile(name).read()
+        except (GeminiError, ValueError) as error:  # damaged, or deleted a moment ago
+            print_status(str(error))
+
+
 def _list(arguments: Arguments) -> None:
     rows = []
-    for name in saved.names_by_time():
-        record = saved.ChatFile(name).read()
+    for name, record in _records():
         changed = datetime.datetime.fromtimestamp(saved.changed_time(name)).strftime("%Y-%m-%d %H:%M")
         first = " ".join(turn_text(record.history[0]).split()) if record.history else ""
         rows.append((name, len(record.history), changed, shorten(first, 50)))
@@ -75,8 +84,8 @@ def _show(name: str, arguments: Arguments, *, as_markdown: bool) -> None:
 def _search(text: str, arguments: Arguments) -> int:
     """Print each turn that has `text`, in any case of letters; 1 if there is none, as grep returns."""
     found = []
-    for name in saved.names_by_time():
-        for number, turn in enumerate(saved.ChatFile(name).read().history, 1):
+    for name, record in _records():
+        for number, turn in enumerate(record.history, 1):
             whole = turn_text(turn)
             position = whole.casefold().find(text.casefold())
             if position >= 0:
@@ -101,9 +110,3 @@ def _delete(names: List[str], *, ask: bool) -> int:
     for file in files:
         file.delete()
     return 0
-
-
-def confirm(question: str) -> bool:
-    """Whether the user at the terminal answers `question` with y or yes."""
-    print_prompt(f"{question} [y/N]")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterator, List, Optional, Sequence, cast
 from ..tools import Tool, ToolLike
 from .inputs import stdin_is_piped
 from .printer import describe_call
-from .standard_error import print_prompt
+from .standard_error import confirm
 
 _asking = threading.Lock()  # one question at a time, where tools run in threads
 
@@ -54,9 +54,8 @@ def _asked(function: Callable[..., object], name: str) -> Callable[..., object]:
     @functools.wraps(function)
     def ask_and_run(*args: Any, **arguments: Any) -> object:
         with _asking:
-            print_prompt(f"run {describe_call(name, arguments)}? [y/N] ")
-            answer = sys.stdin.readline().strip().lower()
-        if answer not in ("y", "yes"):
+            is_allowed = confirm(f"run {describe_call(name, arguments)}?")
+        if not is_allowed:
             return {"error": "the user did not allow this call"}
         return function(*args, **arguments)
     return ask_and_run

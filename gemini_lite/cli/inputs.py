@@ -45,7 +45,7 @@ class Inputs:
             raise ValueError(f"{mime_type!r} is no MIME type: write one such as image/png")
         if _URI.match(name):
             return media.from_uri(name, mime_type)
-        data = self._read_file(name, "an attachment")
+        data = self.read_file(name, "an attachment")
         if not data:
             raise ValueError(f"the attachment {name} is empty")
         mime_type = mime_type or media.type_of_name(name)
@@ -61,9 +61,9 @@ class Inputs:
         """The JSON Schema in a file, or in the text itself: as JSON, or as `parse_short_schema` reads it."""
         if not os.path.exists(name) and re.search(r"[,{ ]", name):
             return parse_short_schema(name) if not name.lstrip().startswith("{") else _parse_schema(name, name)
-        return _parse_schema(self._read_file(name, "the schema"), name)
+        return _parse_schema(self.read_file(name, "the schema"), name)
 
-    def _read_file(self, name: str, use: str) -> bytes:
+    def read_file(self, name: str, use: str) -> bytes:
         """The bytes of a file; `use` names in errors what they are for."""
         if name == "-":
             return self._read_stdin(use)
@@ -81,7 +81,7 @@ class Inputs:
             raise ValueError(f"{use} is to come on standard input, which is a terminal: name a file, or use a pipe")
         self._stdin_use = use
         try:
-            return b"" if sys.stdin is None else sys.stdin.buffer.read()
+            return sys.stdin.buffer.read()
         except OSError as error:
             raise ValueError(f"standard input cannot be read: {error.strerror}") from error
 
@@ -120,8 +120,8 @@ def _parse_schema(data: Union[str, bytes], name: str) -> JSON:
 
 
 def stdin_is_piped() -> bool:
-    """Whether standard input is a pipe or a file, or closed; False for a terminal."""
-    return sys.stdin is None or not sys.stdin.isatty()
+    """Whether standard input is a pipe or a file; False for a terminal."""
+    return not sys.stdin.isatty()
 
 
 def decode_text(data: bytes) -> str:

@@ -12,7 +12,7 @@ from typing import Iterator, List, Optional
 from .. import files_on_disk
 from .inputs import decode_text, stdin_is_piped
 from .saved import data_folder
-from .standard_error import print_lines
+from .standard_error import print_lines, print_raw
 
 _HISTORY_LINES = 1000  # kept for the next chat
 
@@ -55,8 +55,8 @@ class LineReader:
 
     def _read_unedited(self, prompt: str) -> str:
         if self.interactive:
-            print(prompt, end="", file=sys.stderr, flush=True)
-        line = b"" if sys.stdin is None else sys.stdin.buffer.readline()
+            print_raw(prompt)
+        line = sys.stdin.buffer.readline()
         if not line:
             raise EOFError
         return decode_text(line).rstrip("\r\n")

@@ -14,7 +14,7 @@ from .inputs import Inputs, file_notices
 from .output import open_output
 from .printer import Printer
 from .request_options import build_options
-from .standard_error import print_status
+from .standard_error import discard, print_status
 from .wait_line import log_notices
 
 
@@ -47,9 +47,11 @@ class _NoPromptError(Exception):
 
 @contextlib.contextmanager
 def _missing_streams() -> Iterator[None]:
-    """Put something that can be written to in the place of a standard output and error that were closed at the start.
-    """
+    """Put something in the place of a standard input, output and error that were closed at the start."""
     with contextlib.ExitStack() as stack:
+        if sys.stdin is None:
+            sys.stdin = stack.enter_context(open(os.devnull))
+            stack.callback(setattr, sys, "stdin", None)
         if sys.stderr is None:
             stack.enter_context(contextlib.redirect_stderr(stack.enter_context(open(os.devnull, "w"))))
         if sys.stdout is None:
@@ -82,8 +84,7 @@ def _report_os_error(error: OSError) -> int:
     if error.errno == errno.ENOENT:  # what os.getcwd raises
         print_status("the current folder is not there any more: change to another one")
         return 1
-    with contextlib.suppress(OSError, ValueError):  # or Python's flush at exit would fail again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return 0
     print_status(f"the answer could not be written: {error.strerror}")

@@ -11,8 +11,8 @@ and .jsonl with other fields write --prompt with {column} in it. The output is J
 
 examples:
   gemini-lite map prompts.txt -o answers.jsonl
-  gemini-lite map rows.csv --prompt "Classify as good or bad: {text}" --key id -o answers.jsonl
-  gemini-lite map rows.csv --prompt "Who is it? {text}" --schema person.json -o people.jsonl
+  gemini-lite map rows.csv --prompt "Good or bad? {text}" --key id -o out.jsonl
+  gemini-lite map rows.csv --prompt "Who? {text}" --schema who.json -o out.jsonl
   zcat prompts.txt.gz | gemini-lite map - -o - | jq -r .key
 
 Stop it with Ctrl-C, and write the same line to go on. Exit codes: 0 all are answered, 1 some failed, 2 wrong usage,

@@ -86,9 +86,13 @@ class MarkdownWriter:
         self._live.refresh()
 
     def __rich_console__(self, console: Any, options: object) -> Iterator[object]:
-        """What rich's Live draws: the last lines of the unprinted text that the screen has room for."""
-        lines = self._render(self._unprinted)[-max(1, console.size.height - 1):]
-        yield self._segment_lines(lines or [[]], new_lines=True)  # old rich needs at least one line to stop
+        """What rich's Live draws: the last lines of the unprinted text that the screen has room for, and an empty one.
+
+        The cursor stands in the empty line. At the end of a full one the echo of Ctrl-C would begin a new line, and the
+        next redraw would leave the first line standing.
+        """
+        lines = self._render(self._unprinted)[-max(1, console.size.height - 2):]
+        yield self._segment_lines([*lines, []], new_lines=True)
 
     def _render(self, text: str) -> List[List[_Segment]]:
         """The lines of `text`, after an empty one if there is a block above."""

@@ -5,32 +5,42 @@ import contextlib
 import io
 import mimetypes
 import os
+import sys
 from typing import Iterator, Optional, Sequence
 
 from .. import files_on_disk
 from ..errors import GeminiError
 from ..media import Blob
+from .writers import PlainWriter
 
 
 @contextlib.contextmanager
 def open_output(path: Optional[str]) -> Iterator[None]:
     """Send standard output to the file `path`, which is written whole at the end; None changes nothing.
 
-    GeminiError, before the command runs, if it cannot be written. An error or exit in the block keeps the old file, and
-    so does a command that has saved a file of its own there.
+    GeminiError, before the command runs, if it cannot be written. An error or exit in the block keeps the old file.
+    Where `save_first_file` has written the file, the text goes to standard output after all.
     """
     if path is None:
         yield
         return
     _check_can_write(path)
-    text = io.StringIO()
+    text = _OutputText()
     with contextlib.redirect_stdout(text):
         yield
-    if text.getvalue():
+    if text.has_file:
+        PlainWriter(sys.stdout).write(text.getvalue())
+    elif text.getvalue():
         try:
             _write(path, text.getvalue().encode("utf-8", "backslashreplace"))
         except OSError as error:
             raise _failure(path, error) from None
+
+
+class _OutputText(io.StringIO):
+    """Standard output while there is an output file; `has_file` if that holds a picture or a sound, and no text."""
+
+    has_file = False
 
 
 def save_first_file(files: Sequence[Blob], path: Optional[str]) -> Optional[Blob]:
@@ -42,6 +52,8 @@ def save_first_file(files: Sequence[Blob], path: Optional[str]) -> Optional[Blob
                 file.save(path)
             except OSError as error:
                 raise _failure(path, error) from None
+            if isinstance(sys.stdout, _OutputText):
+                sys.stdout.has_file = True
             return file
     return None
 

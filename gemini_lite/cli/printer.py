@@ -8,13 +8,14 @@ import sys
 from itertools import islice
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Union
 
+from ..display.markdown import closes, opening_fence
 from ..errors import IncompleteError
 from ..json_data.previews import preview_json
 from ..response import GenerateContentResponse, StreamChunk
 from ..stream import Stream
 from ..turns.calls import FunctionCall, FunctionResult
 from .output import save_first_file
-from .standard_error import print_status
+from .standard_error import print_raw, print_status
 from .writers import PlainWriter, Writer, escape_controls, make_stdout_writer
 
 _MOST_ARGUMENTS = 30
@@ -155,7 +156,7 @@ class _TextView:
         if not self._last_thought and self._shares_screen:
             self._writer.finish_text()
         self._last_thought = text
-        print(_dim(escape_controls(text)), end="", file=sys.stderr, flush=True)
+        print_raw(_dim(escape_controls(text)))
 
     def show_text(self, text: str) -> None:
         if text:
@@ -174,7 +175,7 @@ class _TextView:
 
     def _end_thoughts(self) -> None:
         if self._last_thought:  # an empty line stands between thoughts and text
-            print("\n" if not self._last_thought.endswith("\n") else "", file=sys.stderr, flush=True)
+            print_raw("\n\n" if not self._last_thought.endswith("\n") else "\n")
         self._last_thought = ""
 
 
@@ -190,22 +191,14 @@ def last_fenced_block(text: str) -> Optional[str]:
     lines = text.split("\n")
     start = 0
     while start < len(lines):
-        marks = _opening_marks(lines[start])
+        fence = opening_fence(lines[start])
         start += 1
-        if marks is not None:
+        if fence is not None:
             end = start
-            while end < len(lines) and not (lines[end].strip().startswith(marks) and not lines[end].strip(" \t\r`~")):
+            while end < len(lines) and not closes(lines[end], fence):
                 end += 1
             found, start = "".join(f"{line}\n" for line in lines[start:end]), end + 1
     return found
-
-
-def _opening_marks(line: str) -> Optional[str]:
-    """The backticks or tildes of a line that opens a fenced block."""
-    bare = line.lstrip(" \t")
-    rest = bare.lstrip(bare[:1]) if bare[:1] in ("`", "~") else bare
-    marks = bare[:len(bare) - len(rest)]
-    return marks if len(marks) >= 3 and "`" not in rest else None
 
 
 def _describe_call(call: FunctionCall) -> str:

@@ -111,8 +111,8 @@ def folder() -> Path:
 
 
 def names() -> List[str]:
-    """The names of the saved chats, sorted."""
-    return sorted(path.stem for path in folder().glob("*.json"))
+    """The names of the saved chats, sorted; files with other names are passed over."""
+    return sorted(path.stem for path in folder().glob("*.json") if _is_name(path.stem))
 
 
 def changed_time(name: str) -> float:
@@ -123,8 +123,8 @@ def changed_time(name: str) -> float:
 
 
 def names_by_time() -> List[str]:
-    """The names of the saved chats, that which was written last first; files with other names are passed over."""
-    return sorted(filter(_is_name, names()), key=changed_time, reverse=True)
+    """The names of the saved chats, that which was written last first."""
+    return sorted(names(), key=changed_time, reverse=True)
 
 
 def last_name() -> str:

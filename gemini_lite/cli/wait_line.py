@@ -7,6 +7,7 @@ import math
 import sys
 from typing import Iterator
 
+from ..display.terminal_line import TerminalLine
 from ..display.waits import WaitHandler
 from .standard_error import print_status
 from .writers import escape_controls
@@ -16,7 +17,7 @@ from .writers import escape_controls
 def log_notices(*, warnings: bool) -> Iterator[None]:
     """Show waits in the ``with`` block, if standard error is a terminal, and `warnings`."""
     logger = logging.getLogger("gemini_lite")
-    handler = WaitHandler(_show_wait, _clear_line) if sys.stderr.isatty() else None
+    handler = _wait_handler() if sys.stderr.isatty() else None
     warning_handler = _WarningHandler(logging.WARNING if warnings else logging.CRITICAL)
     level = logger.level
     logger.addHandler(warning_handler)
@@ -39,12 +40,10 @@ class _WarningHandler(logging.Handler):
         print_status(record.getMessage())
 
 
-def _show_wait(reason: str, seconds: float) -> None:
-    text = f"gemini-lite: waiting {math.ceil(seconds)} s before {reason}"
-    sys.stderr.write(f"\r{escape_controls(text)[:78]}\x1b[K")
-    sys.stderr.flush()
+def _wait_handler() -> WaitHandler:
+    line = TerminalLine(sys.stderr)
 
+    def show(reason: str, seconds: float) -> None:
+        line.show(escape_controls(f"waiting {math.ceil(seconds)} s before {reason}"))
 
-def _clear_line() -> None:
-    sys.stderr.write("\r\x1b[K")
-    sys.stderr.flush()
+    return WaitHandler(show, line.clear)

@@ -1,1 +1,1 @@
-"""How a notebook or a terminal shows an answer: plain dicts and Blobs in, pages out."""
+"""Answers and progress as a notebook or a terminal shows them: plain dicts and Blobs in, pages out."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 import html
 import logging
 import math
-from typing import Optional
+import sys
 
 from ..errors import GeminiError
 from .failures import show_failure
-from .notebook import DisplayHandle, in_notebook, ipython_display
-from .waits import WaitHandler
+from .notebook import ReplacedOutput, in_notebook
+from .waits import WaitHandler, stop_waits
 
 
 def prepare_kernel() -> None:
@@ -21,25 +21,21 @@ def prepare_kernel() -> None:
     logger.addHandler(WaitHandler(line.show, line.clear))
     logger.setLevel(min(logging.INFO, logger.level or logging.INFO))
     setattr(GeminiError, "_render_traceback_", show_failure)  # what IPython calls to show an error
+    sys.modules["IPython"].get_ipython().events.register("post_run_cell", lambda *_: stop_waits())
 
 
 class _WaitLine:
     """An output under the cell that is replaced each second, and empty when nothing is waited for."""
 
     def __init__(self) -> None:
-        self._handle: Optional[DisplayHandle] = None  # of the wait that is shown
+        self._output = ReplacedOutput()
 
     def show(self, reason: str, seconds: float) -> None:
         """Show how long it will take still."""
         text = f"waiting {math.ceil(seconds)} s before {reason}"
-        bundle = {"text/plain": text, "text/html": f"<em>{html.escape(text)}</em>"}
-        if self._handle is None:
-            self._handle = ipython_display()(bundle, raw=True, display_id=True)
-        else:
-            self._handle.update(bundle, raw=True)
+        self._output.show({"text/plain": text, "text/html": f"<em>{html.escape(text)}</em>"})
 
     def clear(self) -> None:
         """Empty the output; the next wait has one of its own, under the cell that runs then."""
-        if self._handle is not None:
-            self._handle.update({"text/plain": "", "text/html": ""}, raw=True)
-        self._handle = None
+        self._output.show({"text/plain": "", "text/html": ""})
+        self._output = ReplacedOutput()

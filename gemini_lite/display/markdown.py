@@ -35,7 +35,7 @@ def _harmless_blocks(text: str) -> Iterator[str]:
     lines, paragraph, start = text.split("\n"), [], 0
     while start < len(lines):
         line = lines[start]
-        fence = _opening_fence(line)
+        fence = opening_fence(line)
         if fence is None and line.strip(" \t"):
             paragraph.append(line)
             start += 1
@@ -48,7 +48,7 @@ def _harmless_blocks(text: str) -> Iterator[str]:
             start += 1
         else:
             end = start + 1
-            while end < len(lines) and not _closes(lines[end], fence):
+            while end < len(lines) and not closes(lines[end], fence):
                 end += 1
             yield _harmless_fence(lines[start:end + 1], fence, end < len(lines))
             start = end + 1
@@ -56,27 +56,31 @@ def _harmless_blocks(text: str) -> Iterator[str]:
         yield _harmless_paragraph("\n".join(paragraph))
 
 
-class _Fence(NamedTuple):
+class Fence(NamedTuple):
+    """The beginning of a line that opens a fenced block of code."""
+
     indent: str
     marks: str  # the backticks or tildes
 
 
-def _opening_fence(line: str) -> Optional[_Fence]:
+def opening_fence(line: str) -> Optional[Fence]:
+    """What opens a block in `line`, None if nothing does."""
     unindented = line.lstrip(" \t")
     mark = unindented[:1]
     info = unindented.lstrip(mark) if mark in ("`", "~") else unindented
     marks = len(unindented) - len(info)
     if marks < 3 or "`" in info:
         return None
-    return _Fence(line[:len(line) - len(unindented)], mark * marks)
+    return Fence(line[:len(line) - len(unindented)], mark * marks)
 
 
-def _closes(line: str, fence: _Fence) -> bool:
-    line = line.strip(" \t")
+def closes(line: str, fence: Fence) -> bool:
+    """Whether `line` closes the block that `fence` has opened."""
+    line = line.strip(" \t\r")
     return line.startswith(fence.marks) and not line.strip("`~")
 
 
-def _harmless_fence(lines: List[str], fence: _Fence, is_closed: bool) -> str:
+def _harmless_fence(lines: List[str], fence: Fence, is_closed: bool) -> str:
     whole = "\n".join(lines)
     if not re.search(_ACTIVE_CHARACTER, whole):
         return whole

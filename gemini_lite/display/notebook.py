@@ -5,7 +5,7 @@ import importlib
 import sys
 import time
 from types import TracebackType
-from typing import Callable, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple, Type
+from typing import Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple, Type
 
 from ..json_data import JSON
 from ..media import Blob
@@ -27,31 +27,31 @@ def publish(outputs: Iterable[Output]) -> None:
 
 def publish_bundle(bundle: MimeBundle) -> None:
     """Show data by MIME type as an output under the cell that runs."""
-    ipython_display()(bundle, raw=True)
+    ReplacedOutput().show(bundle)
 
 
-class DisplayHandle(Protocol):
-    """IPython's own, for an output that is shown."""
+class _DisplayHandle(Protocol):
+    """IPython's own, for one output."""
+
+    def display(self, bundle: MimeBundle, *, raw: bool) -> None:
+        """Show the output."""
 
     def update(self, bundle: MimeBundle, *, raw: bool) -> None:
         """Replace the output."""
 
 
-def ipython_display() -> Callable[..., DisplayHandle]:
-    display: Callable[..., DisplayHandle] = importlib.import_module("IPython.display").display
-    return display
-
-
 class ReplacedOutput:
-    """One output under the cell, which is replaced."""
+    """An output under the cell that ran when it was first shown; what is shown later takes its place."""
 
     def __init__(self) -> None:
-        self._handle: Optional[DisplayHandle] = None
+        self._handle: Optional[_DisplayHandle] = None
 
     def show(self, bundle: MimeBundle) -> None:
-        """Show `bundle`, data by MIME type, in place of what was shown."""
+        """Show data by MIME type."""
         if self._handle is None:
-            self._handle = ipython_display()(bundle, raw=True, display_id=True)
+            handle: _DisplayHandle = importlib.import_module("IPython.display").DisplayHandle()
+            self._handle = handle  # before it is shown, or an interrupt between the two would have it shown twice
+            handle.display(bundle, raw=True)
         else:
             self._handle.update(bundle, raw=True)
 
@@ -105,7 +105,7 @@ class _CellWriter:
 
     def __init__(self) -> None:
         self._page = Page()
-        self._handles: List[DisplayHandle] = []  # one for each output that is shown
+        self._shown: List[ReplacedOutput] = []
         self._last_shown: MimeBundle = {}
         self._next_update = 0.0  # on the monotonic clock
 
@@ -120,13 +120,13 @@ class _CellWriter:
         self._update(self._page.outputs)
 
     def _update(self, outputs: List[Output]) -> None:
-        display = ipython_display()
-        for index in range(max(0, len(self._handles) - 1), len(outputs)):
+        for index in range(max(0, len(self._shown) - 1), len(outputs)):
             bundle = outputs[index]._repr_mimebundle_()
-            if index == len(self._handles):
-                self._handles.append(display(bundle, raw=True, display_id=True))
-            elif bundle != self._last_shown:
-                self._handles[index].update(bundle, raw=True)
+            is_new = index == len(self._shown)
+            if is_new:
+                self._shown.append(ReplacedOutput())
+            if is_new or bundle != self._last_shown:
+                self._shown[index].show(bundle)
             self._last_shown = bundle
             # Each update sends the whole output: a longer one is sent less often, so that the cost stays in proportion.
             self._next_update = time.monotonic() + max(0.1, len(bundle.get("text/markdown", "")) / 100000)

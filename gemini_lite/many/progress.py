@@ -3,13 +3,13 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Callable, Dict, List, Optional, TextIO, Union
+from typing import Callable, Dict, List, Union
 
 from .stats import Stats, in_words, shortened
 
 EVERY = 0.25  # seconds
-Show = Callable[[Stats], None]
-Progress = Union[bool, Show, None]
+Show = Callable[[Stats], object]
+Progress = Union[bool, Callable[[Stats], None], None]
 
 
 def reporter(progress: Progress) -> Callable[[Stats, bool], None]:
@@ -18,66 +18,49 @@ def reporter(progress: Progress) -> Callable[[Stats, bool], None]:
     `progress` is a function of the `Stats`; True for a line on standard error, or a display in a notebook; None for
     the same where a person looks; False for nothing.
     """
-    show = progress if callable(progress) else _choose(progress)
-    return _ignore if show is None else _Throttled(show)
-
-
-def _choose(progress: Optional[bool]) -> Optional[Show]:
+    if callable(progress):
+        return _throttled(progress)
     if progress is False:
-        return None
-    from ..display import notebook  # not for programs that nobody watches
-    if notebook.in_notebook():
-        output = notebook.ReplacedOutput()
-        return lambda stats: output.show(_bundle(stats))
-    return _TerminalLine(sys.stderr) if progress or is_watched() else None
+        return _ignore
+    from ..display.notebook import ReplacedOutput, in_notebook  # not for programs that want nothing shown
+    if in_notebook():
+        output = ReplacedOutput()
+        return _throttled(lambda stats: output.show(_bundle(stats)))
+    if progress or is_watched():
+        from ..display.terminal_line import TerminalLine
+        line = TerminalLine(sys.stderr)
+        return _throttled(lambda stats: line.show(describe(stats)), line.end)
+    return _ignore
 
 
 def is_watched() -> bool:
     """Whether a person looks at what is printed: in a notebook, or on a terminal."""
-    from ..display import notebook
-    return notebook.in_notebook() or sys.stderr is not None and sys.stderr.isatty()
-
-
-def _bundle(stats: Stats) -> Dict[str, str]:
-    text = describe(stats)
-    return {"text/html": f"{bar(stats)}<pre>{text}</pre>", "text/plain": text}
+    from ..display.notebook import in_notebook
+    return in_notebook() or sys.stderr is not None and sys.stderr.isatty()
 
 
 def _ignore(stats: Stats, ended: bool) -> None:
     """For a run that nobody watches."""
 
 
-class _Throttled:
-    def __init__(self, show: Show) -> None:
-        self._show = show
-        self._next = 0.0
+def _throttled(show: Show, end: Callable[[], None] = lambda: None) -> Callable[[Stats, bool], None]:
+    next_time = 0.0
 
-    def __call__(self, stats: Stats, ended: bool) -> None:
+    def report(stats: Stats, ended: bool) -> None:
+        nonlocal next_time
         now = time.monotonic()
-        if ended or now >= self._next:
-            self._next = now + EVERY
-            self._show(stats)
-            if ended and isinstance(self._show, _TerminalLine):
-                self._show.end()
+        if ended or now >= next_time:
+            next_time = now + EVERY
+            show(stats)
+        if ended:
+            end()
+    return report
 
 
-class _TerminalLine:
-    """One line that is written over."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self._width = 0
-
-    def __call__(self, stats: Stats) -> None:
-        text = describe(stats)
-        self._file.write(f"\r{text.ljust(self._width)}")
-        self._file.flush()
-        self._width = len(text)
-
-    def end(self) -> None:
-        """Leave the line as it is and go to the next."""
-        self._file.write("\n")
-        self._file.flush()
+def _bundle(stats: Stats) -> Dict[str, str]:
+    """What a notebook shows, by MIME type."""
+    text = describe(stats)
+    return {"text/html": f'{bar(stats)}<div style="white-space:pre">{text}</div>', "text/plain": text}
 
 
 def describe(stats: Stats) -> str:

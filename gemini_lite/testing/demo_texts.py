@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from typing import Tuple
+from typing import Optional, Tuple
 
 ECHO = """\
 You said: {prompt}
@@ -12,6 +12,13 @@ you word by word as server-sent events, the way an answer of Gemini does.
 
 Ask me for a story, a table, code, a formula or a list, and I answer in that form. To talk to Gemini itself, get \
 an API key at https://aistudio.google.com/apikey, put it in GEMINI_API_KEY, and leave the demo out.
+"""
+LATER_ECHO = """\
+You said: {prompt}
+
+Before that you said: {earlier}
+
+The whole conversation comes with each request; so it does with Gemini, and that is how a model remembers.
 """
 THOUGHTS = """\
 **Reading the question**
@@ -108,9 +115,13 @@ _FORMS: Tuple[Tuple[str, str], ...] = (  # the words that ask for a form, and th
 )
 
 
-def demo_text(prompt: str) -> str:
-    """An answer in the form that a word of `prompt` asks for, else the prompt repeated."""
+def demo_text(prompt: str, earlier: Optional[str] = None) -> str:
+    """An answer in the form that a word of `prompt` asks for, else the prompt repeated, and the one `earlier`."""
     for words, text in _FORMS:
         if re.search(rf"\b(?:{words})\b", prompt, re.IGNORECASE):
             return text
-    return ECHO.replace("{prompt}", prompt if len(prompt) <= 200 else f"{prompt[:200]}...")
+    return (ECHO if earlier is None else LATER_ECHO).format(prompt=_shorten(prompt), earlier=_shorten(earlier or ""))
+
+
+def _shorten(prompt: str) -> str:
+    return prompt if len(prompt) <= 200 else f"{prompt[:200]}..."

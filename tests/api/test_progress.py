@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import io
 import sys
-import types
-from typing import Any, List
+from typing import Any
 
 import pytest
+from ipython_stand_in import notebook_cell
 
 from gemini_lite.api.progress import byte_bar, byte_reporter, print_progress
 
@@ -34,26 +34,11 @@ def test_a_log_file_has_a_line_for_each_change(capsys: pytest.CaptureFixture[str
 
 
 def test_a_notebook_has_one_output_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: List[Any] = []
-
-    class Handle:
-        def update(self, bundle: Any, raw: bool) -> None:
-            shown.append(bundle["text/plain"])
-
-    def display(bundle: Any, raw: bool, display_id: bool) -> Handle:
-        shown.append("new: " + bundle["text/plain"])
-        return Handle()
-
-    python: Any = types.ModuleType("IPython")
-    python.get_ipython = lambda: types.SimpleNamespace(kernel=object())
-    python.display = types.ModuleType("IPython.display")
-    python.display.display = display
-    monkeypatch.setitem(sys.modules, "IPython", python)
-    monkeypatch.setitem(sys.modules, "IPython.display", python.display)
+    cell = notebook_cell(monkeypatch)
     report = byte_reporter(True, "a.mp4")
     report(1, 2), report(2, 2)
-    assert [line.split("%")[0].strip() for line in shown] == [
-        "new: a.mp4 [############............]  50", "a.mp4 [########################] 100"]
+    assert [(shown.new, shown.bundle["text/plain"].split("%")[0].strip()) for shown in cell.messages] == [
+        (True, "a.mp4 [############............]  50"), (False, "a.mp4 [########################] 100")]
 
 
 @pytest.mark.parametrize("progress", [None, False])

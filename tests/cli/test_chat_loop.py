@@ -291,6 +291,20 @@ def test_ctrl_c_cancels_the_answer_and_keeps_the_history_as_it_was(stalling: Fak
 
 
 @at_terminal
+def test_ctrl_c_ends_the_line_of_a_wait(at_fake: FakeGemini) -> None:
+    at_fake.error(503, "busy", headers={"Retry-After": "20"})
+    with chat_at_terminal() as terminal:
+        terminal.press("1\n")
+        terminal.wait("waiting 2")
+        terminal.interrupt("cancelled: the conversation is as it was before\r\n> ")
+        with pytest.raises(subprocess.TimeoutExpired):
+            terminal.process.wait(1.5)
+        terminal.press(CTRL_D)
+        assert terminal.end() == 0
+    assert "waiting" not in terminal.seen.partition("cancelled")[2]
+
+
+@at_terminal
 def test_an_interrupt_between_answer_and_file_loses_nothing(
         at_fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """In this process, because the moment is short."""

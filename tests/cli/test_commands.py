@@ -97,6 +97,17 @@ def test_conversations_are_listed_shown_searched_exported_and_deleted(
     assert run("conversations", "show", "../x") == 2
 
 
+def test_a_damaged_conversation_hides_no_other(at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
+    at_fake.reply("a")
+    assert run("--conversation", "trip", "Rome?") == 0
+    for name in ("broken", "~no name"):
+        (saved.folder() / f"{name}.json").write_text("{")
+    capsys.readouterr()
+    assert run("conversations") == run("conversations", "search", "rome") == 0
+    out, err = capsys.readouterr()
+    assert out.count("Rome?") == 2 and err.count("broken.json is damaged") == 2 and "no name" not in err
+
+
 def test_settings_are_fields_of_the_options(at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
     at_fake.reply("a")
     assert run("--set", "top_p=0.5", "--set", 'stop-sequences=["x"]', "--set", "system_prompt=7", "--set", "seed=3",
@@ -233,16 +244,29 @@ def test_a_wait_is_counted_down_and_cleared() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_a_wait_is_seen_at_a_terminal_and_nowhere_else(fake: FakeGemini, tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", [80, 20])
+def test_a_wait_is_seen_at_a_terminal_and_nowhere_else(fake: FakeGemini, columns: int) -> None:
     from terminal import Terminal
     for _ in range(2):
         fake.error(503, "busy", headers={"Retry-After": "1"})
         fake.reply("Done.")
     env = environment(GOOGLE_GEMINI_BASE_URL=fake.url)
-    with Terminal([sys.executable, "-m", "gemini_lite", "Hi"], env) as terminal:
-        terminal.wait("waiting ")
-        terminal.wait("\x1b[K")
+    with Terminal([sys.executable, "-m", "gemini_lite", "Hi"], env, size=(24, columns)) as terminal:
+        shown = terminal.wait("waiting ") + terminal.wait("     \r")
         terminal.wait("Done.")
+    assert max(map(len, shown.split("\r"))) < columns, shown
     done = subprocess.run([sys.executable, "-m", "gemini_lite", "Hi"], env=env, stdin=subprocess.DEVNULL,
                           stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_ctrl_d_answers_a_question_with_no_and_ends_its_line(at_fake: FakeGemini) -> None:
+    from terminal import CTRL_D, Terminal
+    at_fake.reply("a")
+    assert run("--conversation", "trip", "Rome?") == 0
+    with Terminal([sys.executable, "-m", "gemini_lite", "conversations", "delete", "trip"], environment()) as terminal:
+        terminal.wait("[y/N] ")
+        terminal.press(CTRL_D)
+        assert terminal.end() == 1
+    assert terminal.text.endswith("delete trip? [y/N] \n") and saved.names() == ["trip"]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import sys
@@ -60,19 +61,17 @@ def pieces(text: str, size: int) -> List[str]:
 class Screen:
     """What a terminal of this size shows of bytes with the sequences that rich sends, and what has scrolled off."""
 
-    def __init__(self, height: int) -> None:
-        self.height = height
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
         self.lines: List[str] = [""]
         self.top = self.row = self.column = 0
         self.lost = False  # whether something was written where it can be seen no more
 
     def feed(self, text: str) -> None:
-        for found in re.finditer(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b.|[\r\n]|[^\x1b\r\n]+", text):
+        for found in re.finditer(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b.|[\r\n]|[^\x1b\r\n]", text):
             token, number, kind = found.group(), found.group(1), found.group(2)
             if token == "\n":
-                self.row, self.column = self.row + 1, 0
-                self.lines += [""] * (self.row + 1 - len(self.lines))
-                self.top = max(self.top, self.row - self.height + 1)
+                self._begin_line()
             elif token == "\r":
                 self.column = 0
             elif kind == "A":
@@ -82,9 +81,16 @@ class Screen:
                 assert number == "2"
                 self.lines[self.row] = ""
             elif not token.startswith("\x1b"):
+                if self.column == self.width:  # the cursor waits behind a full line for the next character
+                    self._begin_line()
                 line = self.lines[self.row].ljust(self.column)
                 self.lines[self.row] = line[:self.column] + token + line[self.column + len(token):]
                 self.column += len(token)
+
+    def _begin_line(self) -> None:
+        self.row, self.column = self.row + 1, 0
+        self.lines += [""] * (self.row + 1 - len(self.lines))
+        self.top = max(self.top, self.row - self.height + 1)
 
     @property
     def text(self) -> str:
@@ -107,7 +113,7 @@ class Page:
             patch.setattr(sys, "stdout", self.out)
             self.writer: Any = make_stdout_writer(markdown=True)
         assert type(self.writer).__name__ == "MarkdownWriter"
-        self.screen = Screen(12)
+        self.screen = Screen(12, 60)
         self._at = 0
 
     def write(self, *pieces: str) -> None:
@@ -170,6 +176,17 @@ def test_the_last_lines_of_a_long_block_are_shown_while_it_grows(page: Page) -> 
         lines = page.screen.text.splitlines()
         assert lines[-1].split() == [str(number), "item"] and len(lines) <= 11
     page.end()
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_the_echo_of_ctrl_c_leaves_every_line_standing_once(
+        page: Page, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = Page(monkeypatch)
+    at_once.write(MARKDOWN)
+    for piece in pieces(MARKDOWN, size):
+        page.write(piece)
+        page.screen.feed("^C")
+    assert page.end() == at_once.end()
 
 
 def test_a_second_answer_begins_below_the_first(page: Page) -> None:
@@ -270,8 +287,25 @@ def test_thoughts_answers_and_tool_calls_stand_in_their_order_at_a_terminal(fake
         terminal.wait("> ")
         terminal.press(CTRL_D)
         assert terminal.end() == 0
-    screen = Screen(24)
+    screen = Screen(24, 80)
     screen.feed(re.sub(r"\x1b\[\?\d+[hl]", "", terminal.seen))
     assert [row for row in screen.text.splitlines() if row][1:-1] == [
         "> Hi", "hm", "Let me look.", "looking", 'gemini-lite: called now() -> {"result": "noon"}', "so",
         "It is noon.", "hm 2", "Really."]
+
+
+def test_ctrl_c_in_a_chat_leaves_what_had_come_standing_once(fake: FakeGemini, tmp_path: Path) -> None:
+    pytest.importorskip("rich.markdown")
+    event = json.dumps({"candidates": [{"content": {"parts": [{"text": "Once\n\nupon a *time*"}]}}]})
+    fake.raw(f"data: {event}\r\n\r\n".encode(), b" ", delay=30, headers={"Content-Type": "text/event-stream"})
+    env = environment(GOOGLE_GEMINI_BASE_URL=fake.url, GEMINI_LITE_HOME=str(tmp_path))
+    with Terminal([sys.executable, "-m", "gemini_lite", "chat"], env) as terminal:
+        terminal.wait("> ")
+        terminal.press("Hi\n")
+        terminal.wait("time")
+        terminal.interrupt("cancelled: the conversation is as it was before\r\n> ")
+        terminal.press(CTRL_D)
+        assert terminal.end() == 0
+    screen = Screen(24, 80)
+    screen.feed(re.sub(r"\x1b\[\?\d+[hl]", "", terminal.seen))
+    assert [row for row in screen.text.splitlines() if row][1:4] == ["> Hi", "Once", "upon a time"]

@@ -40,6 +40,15 @@ def test_a_picture_is_saved_where_the_name_is_that_of_a_picture(
     assert (tmp_path / "cat.png").read_bytes() == PNG and "image/png, 8 bytes" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flags", [[], ["--no-stream"]])
+def test_a_picture_is_not_written_over_by_the_text_that_comes_with_it(
+        at_fake: FakeGemini, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: List[str]) -> None:
+    picture = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG).decode()}}
+    at_fake.reply("Here ", picture, "it is.")
+    assert run("Draw", "-o", str(tmp_path / "cat.png"), *flags) == 0
+    assert (tmp_path / "cat.png").read_bytes() == PNG and capsys.readouterr().out == "Here it is.\n"
+
+
 @pytest.mark.parametrize("path, expected", [
     ("no/such/folder/a.txt", "cannot be written: No such file"), (".", "it is a folder"), ("x" * 300, "too long"),
     ("a\0b", "cannot be written"),

@@ -130,6 +130,17 @@ def test_a_closed_pipe_is_no_error(arguments: List[str]) -> None:
     assert err.count(b"\n") == 1 and b"demo" in err, "nothing but the demo's own notice"
 
 
+@posix
+def test_the_answer_comes_though_nobody_reads_standard_error(at_fake: FakeGemini) -> None:
+    at_fake.reply({"text": "hm", "thought": True}, "Hello")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*COMMAND, "--thinking", "no-such-file.txt", "--conversation", "x"], env=environment(),
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=writing, timeout=SOON)
+    os.close(writing)
+    assert (done.returncode, done.stdout) == (0, b"Hello\n")
+
+
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 def test_a_reader_that_stops_early_is_no_error_in_a_shell_pipeline(at_fake: FakeGemini) -> None:
     at_fake.reply(*["word "] * 2000)
@@ -179,3 +190,15 @@ def test_the_demo_runs_over_real_http_in_a_process_of_its_own() -> None:
     env.pop("GEMINI_API_KEY")
     done = run_process("--demo", "Hello", env=env)
     assert done.returncode == 0 and b"You said: Hello" in done.stdout and b"no model" in done.stderr
+
+
+@posix
+@pytest.mark.parametrize("arguments", [
+    ["Hi"], ["chat"], ["map", "-", "-o", "-"], ["embed", "-"], ["count", "Hi"], ["files", "upload", "-"],
+    ["Hi", "-a", "-"]], ids=" ".join)
+def test_a_standard_input_that_is_closed_is_an_empty_one(arguments: List[str]) -> None:
+    done = [subprocess.run(["sh", "-c", f'exec "$@" {redirection}', "sh", *COMMAND, *arguments, "--demo"],
+                           env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=2 * SOON)
+            for redirection in ("<&-", "</dev/null")]
+    assert b"Traceback" not in done[0].stderr
+    assert (done[0].returncode, done[0].stdout, done[0].stderr) == (done[1].returncode, done[1].stdout, done[1].stderr)

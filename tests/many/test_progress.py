@@ -1,9 +1,9 @@
 """Laws of progress and of the counts: a line that says all, four times a second at most, and nothing unasked."""
 import io
 import sys
-import types
 
 import pytest
+from ipython_stand_in import notebook_cell
 
 from gemini_lite import GenerateContentResponse, Result
 from gemini_lite.many import progress
@@ -36,6 +36,7 @@ def test_a_terminal_gets_one_line_that_is_written_over(stats, monkeypatch):
     report = progress.reporter(None)
     for _ in range(100):
         report(stats, False)
+    stats.failed = 1
     report(stats, True)
     assert terminal.getvalue().count("\r") == 2 and terminal.getvalue().endswith("\n")
 
@@ -59,22 +60,12 @@ def test_a_function_gets_the_stats_and_always_the_last(stats):
 
 
 def test_a_notebook_gets_one_display_that_is_updated(stats, monkeypatch):
-    shown = []
-
-    class Handle:
-        def update(self, bundle, raw):
-            shown.append(("update", bundle))
-
-    def display(bundle, raw, display_id):
-        shown.append(("display", bundle))
-        return Handle()
-    monkeypatch.setattr("gemini_lite.display.notebook.in_notebook", lambda: True)
-    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
+    cell = notebook_cell(monkeypatch)
     report = progress.reporter(None)
     report(stats, False)
     report(stats, True)
-    assert [kind for kind, _ in shown] == ["display", "update"]
-    assert 'value="1" max="10"' in shown[0][1]["text/html"] and "1/10" in shown[0][1]["text/plain"]
+    assert [message.new for message in cell.messages] == [True, False]
+    assert 'value="1" max="10"' in cell.outputs[0]["text/html"] and "1/10" in cell.outputs[0]["text/plain"]
 
 
 def test_the_counts_show_themselves(stats):

@@ -18,7 +18,7 @@ node = pytest.mark.skipif(not shutil.which("node"), reason="needs node")
 
 ALLOWED = set("p h2 h3 h4 h5 h6 ul ol li pre code blockquote table thead tbody tr th td div strong em s a br hr"
               .split())
-ATTRIBUTES = {"a": {"href", "rel", "target"}, "ol": {"start"}, "div": {"class"}}
+ATTRIBUTES = {"a": {"href", "rel", "target"}, "ol": {"start"}, "div": {"class"}, "th": {"class"}, "td": {"class"}}
 
 # A document that knows elements, children and attributes; whatever else a script touches is an error.
 DOM = """
@@ -98,6 +98,13 @@ def check_harmless(tree: Any) -> None:
 ])
 def test_markdown_becomes_elements(text: str, expected: str) -> None:
     assert outline(run(RUN, json.dumps([text]))[0]) == expected
+
+
+@node
+def test_the_columns_of_a_table_stand_where_its_second_line_says() -> None:
+    table = run(RUN, json.dumps(["| a | b | c |\n|:--|--:|:-:|\n| 1 | 2 | 3 | 4 |"]))
+    cells = [one for one in elements(table) if one["name"] in ("th", "td")]
+    assert [one["attributes"].get("class") for one in cells] == [None, "right", "center", None, "right", "center", None]
 
 
 @node

@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, Iterator, List, Set
 
 import pytest
 import requests
-from servers import (
+from web.servers import (
     APPS, EXAMPLES, LATE, SERVERS, SOON, Browser, Endless, Gated, Server, Stage, Upstream, answer_to, end, free_port,
     listens, question_of, wait_for,
 )
