@@ -24,9 +24,8 @@ _FAKE_PROJECT: JSON = {"id": "fake-project", "name": "fake-project"}
 _TIER: JSON = {"id": "standard-tier", "name": "Gemini Code Assist"}
 _ONBOARDED: JSON = {
     "name": "operations/fake-onboarding", "done": True, "response": {"cloudaicompanionProject": _FAKE_PROJECT}}
-_QUOTA: JSON = {"buckets": [
-    {"remainingAmount": "1000", "remainingFraction": 1, "resetTime": "2100-01-01T00:00:00Z", "tokenType": "REQUESTS",
-     "modelId": "gemini-2.5-pro"}]}
+_QUOTA: JSON = {"remainingAmount": "1000", "remainingFraction": 1, "resetTime": "2100-01-01T00:00:00Z",
+                "tokenType": "REQUESTS"}
 
 
 class BuiltInAnswers:
@@ -38,6 +37,7 @@ class BuiltInAnswers:
         self._tables: Dict[str, Callable[[Request], Answer]] = {
             "models": self._models, "countTokens": _count, "computeTokens": _compute_tokens, "embedContent": _embed,
             "batchEmbedContents": _embed_batch, "predict": _predict,
+            "retrieveUserQuota": self._quota,
             "getCodeAssistGlobalUserSetting": self._user_setting, "setCodeAssistGlobalUserSetting": self._user_setting,
         }
 
@@ -63,6 +63,11 @@ class BuiltInAnswers:
         page: JSON = {"publisherModels" if request.api == "vertex" else "models":
                       [describe(model) for model in models[int(start):end]]}
         return json_answer({**page, "nextPageToken": str(end)} if end < len(models) else page)
+
+    def _quota(self, request: Request) -> Answer:
+        """A bucket for each model that generates: Gemini CLI uses no preview model that has none."""
+        models = [model for model in self.models if "generateContent" in methods_of(model) and "*" not in model]
+        return json_answer({"buckets": [{**_QUOTA, "modelId": model} for model in models]})
 
     def _user_setting(self, request: Request) -> Answer:
         if request.method == "POST":
@@ -168,7 +173,6 @@ def _fixed(kind: str, serial: int) -> Optional[JSON]:
         "loadCodeAssist": {"currentTier": _TIER, "allowedTiers": [_TIER], "cloudaicompanionProject": "fake-project"},
         "onboardUser": _ONBOARDED,
         "operations": _ONBOARDED,
-        "retrieveUserQuota": _QUOTA,
         "listExperiments": {"experimentIds": [], "flags": []},
         "fetchAdminControls": {"adminControlsApplicable": False},
         "recordCodeAssistMetrics": {},

@@ -2,16 +2,14 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 import pytest
+from openai_server import serve
 
-from gemini_lite import DeveloperAPI, GeminiClient, GeminiError
-from gemini_lite.openai_compat import OpenAIChat, to_openai_error
+from gemini_lite import DeveloperAPI, GeminiClient
+from gemini_lite.openai_compat import OpenAIChat
 from gemini_lite.testing import FakeGemini, call
 
 openai = pytest.importorskip("openai")
@@ -51,33 +49,6 @@ NODE = Node.model_json_schema()["$defs"]["Node"]["properties"]
 TOOL = openai.pydantic_function_tool(Weather, name="weather")
 
 
-# A server that speaks OpenAI's protocol, for the official client: the same adapter behind HTTP
-
-class Handler(BaseHTTPRequestHandler):
-    chat: OpenAIChat
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        try:
-            found = self.chat.create(**body)
-            pieces = [f"data: {json.dumps(chunk)}\n\n" for chunk in found] + ["data: [DONE]\n\n"] \
-                if body.get("stream") else [json.dumps(found)]
-            self._send(200, "text/event-stream" if body.get("stream") else "application/json", "".join(pieces))
-        except GeminiError as error:
-            body = to_openai_error(error)
-            self._send(body.status, "application/json", json.dumps(body))
-
-    def _send(self, status: int, kind: str, text: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(text.encode())))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def adapter(fake: FakeGemini) -> Iterator[OpenAIChat]:
     with GeminiClient(backend=DeveloperAPI("test-key", base_url=fake.url), retries=0) as client:
@@ -86,14 +57,8 @@ def adapter(fake: FakeGemini) -> Iterator[OpenAIChat]:
 
 @pytest.fixture
 def openai_client(adapter: OpenAIChat) -> Iterator[Any]:
-    handler = type("Bound", (Handler,), {"chat": adapter})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, contextlib.ExitStack() as stack:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        stack.callback(thread.join)
-        stack.callback(server.shutdown)
-        url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        yield stack.enter_context(openai.OpenAI(api_key="test", base_url=url, max_retries=0))
+    with serve(adapter) as url, openai.OpenAI(api_key="test", base_url=url, max_retries=0) as client:
+        yield client
 
 
 @pytest.fixture(params=["adapter", "openai_client"])

@@ -80,3 +80,10 @@ def test_what_gemini_cli_asks_beside_the_model_has_answers(fake: FakeGemini, ask
     ask(fake, f"/v1internal:setCode{setting}", {"freeTierDataCollectionOptin": True})
     assert ask(fake, f"/v1internal:getCode{setting}", method="GET").json() == {
         "cloudaicompanionProject": "fake-project", "freeTierDataCollectionOptin": True}
+
+
+def test_code_assist_has_a_quota_for_each_model_that_generates(fake: FakeGemini, ask: Ask) -> None:
+    """Gemini CLI takes another model for a preview that has none."""
+    fake.models.append("my-model")
+    models = [each["modelId"] for each in ask(fake, "/v1internal:retrieveUserQuota", {}).json()["buckets"]]
+    assert {"gemini-3-flash-preview", "my-model"} <= {*models} and "gemini-embedding-001" not in models
