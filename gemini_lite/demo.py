@@ -34,7 +34,7 @@ _SOURCES = {
 
 def demo() -> FakeGemini:
     """A server that answers every request, to be used in a ``with`` block."""
-    server = FakeGemini(reply)
+    server = FakeGemini(reply, strict=False)
     server.services += api_services()
     return server
 

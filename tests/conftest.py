@@ -12,7 +12,6 @@ import threading
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import pytest
-from official_shapes import official_shapes as official_shapes  # noqa: F401 - a fixture of all tests
 
 from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.testing import FakeGemini
@@ -22,12 +21,16 @@ _FOREIGN = re.compile(r"(GOOGLE|GEMINI|CODE_ASSIST)_.*|.*_PROXY|(REQUESTS|CURL)_
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No credentials, proxies, certificates or ``.netrc`` of the machine; loopback is reached directly."""
+    """No credentials, proxies, certificates or ``.netrc`` of the machine; loopback is reached directly.
+
+    Every FakeGemini refuses what Google refuses, if a test does not say otherwise.
+    """
     for name in list(os.environ):
         if _FOREIGN.fullmatch(name.upper()):
             monkeypatch.delenv(name)
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     monkeypatch.setenv("NETRC", os.devnull)
+    monkeypatch.setenv("GEMINI_LITE_FAKE_STRICT", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -30,8 +30,6 @@ from .strict import Known, refusal
 __all__ = ["Answer", "Error", "FakeGemini", "Given", "Item", "Raw", "Reply", "Request", "Service", "call"]
 
 Given = Union[str, JSON, Sequence[Item], Answer]
-# Read once, when a test run starts: fixtures that clean the environment come too late to change it.
-_STRICT_BY_DEFAULT = os.environ.get("GEMINI_LITE_FAKE_STRICT", "") not in ("", "0")
 
 
 class FakeGemini:
@@ -46,8 +44,8 @@ class FakeGemini:
     left the answer is HTTP 400.
 
     `strict=True` refuses what Google refuses, before the script is asked: broken JSON, no contents, unknown fields,
-    models that are not in `models`, calls without results and the like; None: as the variable GEMINI_LITE_FAKE_STRICT
-    has it when this module is imported. `models` (ids, also what is listed; a star stands for anything, as in
+    models that are not in `models`, calls without results and the like; None: if the variable
+    GEMINI_LITE_FAKE_STRICT is set to 1. `models` (ids, also what is listed; a star stands for anything, as in
     ``gemini-*``) and `expired` (names of files and caches that are gone) may be changed at any time.
 
     `latency` is the seconds before each answer, `event_delay` those between two events of a stream, `gzip` whether a
@@ -63,7 +61,7 @@ class FakeGemini:
         self.services: List[Service] = []  # asked in turn where nothing is scripted, before those it has itself
         self.models: List[str] = list(MODELS)
         self.expired: Set[str] = set()
-        self.strict = _STRICT_BY_DEFAULT if strict is None else strict
+        self.strict = os.environ.get("GEMINI_LITE_FAKE_STRICT") == "1" if strict is None else strict
         self.latency = 0.0
         self.event_delay = 0.0
         self.gzip = False

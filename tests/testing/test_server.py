@@ -444,7 +444,7 @@ def test_the_default_answers_64_threads_once_the_script_is_empty() -> None:
     def echo(request: Request) -> str:
         return str(request.body["asker"])
 
-    with FakeGemini(echo) as fake, ThreadPoolExecutor(64) as pool:
+    with FakeGemini(echo, strict=False) as fake, ThreadPoolExecutor(64) as pool:
         answers = list(pool.map(lambda number: ask(fake, {"asker": number}), range(256)))
     assert answers == [[str(number)] for number in range(256)]
     assert len(fake.requests) == 256
