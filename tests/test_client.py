@@ -312,7 +312,8 @@ def test_tokens_are_counted_with_the_system_prompt_and_the_tools(fake: FakeGemin
     bare, whole = [request.body for request in fake.requests]
     assert bare == {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
     assert whole == {"generateContentRequest": {
-        "model": "models/gemini-flash-latest", "contents": [{"role": "user", "parts": [{"text": "Hi"}, {"text": "there"}]}],
+        "model": "models/gemini-flash-latest",
+        "contents": [{"role": "user", "parts": [{"text": "Hi"}, {"text": "there"}]}],
         "systemInstruction": {"role": "user", "parts": [{"text": "Be brief."}]}, "tools": tools}}
 
 

@@ -6,7 +6,7 @@ import difflib
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..version import __version__
-from . import batch_help, map_help
+from . import batch_help, map_help, record_help
 from .api_arguments import (
     CACHES_HELP, EMBED_HELP, FILES_HELP, add_caches_arguments, add_embed_arguments, add_files_arguments,
 )
@@ -320,6 +320,8 @@ COMMANDS: Dict[str, Command] = {
     "files": Command("upload, list, delete and download files", add_files_arguments, FILES_HELP),
     "caches": Command("keep what many prompts begin with", add_caches_arguments, CACHES_HELP),
     "embed": Command("turn each line of a file into a vector", add_embed_arguments, EMBED_HELP),
+    "record": Command("write down what a program and Google say, for its tests",
+                      record_help.add_record_arguments, record_help.EXAMPLES),
     "doctor": Command("say who is signed in, where that leads, and whether it works", _add_no_arguments,
                       _DOCTOR_EXAMPLES),
     "completion": Command("write the completion script of a shell", _add_completion_arguments, _COMPLETION_EXAMPLES),

@@ -27,19 +27,19 @@ class Playback:
         first, self._exchanges = read_recording(path)
         self._path, self._url = os.fspath(path), url
         self._hashed = first.get("texts") == "hashed"
+        self._redaction = Redaction(self._hashed)
         self._played = [False] * len(self._exchanges)
         self._lock = threading.Lock()
 
     def __call__(self, request: Request) -> Optional[Answer]:
         """The recorded answer; None for a request that a stand-in answers by itself."""
-        redaction = Redaction(self._hashed)
-        redaction.learn(request.headers, request.path)
-        path = without_query_order(redaction.path(request.path))
+        self._redaction.learn(request)
+        path = without_query_order(self._redaction.path(request.path))
         same_path = [number for number, exchange in enumerate(self._exchanges)
                      if exchange["method"] == request.method and without_query_order(exchange["path"]) == path]
         if not same_path and request.kind != "generate":
             return None
-        body = _comparable(request_body(request, redaction, self._hashed))
+        body = _comparable(request_body(request, self._redaction, self._hashed))
         same = [number for number in same_path if _comparable(self._exchanges[number]["request"]) == body]
         if not same:
             return Error(404, self._explanation(request, same_path, body))
