@@ -21,7 +21,6 @@ from .json_data import JSON, dict_or_empty, list_of_dicts
 from .testing import FakeGemini, Reply, Request, call
 from .testing.demo_texts import THOUGHTS, demo_text
 from .testing.samples import field, picture, sample, sound
-from .testing.services import api_services
 
 DELAY = 0.02  # seconds between two words
 _OTHER_SIGN_INS = ("GOOGLE_API_KEY", "GOOGLE_GENAI_USE_GCA")  # variables that would send a command to Gemini itself
@@ -34,9 +33,7 @@ _SOURCES = {
 
 def demo() -> FakeGemini:
     """A server that answers every request, to be used in a ``with`` block."""
-    server = FakeGemini(reply, strict=False)
-    server.services += api_services()
-    return server
+    return FakeGemini(reply, strict=False)
 
 
 def reply(request: Request) -> Reply:

@@ -14,7 +14,7 @@ from .redaction import Redaction
 from .replies import Answer, Error, Raw
 from .request import Request
 
-_IDS = {"userPromptId", "sessionId", "requestId"}  # made anew for each run of a client
+_IDS = {"userPromptId", "sessionId", "requestId", "displayName"}  # made anew for each run of a client
 
 
 class Playback:

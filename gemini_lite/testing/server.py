@@ -38,8 +38,8 @@ class FakeGemini:
     `url` (Developer API and Vertex AI), `code_assist_url` and `token_url` are known once it is started; `requests` has
     what arrived, in order, and `connections` counts the TCP connections.
 
-    `reply`, `error`, `raw` and `drop` script what generateContent and streamGenerateContent get, in order; all else has
-    a built-in answer that `answer` can script. `default` is called with the `Request` when the script is empty (from
+    `reply`, `error`, `raw` and `drop` script what generateContent and streamGenerateContent get, in order. All else has
+    an answer of its own that `answer` can script: models, counts and embeddings, files, caches, batches, interactions. `default` is called with the `Request` when the script is empty (from
     many threads at once) and returns a text, a part, a list of items, or a `Reply`, `Error` or `Raw`. With no reply
     left the answer is HTTP 400.
 
@@ -47,6 +47,9 @@ class FakeGemini:
     models that are not in `models`, calls without results and the like; None: if the variable
     GEMINI_LITE_FAKE_STRICT is set to 1. `models` (ids, also what is listed; a star stands for anything, as in
     ``gemini-*``) and `expired` (names of files and caches that are gone) may be changed at any time.
+
+    `services` are asked where nothing is scripted, before what the stand-in has itself: callables that take a `Request`
+    and return an answer, or None for what is not theirs.
 
     `latency` is the seconds before each answer, `event_delay` those between two events of a stream, `gzip` whether a
     client that accepts gzip gets it.
@@ -58,7 +61,7 @@ class FakeGemini:
     def __init__(self, default: Optional[Callable[[Request], Given]] = None, *, redact: bool = False,
                  strict: Optional[bool] = None) -> None:
         self.requests: List[Request] = []
-        self.services: List[Service] = []  # asked in turn where nothing is scripted, before those it has itself
+        self.services: List[Service] = []
         self.models: List[str] = list(MODELS)
         self.expired: Set[str] = set()
         self.strict = os.environ.get("GEMINI_LITE_FAKE_STRICT") == "1" if strict is None else strict
@@ -194,7 +197,7 @@ class FakeGemini:
         return self._limits.refusal(request)
 
     def _api_services(self) -> List[Service]:
-        """Those that keep files, caches, batches and interactions; made for the first request that needs one."""
+        """Those for files, caches, embeddings, batches and interactions; made for the first request that needs one."""
         with self._lock:
             if self._own_services is None:
                 from .services import api_services
@@ -207,12 +210,9 @@ class FakeGemini:
             return answer
         if request.method == "OPTIONS":
             return preflight(request)
-        if request.kind == "":
-            answer = _ask(self._api_services(), request)
-            if answer is not None:
-                return answer
         if request.kind != "generate":
-            return self._built_in.answer(request, serial)
+            return self._built_in.answer(request, serial) or _ask(self._api_services(), request) or Error(
+                404, f"FakeGemini has nothing at {request.method} {request.path}: script it with answer()")
         if self._default is None:
             return Error(400, f"FakeGemini has no reply left for {request.method} {request.path}: "
                               "script one more with reply(), error() or raw(), or give FakeGemini a default")
