@@ -8,6 +8,7 @@ from typing import Callable, Dict, List, Optional
 from ..json_data import JSON
 from .replies import Answer, Error, json_answer, token_count
 from .request import Request
+from .service_answers import page
 
 MODELS = (
     "gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-3-pro-preview", "gemini-3-flash-preview",
@@ -48,13 +49,8 @@ class BuiltInAnswers:
         if request.model:
             known = request.model in models
             return json_answer(describe(request.model)) if known else not_found(request.model, "")
-        size, start = request.query.get("pageSize", "50"), request.query.get("pageToken", "0")
-        if not size.isdecimal() or not start.isdecimal():
-            return Error(400, "pageSize or pageToken is invalid")
-        end = int(start) + (int(size) or 50)
-        page: JSON = {"publisherModels" if request.api == "vertex" else "models":
-                      [describe(model) for model in models[int(start):end]]}
-        return json_answer({**page, "nextPageToken": str(end)} if end < len(models) else page)
+        name = "publisherModels" if request.api == "vertex" else "models"
+        return page(request, name, [describe(model) for model in models])
 
     def _user_setting(self, request: Request) -> Answer:
         if request.method == "POST":

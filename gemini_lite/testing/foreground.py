@@ -9,7 +9,8 @@ from typing import Callable, Protocol
 class Server(Protocol):
     """What can be served: a `FakeGemini` or a `Recorder`."""
 
-    url: str
+    @property
+    def url(self) -> str: ...
 
     def start(self, port: int = 0) -> object: ...
 

@@ -5,11 +5,11 @@ import base64
 import os
 import re
 import threading
-from typing import Callable, List, Optional, Union
+from typing import Callable, List, Optional, Set, Union
 
 from ..json_data import JSON
 from .field_names import in_camel_case
-from .recording import URL_OF_PLAYER, read_recording, request_body, without_query_order
+from .recording_file import URL_OF_PLAYER, read_recording, request_body, without_query_order
 from .redaction import Redaction
 from .replies import Answer, Error, Raw
 from .request import Request
@@ -30,6 +30,12 @@ class Playback:
         self._redaction = Redaction(self._hashed)
         self._played = [False] * len(self._exchanges)
         self._lock = threading.Lock()
+
+    @property
+    def models(self) -> Set[str]:
+        """The models that were asked."""
+        return {Request(exchange["method"], exchange["path"], {}, exchange["request"], 0).model
+                for exchange in self._exchanges} - {""}
 
     def __call__(self, request: Request) -> Optional[Answer]:
         """The recorded answer; None for a request that a stand-in answers by itself."""

@@ -3,12 +3,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import os
 import re
 import threading
 from types import TracebackType
-from typing import IO, Dict, Iterator, List, Optional, Tuple, Type, Union
+from typing import IO, Dict, Iterator, Optional, Type, Union
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
@@ -21,12 +20,11 @@ from ..transport.session import OwnSession
 from .connection import preflight
 from .listener import Listener
 from .redaction import ANSWER_HEADERS, REQUEST_HEADERS, Redaction, kept
+from .recording_file import URL_OF_PLAYER, new_recording, request_body, write_line
 from .replies import Answer, Error, Raw, dump
 from .request import Request
 
 GOOGLE = "https://generativelanguage.googleapis.com"
-FORMAT = 1
-URL_OF_PLAYER = "http://RECORDED_SERVER"  # stands in a recording for whoever plays it
 _SESSION = "/upload-session/"
 _NOT_FORWARDED = {"host", "connection", "accept-encoding", "content-length", "transfer-encoding", "content-encoding",
                   "expect", "origin", "referer"}
@@ -62,15 +60,10 @@ class Recorder:
         with self._lock:  # nothing is written before the first line is
             self.url = self._listener.start(port)
             try:
-                self._file = _private_file(self._path)
+                self._file = new_recording(self._path, self._redact_text)
             except OSError:
                 self._listener.close()
                 raise
-            texts = "replaced by hashes" if self._redact_text else "kept as they are"
-            self._file.write(dump({
-                "recording": "gemini_lite", "format": FORMAT, "texts": "hashed" if self._redact_text else "kept",
-                "note": f"Prompts and answers are {texts}; keys, tokens and project ids are replaced."}) + b"\n")
-            self._file.flush()
         return self
 
     def close(self) -> None:
@@ -173,11 +166,9 @@ class Recorder:
         return {"answer": self._redaction.body(content_type, text)}
 
     def _write(self, line: JSON) -> None:
-        data = dump(line)
         with self._lock:
             if self._file is not None:
-                self._file.write(data + b"\n")
-                self._file.flush()
+                write_line(self._file, line)
                 self.count += 1
 
 
@@ -195,41 +186,12 @@ def record(path: Union[str, os.PathLike[str]], upstream: Optional[str] = None, r
     return Recorder(path, upstream, redact_text)
 
 
-def request_body(request: Request, redaction: Redaction, hash_texts: bool) -> object:
-    """A request's body as a recording has it; bytes as their length and, unless texts are hashed, their base64."""
-    if isinstance(request.body, bytes):
-        body = redaction.data(request.body)
-        data: JSON = {} if hash_texts else {"$base64": base64.b64encode(body).decode()}
-        return {"$bytes": len(body), **data} if body else None
-    return redaction.value(request.body)
-
-
-def read_recording(path: Union[str, os.PathLike[str]]) -> Tuple[JSON, List[JSON]]:
-    """The first line of a recording, and its exchanges."""
-    with open(path, encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file if line.strip()]
-    if not lines or lines[0].get("recording") != "gemini_lite":
-        raise ValueError(f"{os.fspath(path)} is no recording: testing.record() makes one")
-    if lines[0].get("format") != FORMAT:
-        raise ValueError(f"{os.fspath(path)} has format {lines[0].get('format')}; this version reads format {FORMAT}")
-    return lines[0], lines[1:]
-
-
 def _checked(upstream: str) -> str:
     """The URL of a server, without a slash at its end."""
     parts = urlsplit(upstream)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
         raise ValueError(f"{upstream!r} is no server's URL: write one such as {GOOGLE}")
     return upstream.rstrip("/")
-
-
-def _private_file(path: Union[str, os.PathLike[str]]) -> IO[bytes]:
-    """An empty file for its owner alone."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-    if hasattr(os, "fchmod"):
-        os.fchmod(file, 0o600)    # one that was there before keeps its mode otherwise
-    os.ftruncate(file, 0)
-    return os.fdopen(file, "wb")
 
 
 def _is_from_here(request: Request) -> bool:
@@ -254,9 +216,3 @@ def _encoded(request: Request) -> Optional[bytes]:
         return request.body or None
     form = "x-www-form-urlencoded" in request.headers.get("content-type", "")
     return urlencode(request.body).encode() if form else dump(request.body)
-
-
-def without_query_order(path: str) -> Tuple[str, ...]:
-    """A path in a form in which the order of its query does not count."""
-    place, _, query = path.partition("?")
-    return (place, *sorted(part for part in re.split("&", query) if part))

@@ -113,7 +113,7 @@ def _bad_model(request: Request, models: Collection[str]) -> Optional[Error]:
 
 def _bad_content(request: Request, expired: Collection[str]) -> Optional[Error]:
     if request.kind == "generate":
-        return _bad_contents(request) or bad_history(request) or _bad_cache(request, expired) \
+        return _bad_contents(request) or bad_history(request) or bad_cache(request, expired) \
             or _bad_files(request.contents, expired)
     if request.kind == "countTokens":
         return _bad_count(request)
@@ -165,7 +165,8 @@ def _bad_embeddings(request: Request) -> Optional[Error]:
     return None
 
 
-def _bad_cache(request: Request, expired: Collection[str]) -> Optional[Error]:
+def bad_cache(request: Request, expired: Collection[str] = ()) -> Optional[Error]:
+    """The refusal of a prompt over a cache that is gone, or that says what the cache has."""
     name = str(request.prompt.get("cachedContent") or "")
     if not name:
         return None

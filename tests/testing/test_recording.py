@@ -8,10 +8,11 @@ import pathlib
 import socket
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, List
 
 import pytest
 import requests
+from testing.prompts import STREAM, UNARY
 
 from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.testing import Answer, Error, FakeGemini, Raw, Request, record
@@ -19,9 +20,6 @@ from gemini_lite.testing.recording import Recorder
 
 Ask = Callable[..., requests.Response]
 KEY = "test-key-0123456789"
-MODEL = "/v1beta/models/gemini-2.5-flash"
-UNARY = f"{MODEL}:generateContent"
-STREAM = f"{MODEL}:streamGenerateContent?alt=sse"
 
 
 def prompt(text: str = "Hello") -> Any:
@@ -29,10 +27,9 @@ def prompt(text: str = "Hello") -> Any:
 
 
 @pytest.fixture
-def google() -> Iterator[FakeGemini]:
+def google(fake: FakeGemini) -> FakeGemini:
     """The server that is recorded."""
-    with FakeGemini(strict=False) as fake:
-        yield fake
+    return fake
 
 
 @pytest.fixture

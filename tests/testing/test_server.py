@@ -13,19 +13,9 @@ from typing import Any, Iterator, List
 
 import pytest
 import requests
+from testing.prompts import HELLO, MODEL, STREAM, UNARY
 
 from gemini_lite.testing import Error, FakeGemini, Raw, Reply, Request, call
-
-MODEL = "/v1beta/models/gemini-2.5-flash"
-UNARY = f"{MODEL}:generateContent"
-STREAM = f"{MODEL}:streamGenerateContent?alt=sse"
-HELLO = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeGemini]:
-    with FakeGemini(strict=False) as fake:
-        yield fake
 
 
 @pytest.fixture
@@ -475,6 +465,14 @@ def test_what_a_default_raises_reaches_the_test(http_session: requests.Session) 
     assert answer.status_code == 400 and "ZeroDivisionError" in answer.json()["error"]["message"]
 
 
+def test_what_a_service_raises_reaches_the_test_too(http_session: requests.Session) -> None:
+    with pytest.raises(ZeroDivisionError):
+        with FakeGemini() as fake:
+            fake.services.append(lambda request: Error(1 // 0))
+            answer = Client(fake, http_session).get("/v1beta/files")
+    assert answer.status_code == 400 and "ZeroDivisionError" in answer.json()["error"]["message"]
+
+
 def test_no_reply_left_is_a_400_that_says_how_to_add_one(fake: FakeGemini, client: Client) -> None:
     error = client.post().json()["error"]
     assert error["status"] == "INVALID_ARGUMENT"
@@ -505,6 +503,13 @@ def test_after_the_end_nothing_listens_and_no_thread_or_socket_is_left() -> None
     with pytest.raises(OSError):
         connect(fake)
     gc.collect()    # an unclosed socket would warn here, and warnings are errors
+
+
+def test_before_the_start_there_is_no_address_and_it_says_so() -> None:
+    fake = FakeGemini()
+    for name in ("url", "code_assist_url", "token_url"):
+        with pytest.raises(RuntimeError, match="with FakeGemini"):
+            getattr(fake, name)
 
 
 def test_256_clients_are_let_in_at_once(fake: FakeGemini) -> None:

@@ -5,14 +5,12 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 import requests
+from testing.prompts import MODEL, UNARY, VERTEX
 
 from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.testing import FakeGemini, call
 
 Ask = Callable[..., requests.Response]
-MODEL = "/v1beta/models/gemini-2.5-flash"
-UNARY = f"{MODEL}:generateContent"
-VERTEX = "/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-flash:generateContent"
 GEMINI_3 = "/v1beta/models/gemini-3-pro-preview:generateContent"
 HELLO = {"role": "user", "parts": [{"text": "Hello"}]}
 CALL = {"role": "model", "parts": [call("f", {}), call("g", {})]}
