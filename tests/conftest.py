@@ -16,21 +16,19 @@ import pytest
 from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.testing import FakeGemini
 
-_FOREIGN = re.compile(r"(GOOGLE|GEMINI|CODE_ASSIST)_.*|.*_PROXY|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_(FILE|DIR)")
+os.environ["GEMINI_LITE_FAKE_STRICT"] = "1"  # every FakeGemini refuses what Google refuses, if nothing else is said
+_FOREIGN = re.compile(
+    r"(GOOGLE|GEMINI(?!_LITE_FAKE)|CODE_ASSIST)_.*|.*_PROXY|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_(FILE|DIR)")
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No credentials, proxies, certificates or ``.netrc`` of the machine; loopback is reached directly.
-
-    Every FakeGemini refuses what Google refuses, if a test does not say otherwise.
-    """
+    """No credentials, proxies, certificates or ``.netrc`` of the machine; loopback is reached directly."""
     for name in list(os.environ):
         if _FOREIGN.fullmatch(name.upper()):
             monkeypatch.delenv(name)
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     monkeypatch.setenv("NETRC", os.devnull)
-    monkeypatch.setenv("GEMINI_LITE_FAKE_STRICT", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -54,7 +54,7 @@ class Connection(BaseHTTPRequestHandler):
             return
         size = -1
         while size:
-            size = int(self.rfile.readline() or b"-1", 16)
+            size = int(self.rfile.readline().partition(b";")[0] or b"-1", 16)    # an extension may follow
             yield self._exactly(size)
             self.rfile.readline()
 

@@ -108,7 +108,7 @@ class FilesService:
         size = request.headers.get("x-goog-upload-header-content-length", "")
         file = dict_or_empty(request.json.get("file"))
         file.setdefault("mimeType", request.headers.get("x-goog-upload-header-content-type", ""))
-        if file.get("name") in self.files:
+        if str(file.get("name")) in self.files:
             return Error(409, f"Requested entity already exists: {file['name']}", "ALREADY_EXISTS")
         self.sessions[id] = Session(file, int(size) if size.isdecimal() else None)
         headers = {"X-Goog-Upload-URL": f"http://{request.headers.get('host', '')}{request.bare_path}"

@@ -11,7 +11,7 @@ from typing import Callable, Dict, Iterator, Mapping, Set
 from urllib.parse import parse_qsl, quote, urlencode
 
 from ..json_data import dict_or_empty
-from .request import Request
+from .request import SECRET_FIELDS, SECRET_QUERY, Request
 
 REQUEST_HEADERS = {"content-type", "x-goog-upload-protocol", "x-goog-upload-command", "x-goog-upload-offset",
                    "api-revision"}
@@ -19,9 +19,7 @@ ANSWER_HEADERS = {"content-type", "retry-after", "x-goog-upload-status", "x-goog
                   "x-goog-upload-chunk-granularity", "x-goog-upload-size-received"}
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 KEY, PROJECT = "REDACTED_KEY", "REDACTED_PROJECT"
-_SECRET_QUERY = {"key", "access_token", "upload_id"}
-_TOKEN_FIELDS = {"access_token", "refresh_token", "id_token", "client_secret", "assertion", "accessToken", "api_key",
-                 "apiKey", "apiKeyString", "subject_token"}
+_SECRET_QUERY = {*SECRET_QUERY, "upload_id"}
 _PROJECT_FIELDS = {"project", "cloudaicompanionProject", "duetProject", "billingProject"}
 _KEYS = re.compile(r"AIza[\w-]{35}|ya29\.[\w.-]+")  # as Google makes them, whoever they belong to
 _PROJECTS = re.compile(
@@ -138,7 +136,7 @@ class Redaction:
         return self._string(value, field, is_free) if isinstance(value, str) else value
 
     def _string(self, text: str, field: str, is_free: bool) -> str:
-        if field in _TOKEN_FIELDS and not is_free:
+        if field in SECRET_FIELDS and not is_free:
             self.learn_key(text)
             return KEY
         if field in _PROJECT_FIELDS and not is_free:

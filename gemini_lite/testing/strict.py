@@ -8,7 +8,7 @@ from typing import Collection, List, NamedTuple, Optional, Sequence, Set
 from ..json_data import JSON
 from .built_in import methods_of, not_found
 from .field_names import as_list
-from .fields import unknown_names
+from .fields import messages, unknown_names
 from .replies import Error
 from .request import Request
 from .strict_history import bad_history
@@ -82,6 +82,8 @@ def _bad_json(request: Request) -> Optional[Error]:
 
 def _bad_fields(request: Request, message: str) -> Optional[Error]:
     api = "developer" if request.api == "developer" else "vertex"
+    if message not in messages(api):
+        return None  # a method that this API does not have: see _bad_model
     found = list(unknown_names(request.body, message, api))
     if not found:
         return None
@@ -98,6 +100,8 @@ def _bad_model(request: Request, models: Collection[str]) -> Optional[Error]:
     method = _MODEL_METHODS.get(request.kind, "")
     if not method or (request.code_assist and not request.model):
         return None
+    if method == "computeTokens" and request.api == "developer":
+        return not_found(request.model, method, request.bare_path.split("/")[1])
     known = any(fnmatch.fnmatchcase(request.model, model) for model in models)
     if known and (method in methods_of(request.model) or "/" in request.model):
         return None

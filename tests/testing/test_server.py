@@ -343,8 +343,9 @@ def test_redact_hides_every_credential_and_nothing_else(http_session: requests.S
     secrets = {"refresh_token": "test-refresh", "client_secret": "test-secret", "client_id": "test-id"}
     headers = {"Authorization": "Bearer test-token", "X-Goog-Api-Key": "test-key"}
     with FakeGemini(redact=True) as fake:
-        http_session.post(fake.token_url, data=secrets, headers=headers)
+        http_session.post(f"{fake.token_url}?a=1&key=test-key&access_token=test-token", data=secrets, headers=headers)
     request = fake.requests[0]
+    assert request.path == "/token?a=1&key=***&access_token=***"
     assert request.body == {"refresh_token": "***", "client_secret": "***", "client_id": "test-id"}
     assert request.headers["authorization"] == request.headers["x-goog-api-key"] == "***"
     assert "content-length" in request.headers
