@@ -57,9 +57,8 @@ _HELP_END = """\
 Any other first word begins a prompt. Options stand before or after commands:
   gemini-lite -m gemini-2.5-pro -a photo.jpg "What is this?"
   gemini-lite --demo "Hello"      a stand-in on this machine, no account needed
-  gemini-lite COMMAND --help      its options, with examples
-GEMINI_API_KEY holds your key. Exit codes: 0 done, 1 it failed, 2 wrong usage,
-130 interrupted. --version prints the version.
+  gemini-lite COMMAND --help      its options, with examples; --version
+GEMINI_API_KEY: your key. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ^C.
 """
 _PROMPT_EXAMPLES = """\
 examples:

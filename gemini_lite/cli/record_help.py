@@ -12,10 +12,11 @@ whoever may use this machine can ask at your cost while it runs.
 examples:
   gemini-lite record -o cassette.jsonl
   gemini-lite record -o cassette.jsonl --redact-text --port 9000
-  gemini-lite record -o vertex.jsonl --upstream https://aiplatform.googleapis.com
+  gemini-lite record -o cli.jsonl --upstream https://cloudcode-pa.googleapis.com
 
-In a second shell, a program made with gemini_lite, google-genai or Gemini CLI:
+In a second shell, a program made with gemini_lite or google-genai, and Gemini CLI with a Google sign-in:
   GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:8080 python my_program.py
+  CODE_ASSIST_ENDPOINT=http://127.0.0.1:8080 gemini
 
 Later, in a test, FakeGemini.from_recording("cassette.jsonl") gives the same answers without a network.
 """

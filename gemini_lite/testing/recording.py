@@ -28,8 +28,6 @@ GOOGLE = "https://generativelanguage.googleapis.com"
 _SESSION = "/upload-session/"
 _NOT_FORWARDED = {"host", "connection", "accept-encoding", "content-length", "transfer-encoding", "content-encoding",
                   "expect", "origin", "referer"}
-
-
 _LOCAL = {"127.0.0.1", "localhost", "::1"}
 _TIMEOUT = (30.0, 600.0)  # seconds to connect, and between two bytes
 
