@@ -7,15 +7,16 @@ import os
 import re
 import threading
 from types import TracebackType
-from typing import IO, Dict, Iterator, Optional, Type, Union
+from typing import IO, Dict, Iterator, Optional, Set, Type, Union
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 
 from ..errors import TransportError
 from ..json_data import JSON
-from ..transport.body import blocks
+from ..transport.body import call_blocks
 from ..transport.failures import NETWORK_ERRORS
+from ..transport.running import CLOSED, RunningCall
 from ..transport.session import OwnSession
 from .connection import preflight
 from .listener import Listener
@@ -48,6 +49,7 @@ class Recorder:
         self._redaction = Redaction(redact_text)
         self._redaction.learn_key(key or "")
         self._sessions: Dict[str, str] = {}
+        self._calls: Set[RunningCall] = set()
         self._session = OwnSession()
         self._lock = threading.Lock()
         self._file: Optional[IO[bytes]] = None
@@ -66,6 +68,10 @@ class Recorder:
 
     def close(self) -> None:
         """Stop, and close the file."""
+        with self._lock:
+            running = list(self._calls)
+        for call in running:
+            call.end(CLOSED)
         self._listener.close()
         self._session.session.close()
         with self._lock:
@@ -135,13 +141,25 @@ class Recorder:
         """The answer's body as it arrives; once it is whole, the exchange is written down."""
         pieces = []
         try:
-            with contextlib.closing(answer):
-                for piece in blocks(answer.raw):
+            with contextlib.closing(answer), self._running() as call:
+                for piece in call_blocks(answer.raw, call):
                     pieces.append(piece)
                     yield piece
         except (*NETWORK_ERRORS, TransportError) as error:
             raise ConnectionError(str(error)) from error    # the client sees the cut; a half answer is not recorded
         self._write(self._exchange(request, answer.status_code, headers, b"".join(pieces)))
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[RunningCall]:
+        """A call that `close` ends, though its server is silent."""
+        call = RunningCall()
+        with self._lock:
+            self._calls.add(call)
+        try:
+            yield call
+        finally:
+            with self._lock:
+                self._calls.discard(call)
 
     def _exchange(self, request: Request, status: int, headers: Dict[str, str], body: bytes) -> JSON:
         redaction = self._redaction

@@ -7,6 +7,7 @@ import os
 import pathlib
 import socket
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, List
 
@@ -328,6 +329,17 @@ def test_many_programs_at_once_are_recorded_line_by_line(google: FakeGemini, pat
         answers = list(pool.map(one, range(64)))
     assert answers == [f"{number} {KEY}-{number}" for number in range(64)]
     assert recorder.count == 64 == len(lines(path)) - 1 and KEY not in path.read_text("utf-8")
+
+
+def test_a_silent_server_does_not_hold_up_the_end(google: FakeGemini, ask: Ask, path: pathlib.Path) -> None:
+    google.reply("first", "second", delay=60)
+    recorder: Any = record(path, google.url).start()
+    with ask(recorder, STREAM, prompt(), stream=True) as answer:
+        assert b"first" in next(answer.iter_content(None))
+        begun = time.monotonic()
+        recorder.close()
+        assert time.monotonic() - begun < 4
+    assert len(lines(path)) == 1
 
 
 def test_what_comes_after_the_end_is_not_written(google: FakeGemini, ask: Ask, path: pathlib.Path) -> None:
