@@ -42,7 +42,7 @@ def test_no_body_breaks_the_stand_in(strict: bool) -> None:
     fake = FakeGemini(lambda request: "ok", strict=strict)
     fake.models.append("*")
     fake.expired.add("files/old")
-    for _ in range(4000):
+    for _ in range(1500):
         body = odd_value(source, 6)
         if isinstance(body, dict) and source.random() < 0.7:
             body.setdefault("contents", [{"role": "user", "parts": odd_value(source, 3)}])
