@@ -14,14 +14,13 @@ import re
 import signal
 import subprocess
 import sys
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional
 
 from . import media
 from .json_data import JSON, dict_or_empty, list_of_dicts
 from .testing import FakeGemini, Reply, Request, call
 from .testing.demo_texts import THOUGHTS, demo_text
-from .testing.samples import field, picture, sample, sound
-from .testing.services import api_services
+from .testing.samples import picture, sample, sound
 
 DELAY = 0.02  # seconds between two words
 _OTHER_SIGN_INS = (  # variables that would send a command to Gemini itself
@@ -35,58 +34,50 @@ _SOURCES = {
 
 def demo() -> FakeGemini:
     """A server that answers every request, to be used in a ``with`` block."""
-    server = FakeGemini(reply)
-    server.services += api_services()
-    return server
+    return FakeGemini(reply, strict=False)
 
 
 def reply(request: Request) -> Reply:
     """An answer in the form that the request asks for."""
-    body = dict_or_empty(request.body.get("request")) if request.code_assist else request.body
-    config = dict_or_empty(field(body, "generationConfig"))
+    config = dict_or_empty(request.prompt.get("generationConfig"))
     items: List[Any] = []
-    if field(field(config, "thinkingConfig"), "includeThoughts"):
+    if dict_or_empty(config.get("thinkingConfig")).get("includeThoughts"):
         items += [{"text": words, "thought": True} for words in _split_words(THOUGHTS)]
-    items += _answer_items(body, config)
-    modalities = [str(one).upper() for one in field(config, "responseModalities") or ()] \
+    items += _answer_items(request, config)
+    modalities = [str(one).upper() for one in config.get("responseModalities") or ()] \
         or ["IMAGE"] * ("image" in request.model) or ["AUDIO"] * ("tts" in request.model)
     if "IMAGE" in modalities:
         items.append(media.from_bytes(picture(), "image/png"))
     if "AUDIO" in modalities:
         items.append(media.from_bytes(sound(), "audio/L16;rate=24000"))
-    tools = list_of_dicts(body.get("tools"))
-    searched = any(field(tool, "googleSearch") is not None for tool in tools)
+    searched = any(tool.get("googleSearch") is not None for tool in request.tools)
     answer = Reply(*items, groundingMetadata=_SOURCES if searched else None)
     answer.delay = DELAY
     return answer
 
 
-def _answer_items(body: JSON, config: JSON) -> List[Any]:
+def _answer_items(request: Request, config: JSON) -> List[Any]:
     """The results of functions repeated, a call of a function, code that ran, JSON for a schema, or a text."""
-    turns = list_of_dicts(body.get("contents")) or [{}]
+    turns = request.contents or [{}]
     parts = list_of_dicts(turns[-1].get("parts"))
     prompt = _prompt_text(turns[-1])
     earlier = [_prompt_text(turn) for turn in turns[:-1] if turn.get("role") == "user"]
-    results = [dict_or_empty(field(part, "functionResponse")) for part in parts
-               if field(part, "functionResponse") is not None]
+    results = [dict_or_empty(part["functionResponse"]) for part in parts if part.get("functionResponse") is not None]
     if results:
         return [*_split_words(" ".join(f"{result.get('name')} gave me {json.dumps(result.get('response'))}."
                                        for result in results))]
-    tools = list_of_dicts(body.get("tools"))
-    function = _choose_function(tools, dict_or_empty(field(body, "toolConfig")), prompt)
+    function = _choose_function(request, prompt)
     if function is not None:
-        schema = field(function, "parametersJsonSchema") or field(function, "parameters") or {}
-        arguments = sample(schema)
+        arguments = sample(function.get("parametersJsonSchema", {}))
         return [call(str(function.get("name")), arguments if isinstance(arguments, dict) else {})]
-    if any(field(tool, "codeExecution") is not None for tool in tools):
+    if any(tool.get("codeExecution") is not None for tool in request.tools):
         return [{"executableCode": {"language": "PYTHON", "code": "print(sum(range(101)))"}},
                 {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "5050\n"}}, *_split_words("It is 5050.")]
-    schema = field(config, "responseJsonSchema") or field(config, "responseSchema")
-    if schema is not None:
-        value = sample(schema)
-        is_plain = field(config, "responseMimeType") == "text/x.enum" and isinstance(value, str)
+    if request.response_schema is not None:
+        value = sample(request.response_schema)
+        is_plain = config.get("responseMimeType") == "text/x.enum" and isinstance(value, str)
         return [value] if is_plain else [*re.findall(r"[^,]+,?", json.dumps(value))]
-    if field(config, "responseMimeType") == "application/json":
+    if config.get("responseMimeType") == "application/json":
         return ['{"answer": ', '"demo"}']
     return [*_split_words(demo_text(prompt, earlier[-1] if earlier else None))]
 
@@ -95,14 +86,13 @@ def _prompt_text(turn: JSON) -> str:
     return " ".join(str(part.get("text", "(a file)")) for part in list_of_dicts(turn.get("parts")))
 
 
-def _choose_function(tools: Sequence[JSON], tool_config: JSON, prompt: str) -> Optional[JSON]:
+def _choose_function(request: Request, prompt: str) -> Optional[JSON]:
     """The declaration of the function to call: one that the request or a word of the prompt names, else the first."""
-    calling = dict_or_empty(field(tool_config, "functionCallingConfig"))
+    calling = dict_or_empty(dict_or_empty(request.prompt.get("toolConfig")).get("functionCallingConfig"))
     if str(calling.get("mode", "AUTO")).upper() == "NONE":
         return None
-    allowed = field(calling, "allowedFunctionNames") or ()
-    declared = [function for tool in tools for function in list_of_dicts(field(tool, "functionDeclarations"))
-                if not allowed or function.get("name") in allowed]
+    allowed = calling.get("allowedFunctionNames") or ()
+    declared = [function for function in request.functions if not allowed or function.get("name") in allowed]
     asked = set(re.findall(r"[a-z]{3,}", prompt.lower()))
     if not declared:
         return None

@@ -12,12 +12,13 @@ import threading
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import pytest
-from official_shapes import official_shapes as official_shapes  # noqa: F401 - a fixture of all tests
 
 from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.testing import FakeGemini
 
-_FOREIGN = re.compile(r"(GOOGLE|GEMINI|CODE_ASSIST)_.*|.*_PROXY|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_(FILE|DIR)")
+os.environ["GEMINI_LITE_FAKE_STRICT"] = "1"  # every FakeGemini refuses what Google refuses, if nothing else is said
+_FOREIGN = re.compile(
+    r"(GOOGLE|GEMINI(?!_LITE_FAKE)|CODE_ASSIST)_.*|.*_PROXY|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_(FILE|DIR)")
 
 
 @pytest.fixture(autouse=True)

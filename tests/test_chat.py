@@ -758,6 +758,7 @@ def test_a_stream_keeps_its_chat_alive(fake: FakeGemini, client: Client) -> None
 
 
 def test_overrides_hold_for_a_chat_or_for_a_send(fake: FakeGemini, client: Client) -> None:
+    fake.models += ["m0", "m1", "m2"]
     gemini = client(fake, GeminiOptions(model="m0", temperature=0, system_prompt="zero"))
     chat = gemini.chat(model="m1", temperature=1)
     for settings in ({}, {"temperature": 2, "model": "m2"}, {"temperature": None, "system_prompt": None}, {}):

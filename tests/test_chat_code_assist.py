@@ -9,29 +9,28 @@ import test_chat as suite
 from test_chat import *  # noqa: F401,F403  (its tests are these tests)
 
 from gemini_lite import CodeAssist, GeminiClient
-from gemini_lite.testing import FakeGemini, Raw, Request
+from gemini_lite.testing import FakeGemini, Request
 
 
 class _Asked(List[Request]):
-    """The requests for answers; the set-up calls are Code Assist's own affair."""
+    """The requests for answers, out of their envelopes; the set-up calls are Code Assist's own affair."""
 
     def append(self, request: Request) -> None:
         if request.kind == "generate":
-            super().append(request)
+            super().append(_opened(request))
 
 
 class _Opened(FakeGemini):
     """A fake that records the requests, and hands them to its default, out of their envelopes."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
+    def __init__(self, default: Any = None, **settings: Any) -> None:
+        super().__init__(default and (lambda request: default(_opened(request))), **settings)
         self.requests = _Asked()
 
-    def _answer(self, request: Request) -> Raw:
-        if request.kind == "generate":
-            assert request.path.startswith("/v1internal:")
-            request = request._replace(body={**request.body["request"], "model": request.body["model"]})
-        return super()._answer(request)
+
+def _opened(request: Request) -> Request:
+    assert request.path.startswith("/v1internal:")
+    return request._replace(body={**request.body["request"], "model": request.body["model"]})
 
 
 @pytest.fixture(autouse=True)

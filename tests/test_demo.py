@@ -192,12 +192,15 @@ UPPER = {"type": "OBJECT",
          "properties": {"a": {"type": "STRING", "format": "date"},
                         "b": {"type": "ARRAY", "items": {"type": "INTEGER"}, "minItems": "2"},
                         "c": {"any_of": [{"type": "NUMBER"}]}}, "required": ["a", "b", "c"]}
+PLAIN = {"type": "object", "properties": {"a": {"type": "string", "format": "date"},
+                                          "b": {"type": "array", "items": {"type": "integer"}, "minItems": 2},
+                                          "c": {"anyOf": [{"type": "number"}]}}, "required": ["a", "b", "c"]}
 FITTING = {"a": "2026-01-31", "b": [1, 1], "c": 1}
 
 
 @pytest.mark.parametrize("config", [
     {"generationConfig": {"responseSchema": UPPER}}, {"generation_config": {"response_schema": UPPER}},
-    {"generationConfig": {"responseJsonSchema": UPPER}}, {"generationConfig": {"response_json_schema": UPPER}},
+    {"generationConfig": {"responseJsonSchema": PLAIN}}, {"generationConfig": {"response_json_schema": PLAIN}},
 ])
 def test_a_schema_in_any_spelling_is_fitted(config: Any) -> None:
     answer = asked({**config, "contents": [{"parts": [{"text": "Hi"}]}]})
@@ -207,8 +210,8 @@ def test_a_schema_in_any_spelling_is_fitted(config: Any) -> None:
 @pytest.mark.parametrize("tools", [
     [{"functionDeclarations": [{"name": "f", "parameters": UPPER}]}],
     [{"function_declarations": [{"name": "f", "parameters": UPPER}]}],
-    [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": UPPER}]}],
-    [{"function_declarations": [{"name": "f", "parameters_json_schema": UPPER}]}],
+    [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": PLAIN}]}],
+    [{"function_declarations": [{"name": "f", "parameters_json_schema": PLAIN}]}],
 ])
 def test_the_arguments_of_a_call_fit_a_declaration_in_any_spelling(tools: Any) -> None:
     assert asked({"tools": tools,

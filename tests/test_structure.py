@@ -82,8 +82,8 @@ def test_only_these_rooms_know_requests():
     assert {room for room, tree in TREES.items()
             if any(name.split(".")[0] == "requests" for name, own in imports(tree, room) if not own)} \
         == {"auth.api_key", "auth.google", "auth.google_request", "auth.oauth", "auth.secret", "auth.token_endpoint",
-            "client", "cli.doctor", "transport.answers", "transport.compat", "transport.failures", "transport.raw",
-            "transport.session", "transport.transport"}
+            "client", "cli.doctor", "testing.recording", "transport.answers", "transport.compat", "transport.failures",
+            "transport.raw", "transport.session", "transport.transport"}
 
 
 @pytest.mark.parametrize("room", sorted(TREES))

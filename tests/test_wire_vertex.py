@@ -60,6 +60,7 @@ def backend_of(case: str, url: str) -> VertexAI:
 def test_our_requests_are_those_of_googles_own_client(case: str) -> None:
     recorded = CASES[case]["requests"][0]
     with FakeVertex(lambda request: "ok") as fake:
+        fake.models.append("endpoints/*")
         with GeminiClient(backend=backend_of(case, fake.url)) as client:
             CALLS[case](client)
     ours, = fake.requests

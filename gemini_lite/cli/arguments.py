@@ -8,7 +8,7 @@ import textwrap
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..version import __version__
-from . import batch_help, map_help
+from . import batch_help, map_help, record_help
 from .api_arguments import (
     CACHES_HELP, EMBED_HELP, FILES_HELP, add_caches_arguments, add_embed_arguments, add_files_arguments,
 )
@@ -59,9 +59,8 @@ _HELP_END = """\
 Any other first word begins a prompt. Options stand before or after commands:
   gemini-lite -m gemini-2.5-pro -a photo.jpg "What is this?"
   gemini-lite --demo "Hello"      a stand-in on this machine, no account needed
-  gemini-lite COMMAND --help      its options, with examples
-GEMINI_API_KEY holds your key. Exit codes: 0 done, 1 it failed, 2 wrong usage,
-130 interrupted. --version prints the version.
+  gemini-lite COMMAND --help      its options, with examples; --version
+GEMINI_API_KEY: your key. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ^C.
 """
 _PROMPT_EXAMPLES = """\
 examples:
@@ -333,6 +332,8 @@ COMMANDS: Dict[str, Command] = {
     "files": Command("upload, list, delete and download files", add_files_arguments, FILES_HELP),
     "caches": Command("keep what many prompts begin with", add_caches_arguments, CACHES_HELP),
     "embed": Command("turn each line of a file into a vector", add_embed_arguments, EMBED_HELP),
+    "record": Command("write down what a program and Google say, for its tests",
+                      record_help.add_record_arguments, record_help.EXAMPLES),
     "doctor": Command("say who is signed in, where that leads, and whether it works", _add_no_arguments,
                       _DOCTOR_EXAMPLES),
     "completion": Command("write the completion script of a shell", _add_completion_arguments, _COMPLETION_EXAMPLES),

@@ -208,10 +208,15 @@ def _run_batch(arguments: Arguments) -> int:
     return run_batch(cast(Any, arguments), lambda: _open_client(arguments))
 
 
+def _run_record(arguments: Arguments) -> int:
+    from .record_command import run_record
+    return run_record(cast(Any, arguments))
+
+
 _COMMANDS: Dict[str, Callable[[Arguments], int]] = {
     "prompt": _run_prompt, "chat": _run_chat, "conversations": _run_conversations, "models": _run_models,
     "map": _run_map, "count": _run_count, "quota": _run_quota, "doctor": _run_doctor, "completion": _run_completion,
-    "files": _run_files, "caches": _run_caches, "embed": _run_embed, "batch": _run_batch,
+    "files": _run_files, "caches": _run_caches, "embed": _run_embed, "batch": _run_batch, "record": _run_record,
 }
 
 

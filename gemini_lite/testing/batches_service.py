@@ -7,13 +7,13 @@ import re
 import threading
 from collections import deque
 from typing import Callable, Deque, Dict, List, Optional
-from urllib.parse import parse_qs, urlsplit
 
-from ..json_data import JSON
+from ..json_data import JSON, dict_or_empty
+from .field_names import as_list
 from .files_service import FilesService
-from .replies import Answer, Error, Raw
+from .replies import Answer, Error, Raw, json_answer
 from .request import Request
-from .service_answers import json_answer
+from .service_answers import page
 
 _CREATE = re.compile(r"/[^/]+/models/([^/:]+):(batchGenerateContent|asyncBatchEmbedContent)")
 _ONE = re.compile(r"/[^/]+/batches/([^/:]+)(:cancel|:delete)?")
@@ -71,13 +71,13 @@ class BatchesService:
 
     def __call__(self, request: Request) -> Optional[Answer]:
         """The answer, or None for a request of another API."""
-        path = urlsplit(request.path).path
+        path = request.bare_path
         created, one, on_vertex = _CREATE.fullmatch(path), _ONE.fullmatch(path), _ON_VERTEX.fullmatch(path)
         with self._lock:
             if on_vertex is not None:
                 return self._answer_on_vertex(request, *on_vertex.groups())
             if created is not None and request.method == "POST":
-                return self._create(created.group(1), request.body)
+                return self._create(created.group(1), request.json)
             if one is not None:
                 return self._one(f"batches/{one.group(1)}", one.group(2), request.method)
             if _ALL.fullmatch(path) and request.method == "GET":
@@ -89,22 +89,22 @@ class BatchesService:
             return self._one(place + id, action, request.method)
         if request.method == "GET":
             return self._list("batchPredictionJobs", place, request)
-        return self._create_on_vertex(place, request.body)
+        return self._create_on_vertex(place, dict_or_empty(request.body))
 
     def _create(self, model: str, body: JSON) -> Answer:
-        batch = body.get("batch") or {}
-        config = batch.get("inputConfig") or batch.get("input_config") or {}
-        name = config.get("fileName") or config.get("file_name")
+        batch = dict_or_empty(body.get("batch"))
+        config = dict_or_empty(batch.get("inputConfig"))
+        name = config.get("fileName")
         if name is not None:
             if name not in self.files.contents:
                 return Error(404, f"The file {name} was not found")
             entries = [json.loads(line) for line in self.files.contents[name].splitlines() if line.strip()]
         else:
             entries = [{"key": (entry.get("metadata") or {}).get("key"), "request": entry["request"]}
-                       for entry in config["requests"]["requests"]]
+                       for entry in as_list(dict_or_empty(config.get("requests")).get("requests"))]
         count = {"requestCount": str(len(entries)), "pendingRequestCount": str(len(entries))}
         return self._add({"name": f"batches/b{next(self._numbers)}", "metadata": {
-            "model": f"models/{model}", "displayName": batch.get("displayName", batch.get("display_name")),
+            "model": f"models/{model}", "displayName": batch.get("displayName"),
             "createTime": _NOW, "state": self.prefix + self.states[0], "batchStats": count,
             "inputConfig": {"fileName": name} if name else {}}}, entries)
 
@@ -112,7 +112,7 @@ class BatchesService:
         try:
             uri, = body["inputConfig"]["gcsSource"]["uris"]
             body["outputConfig"]["gcsDestination"]["outputUriPrefix"]
-        except (KeyError, ValueError):
+        except (KeyError, TypeError, ValueError):
             return Error(400, "FakeGemini's jobs read one file of a bucket and write into a bucket; it has no BigQuery")
         entries = [json.loads(line) for line in self.bucket.get(uri, b"").splitlines() if line.strip()]
         return self._add({"name": f"{place}/{next(self._numbers)}", **body, "createTime": _NOW,
@@ -165,11 +165,8 @@ class BatchesService:
             job["state"] = f"JOB_STATE_{state}"
 
     def _list(self, key: str, prefix: str, request: Request) -> Answer:
-        query = parse_qs(urlsplit(request.path).query)
-        size, start = int(query.get("pageSize", ["10"])[0]), int(query.get("pageToken", ["0"])[0])
-        jobs = [_without_inline_results(job) for name, job in self.jobs.items() if name.startswith(prefix)]
-        page: JSON = {key: jobs[start:start + size]} if jobs else {}
-        return json_answer({**page, "nextPageToken": str(start + size)} if start + size < len(jobs) else page)
+        return page(request, key, [
+            _without_inline_results(job) for name, job in self.jobs.items() if name.startswith(prefix)], 10)
 
     def _finish(self, id: str, state: str) -> None:
         job = self.jobs[id]

@@ -1,17 +1,14 @@
-"""The answers that nobody scripted: model lists, token counts, vectors, and what a client sets itself up with."""
+"""The answers that nobody scripted: model lists, token counts, and what a client sets itself up with."""
 from __future__ import annotations
 
 import base64
-import hashlib
-import math
 import re
-import struct
 from typing import Callable, Dict, List, Optional
 
-from ..json_data import JSON, dict_or_empty
-from .field_names import as_list
-from .replies import Answer, Error, dump, json_answer, token_count
+from ..json_data import JSON
+from .replies import Answer, Error, json_answer, token_count
 from .request import Request
+from .service_answers import page
 
 MODELS = (
     "gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-3-pro-preview", "gemini-3-flash-preview",
@@ -19,7 +16,6 @@ MODELS = (
     "gemini-flash-latest", "gemini-flash-lite-latest", "gemini-pro-latest", "gemini-2.5-flash-image",
     "gemini-embedding-001", "gemini-embedding-2", "text-embedding-005",
 )
-_DIMENSIONS = {"text-embedding-005": 768}  # any other model: 3072
 _FAKE_PROJECT: JSON = {"id": "fake-project", "name": "fake-project"}
 _TIER: JSON = {"id": "standard-tier", "name": "Gemini Code Assist"}
 _ONBOARDED: JSON = {
@@ -35,20 +31,17 @@ class BuiltInAnswers:
         self.models = models
         self._setting: JSON = {"cloudaicompanionProject": "fake-project", "freeTierDataCollectionOptin": False}
         self._tables: Dict[str, Callable[[Request], Answer]] = {
-            "models": self._models, "countTokens": _count, "computeTokens": _compute_tokens, "embedContent": _embed,
-            "batchEmbedContents": _embed_batch, "predict": _predict,
+            "models": self._models, "countTokens": _count, "computeTokens": _compute_tokens,
             "retrieveUserQuota": self._quota,
             "getCodeAssistGlobalUserSetting": self._user_setting, "setCodeAssistGlobalUserSetting": self._user_setting,
         }
 
-    def answer(self, request: Request, serial: int) -> Answer:
-        """The answer to a request for something other than the model's words, the `serial`-th of its kind."""
+    def answer(self, request: Request, serial: int) -> Optional[Answer]:
+        """The answer to a request, the `serial`-th of its kind; None where there is none."""
         if request.kind in self._tables:
             return self._tables[request.kind](request)
         fixed = _fixed(request.kind, serial)
-        if fixed is None:
-            return Error(404, f"FakeGemini has nothing at {request.method} {request.path}")
-        return json_answer(fixed)
+        return None if fixed is None else json_answer(fixed)
 
     def _models(self, request: Request) -> Answer:
         describe = _publisher_model if request.api == "vertex" else _model
@@ -56,13 +49,8 @@ class BuiltInAnswers:
         if request.model:
             known = request.model in models
             return json_answer(describe(request.model)) if known else not_found(request.model, "")
-        size, start = request.query.get("pageSize", "50"), request.query.get("pageToken", "0")
-        if not size.isdecimal() or not start.isdecimal():
-            return Error(400, "pageSize or pageToken is invalid")
-        end = int(start) + (int(size) or 50)
-        page: JSON = {"publisherModels" if request.api == "vertex" else "models":
-                      [describe(model) for model in models[int(start):end]]}
-        return json_answer({**page, "nextPageToken": str(end)} if end < len(models) else page)
+        name = "publisherModels" if request.api == "vertex" else "models"
+        return page(request, name, [describe(model) for model in models])
 
     def _quota(self, request: Request) -> Answer:
         """A bucket for each model that generates: Gemini CLI uses no preview model that has none."""
@@ -89,14 +77,6 @@ def methods_of(model: str) -> List[str]:
     if "embedding" in model:
         return ["embedContent", "batchEmbedContents", "countTokens", "computeTokens", "predict"]
     return ["generateContent", "countTokens", "computeTokens", "batchGenerateContent", "createCachedContent"]
-
-
-def vector(value: object, dimensions: int) -> List[float]:
-    """A unit vector made from `value` alone: equal values have equal vectors, others point elsewhere."""
-    digest = hashlib.shake_256(dump(value)).digest(2 * dimensions)
-    numbers = struct.unpack(f"<{dimensions}h", digest)
-    length = math.sqrt(sum(number * number for number in numbers)) or 1.0
-    return [round(number / length, 8) for number in numbers]
 
 
 def _model(model: str) -> JSON:
@@ -128,42 +108,6 @@ def _compute_tokens(request: Request) -> Answer:
         infos.append({"role": content.get("role", "user"), "tokens": [base64.b64encode(p).decode() for p in pieces],
                       "tokenIds": [str(int.from_bytes(piece[:3], "big")) for piece in pieces]})
     return json_answer({"tokensInfo": infos})
-
-
-def _values(model: str, content: object, options: JSON) -> List[float]:
-    given = options.get("outputDimensionality")
-    return vector(content, given if type(given) is int and given > 0 else _DIMENSIONS.get(model, 3072))
-
-
-def _embed(request: Request) -> Answer:
-    body = request.json
-    options = {**body, **dict_or_empty(body.get("embedContentConfig"))}
-    answer: JSON = {"embedding": {"values": _values(request.model, _texts(body.get("content")), options)}}
-    tokens = token_count(body)
-    return json_answer({**answer, "usageMetadata": {"promptTokenCount": tokens, "totalTokenCount": tokens}})
-
-
-def _embed_batch(request: Request) -> Answer:
-    return json_answer({"embeddings": [
-        {"values": _values(request.model, _texts(each.get("content")), each)}
-        for each in as_list(request.json.get("requests"))]})
-
-
-def _predict(request: Request) -> Answer:
-    """The embeddings of Vertex AI's older models; other predictions have to be scripted."""
-    instances = as_list(request.json.get("instances"))
-    if not instances or any("content" not in instance for instance in instances):
-        return Error(404, f"FakeGemini predicts embeddings only: script {request.method} {request.path} with answer()")
-    options = dict_or_empty(request.json.get("parameters"))
-    return json_answer({"predictions": [{"embeddings": {
-        "values": _values(request.model, [instance["content"]], options),
-        "statistics": {"token_count": token_count({"text": instance["content"]}), "truncated": False},
-    }} for instance in instances]})
-
-
-def _texts(content: object) -> List[object]:
-    """What a content's vector depends on: its texts, and any other part as a whole; not its role."""
-    return [part.get("text", part) for part in as_list(dict_or_empty(content).get("parts"))]
 
 
 def _fixed(kind: str, serial: int) -> Optional[JSON]:

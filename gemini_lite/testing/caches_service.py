@@ -7,12 +7,12 @@ import re
 import threading
 from collections import deque
 from typing import Callable, Deque, Dict, Optional
-from urllib.parse import unquote, urlsplit
 
 from ..json_data import JSON
-from .replies import Answer, Error
+from .replies import Answer, Error, json_answer, token_count
 from .request import Request
-from .service_answers import camel_case, count_tokens, json_answer, time_text
+from .service_answers import now, page, time_text
+from .strict import bad_cache
 
 _PATH = re.compile(r"/[^/]+/(?:projects/[^/]+/locations/[^/]+/)?cachedContents(?:/([^/:]+))?")
 _DURATION = re.compile(r"(\d+(?:\.\d{1,9})?)s")
@@ -29,7 +29,7 @@ class CachesService:
     """
 
     def __init__(self, *, minimum: int = 1, checks_prompts: bool = True,
-                 now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.timezone.utc)) -> None:
+                 now: Callable[[], datetime.datetime] = now) -> None:
         self.minimum, self.checks_prompts = minimum, checks_prompts
         self.caches: Dict[str, JSON] = {}
         self._now = now
@@ -45,22 +45,21 @@ class CachesService:
         """The answer to a request for caches, or to a prompt over one that it may not have; None for any other."""
         with self._lock:
             self._expire()
-            path = _PATH.fullmatch(unquote(urlsplit(request.path).path))
+            path = _PATH.fullmatch(request.bare_path)
             if path is None:
                 return self._refused_prompt(request) if self.checks_prompts else None
             if path.group(1):
                 return self._one(request, f"cachedContents/{path.group(1)}")
             if request.method == "GET":
-                return self._list(request)
+                return page(request, "cachedContents", [_without_contents(cache) for cache in self.caches.values()])
             if request.method != "POST":
                 return None
             answer = self._create(request)
             return self._losses.popleft() if self._losses else answer
 
     def _create(self, request: Request) -> Answer:
-        given = request.body if isinstance(request.body, dict) else {}
-        body: JSON = {camel_case(name): value for name, value in given.items()}
-        tokens = count_tokens([body.get("contents"), body.get("systemInstruction"), body.get("tools")])
+        body = request.json
+        tokens = token_count([body.get("contents"), body.get("systemInstruction"), body.get("tools")])
         if not body.get("model"):
             return Error(400, "* CreateCachedContentRequest.model: model is required")
         if tokens < self.minimum:
@@ -83,17 +82,11 @@ class CachesService:
             del self.caches[name]
             return json_answer({})
         if request.method == "PATCH":
-            expiry = self._expiry(request.body if isinstance(request.body, dict) else {})
+            expiry = self._expiry(request.json)
             if expiry is None:
                 return Error(400, "Invalid expiration")
             cache.update(expireTime=expiry, updateTime=time_text(self._now()))
         return self._shown(name)
-
-    def _list(self, request: Request) -> Answer:
-        size, start = int(request.query.get("pageSize", "50")), int(request.query.get("pageToken", "0"))
-        names = list(self.caches)
-        page: JSON = {"cachedContents": [_without_contents(self.caches[name]) for name in names[start:start + size]]}
-        return json_answer({**page, **({"nextPageToken": str(start + size)} if start + size < len(names) else {})})
 
     def _shown(self, name: str) -> Answer:
         return json_answer(_without_contents(self.caches[name]))
@@ -110,16 +103,14 @@ class CachesService:
             del self.caches[name]
 
     def _refused_prompt(self, request: Request) -> Optional[Answer]:
-        if request.kind != "generate" or not isinstance(request.body, dict):
-            return None
-        name = request.body.get("cachedContent")
+        name = request.prompt.get("cachedContent") if request.kind == "generate" else None
         if name is None:
             return None
         if name not in self.caches:
             return Error(403, "CachedContent not found (or permission denied)")
-        if any(request.body.get(field) for field in ("systemInstruction", "tools", "toolConfig")):
-            return Error(400, "CachedContent can not be used with GenerateContent request setting system_instruction, "
-                              "tools or tool_config.")
+        refused = bad_cache(request)
+        if refused is not None:
+            return refused
         model = str(self.caches[name]["model"]).rpartition("/")[2]
         return None if model == request.model else Error(400, f"Model used by GenerateContent request ({request.model}"
                                                               f") and CachedContent ({model}) has to be the same.")

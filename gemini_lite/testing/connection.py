@@ -6,7 +6,7 @@ import json
 import socket
 import zlib
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, cast
+from typing import Any, Callable, Iterator, Mapping, Optional, cast
 from urllib.parse import parse_qsl
 
 from .replies import Raw
@@ -54,7 +54,7 @@ class Connection(BaseHTTPRequestHandler):
             return
         size = -1
         while size:
-            size = int(self.rfile.readline() or b"-1", 16)
+            size = int(self.rfile.readline().partition(b";")[0] or b"-1", 16)    # an extension may follow
             yield self._exactly(size)
             self.rfile.readline()
 
@@ -99,7 +99,7 @@ def compressed(answer: Raw) -> Raw:
     """`answer` in gzip, each piece to be read as it arrives; a body that has an encoding or no head stays as it is."""
     plain = list(answer.pieces)
     if answer.status is None or "content-encoding" in answer.headers or not any(plain):
-        return Raw(*plain, status=answer.status, headers=answer.headers, cut=answer.cut, delay=answer.delay)
+        return answer.changed(answer.headers, plain)
     packer = zlib.compressobj(wbits=31)
     pieces = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) if piece else b"" for piece in plain]
     if not answer.cut:
@@ -107,17 +107,16 @@ def compressed(answer: Raw) -> Raw:
     headers = {**answer.headers, "content-encoding": "gzip", "vary": "Accept-Encoding"}
     if "content-length" in headers:
         headers["content-length"] = str(sum(map(len, pieces)))
-    return Raw(*pieces, status=answer.status, headers=headers, cut=answer.cut, delay=answer.delay)
+    return answer.changed(headers, pieces)
 
 
 def _cross_origin(request: Request, answer: Raw) -> Raw:
     """`answer` with the headers without which a browser keeps it from the page that asked."""
     if "origin" not in request.headers:
         return answer
-    headers: Dict[str, str] = {
+    return answer.changed({
         "access-control-allow-origin": request.headers["origin"], "access-control-expose-headers": _EXPOSED,
-        "vary": "Origin", **answer.headers}
-    return Raw(*answer.pieces, status=answer.status, headers=headers, cut=answer.cut, delay=answer.delay)
+        "vary": "Origin", **answer.headers})
 
 
 def _unpacked(encoding: str, data: bytes) -> bytes:
@@ -131,7 +130,7 @@ def _unpacked(encoding: str, data: bytes) -> bytes:
 
 def _parsed(content_type: str, data: bytes) -> object:
     if "json" in content_type:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             return json.loads(data)
     if "x-www-form-urlencoded" in content_type:
         return dict(parse_qsl(data.decode("utf-8", "replace"), keep_blank_values=True))

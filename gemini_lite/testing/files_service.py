@@ -9,12 +9,11 @@ import re
 import threading
 from collections import deque
 from typing import Callable, Deque, Dict, Mapping, NamedTuple, Optional
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from ..json_data import JSON
-from .replies import Answer, Error, Raw
+from ..json_data import JSON, dict_or_empty
+from .replies import Answer, Error, Raw, json_answer
 from .request import Request
-from .service_answers import camel_case, json_answer, time_text
+from .service_answers import now, page, time_text
 
 _START = re.compile(r"/upload/[^/]+/files")
 _ONE = re.compile(r"(/download)?/[^/]+/files/([^/:]+)(:download)?")
@@ -53,7 +52,7 @@ class FilesService:
     """
 
     def __init__(self, *, granularity: Optional[int] = 1 << 18, looks: int = 1,
-                 now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.timezone.utc)) -> None:
+                 now: Callable[[], datetime.datetime] = now) -> None:
         self.granularity, self.looks = granularity, looks
         self.files: Dict[str, JSON] = {}
         self.contents: Dict[str, bytes] = {}
@@ -80,13 +79,13 @@ class FilesService:
 
     def __call__(self, request: Request) -> Optional[Answer]:
         """The answer to a request for this API; None for any other."""
-        path = unquote(urlsplit(request.path).path)
+        path = request.bare_path
         with self._lock:
             self._expire()
             if request.method == "POST" and _START.fullmatch(path):
                 return self._upload(request)
             if request.method == "GET" and _ALL.fullmatch(path):
-                return self._list(request)
+                return page(request, "files", list(self.files.values())[::-1], 10)
             one = _ONE.fullmatch(path)
             return self._one(request, one) if one else None
 
@@ -98,8 +97,7 @@ class FilesService:
         if kind == "start":
             answer = loss.answer or self._start(request)
         else:
-            id = parse_qs(urlsplit(request.path).query).get("upload_id", [""])[0]
-            session = self.sessions.get(id)
+            session = self.sessions.get(request.query.get("upload_id", ""))
             if session is None:
                 return Error(404, "Upload session not found")
             answer = self._status(session) if kind == "query" else self._take(request, session, command, loss.kept)
@@ -107,15 +105,13 @@ class FilesService:
 
     def _start(self, request: Request) -> Answer:
         id = f"UPL{next(self._numbers)}"
-        body = request.body if isinstance(request.body, dict) else {}
-        announced = body.get("file", {})
         size = request.headers.get("x-goog-upload-header-content-length", "")
-        file = {camel_case(name): value for name, value in announced.items()}
+        file = dict_or_empty(request.json.get("file"))
         file.setdefault("mimeType", request.headers.get("x-goog-upload-header-content-type", ""))
-        if file.get("name") in self.files:
+        if str(file.get("name")) in self.files:
             return Error(409, f"Requested entity already exists: {file['name']}", "ALREADY_EXISTS")
         self.sessions[id] = Session(file, int(size) if size.isdecimal() else None)
-        headers = {"X-Goog-Upload-URL": f"http://{request.headers.get('host', '')}{urlsplit(request.path).path}"
+        headers = {"X-Goog-Upload-URL": f"http://{request.headers.get('host', '')}{request.bare_path}"
                                         f"?upload_id={id}&upload_protocol=resumable",
                    "X-Goog-Upload-Status": "active", "Date": self._now().strftime("%a, %d %b %Y %H:%M:%S GMT")}
         if self.granularity is not None:
@@ -168,13 +164,6 @@ class FilesService:
             file["downloadUri"] = f"{_GOOGLE}/download/v1beta/{name}:download?alt=media"
         self.files[name], self.contents[name], self._looks_left[name] = file, content, self.looks
         return file
-
-    def _list(self, request: Request) -> Answer:
-        size, start = int(request.query.get("pageSize", "10")), int(request.query.get("pageToken", "0"))
-        files = list(reversed(list(self.files.values())))
-        page: JSON = {"files": files[start:start + size]} if files else {}
-        more = {"nextPageToken": str(start + size)} if start + size < len(files) else {}
-        return json_answer({**page, **more})
 
     def _one(self, request: Request, match: "re.Match[str]") -> Answer:
         name = f"files/{match.group(2)}"

@@ -7,12 +7,10 @@ import re
 import threading
 from collections import deque
 from typing import Callable, Deque, Dict, Iterator, List, Optional, Union
-from urllib.parse import parse_qs, urlsplit
 
-from ..json_data import JSON
-from .replies import Answer, Error, Raw
+from ..json_data import JSON, dict_or_empty
+from .replies import Answer, Error, Raw, json_answer
 from .request import Request
-from .service_answers import json_answer
 
 _ROUTE = re.compile(r"/[^/]+(?:/projects/[^/]+/locations/[^/]+)?/interactions(?:/([^/?]+)(/cancel)?)?")
 
@@ -45,7 +43,7 @@ class InteractionsService:
 
     def __call__(self, request: Request) -> Optional[Answer]:
         """The answer, or None for a request of another API."""
-        found = _ROUTE.fullmatch(urlsplit(request.path).path)
+        found = _ROUTE.fullmatch(request.bare_path)
         if found is None:
             return None
         id, cancel = found.groups()
@@ -59,10 +57,10 @@ class InteractionsService:
             elif request.method == "DELETE":
                 del self.interactions[id]
                 return json_answer({})
-            return self._get(id, parse_qs(urlsplit(request.path).query))
+            return self._get(id, request.query)
 
     def _create(self, request: Request) -> Answer:
-        body = request.body if isinstance(request.body, dict) else {}
+        body = dict_or_empty(request.body)
         previous = body.get("previous_interaction_id")
         if ("model" in body) == ("agent" in body) or "input" not in body and "continuation_token" not in body:
             return Error(400, "Exactly one of model and agent, and an input, are required")
@@ -86,24 +84,24 @@ class InteractionsService:
             return self._stream(data, "")
         return json_answer(data if not background else {**data, "steps": []})
 
-    def _get(self, id: str, query: Dict[str, List[str]]) -> Answer:
+    def _get(self, id: str, query: Dict[str, str]) -> Answer:
         data = self.interactions[id]
-        if query.get("stream") == ["true"]:
-            return self._stream(data, query.get("last_event_id", [""])[0])
+        if query.get("stream") == "true":
+            return self._stream(data, query.get("last_event_id", ""))
         if data["status"] in ("in_progress", "queued"):
             self._looks[id] = self._looks.get(id, 0) + 1
             data["status"] = self.statuses[min(self._looks[id], len(self.statuses) - 1)]
             if data["status"] not in ("in_progress", "queued"):
                 data.update(self.final)
-        if query.get("include_input") == ["true"]:
+        if query.get("include_input") == "true":
             content = [{"type": "text", "text": str(self._inputs.get(id))}]
             data = {**data, "steps": [{"type": "user_input", "content": content}, *data["steps"]]}
         return json_answer(data)
 
     def _stream(self, data: JSON, last_event: str) -> Answer:
         events = list(_events({**data, "status": "completed" if data["status"] == "in_progress" else data["status"]}))
-        start = int(last_event.rpartition("_")[2]) if last_event else 0
-        left = events[start:]
+        number = last_event.rpartition("_")[2]
+        left = events[int(number) if number.isdecimal() else 0:]
         cut = self.break_after.popleft() if self.break_after else None
         pieces = [_sse(event) for event in (left if cut is None else left[:cut])]
         end = [b"data: [DONE]\n\n"] if cut is None else []

@@ -23,6 +23,8 @@ class Listener:
 
     def start(self, port: int = 0) -> str:
         """Listen on `port`, by default a free one; the URL."""
+        if not 0 <= port < 1 << 16:
+            raise ValueError(f"there is no port {port}: they go up to 65535")
         self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
         self._address = self._listener.getsockname()
         self._acceptor = threading.Thread(target=self._accept, name="FakeGemini", daemon=True)

@@ -5,16 +5,16 @@ import base64
 import os
 import re
 import threading
-from typing import Callable, List, Optional, Union
+from typing import Callable, List, Optional, Set, Union
 
 from ..json_data import JSON
 from .field_names import in_camel_case
-from .recording import URL_OF_PLAYER, read_recording, request_body, without_query_order
+from .recording_file import URL_OF_PLAYER, read_recording, request_body, without_query_order
 from .redaction import Redaction
 from .replies import Answer, Error, Raw
 from .request import Request
 
-_IDS = {"userPromptId", "sessionId", "requestId"}  # made anew for each run of a client
+_IDS = {"userPromptId", "sessionId", "requestId", "displayName"}  # made anew for each run of a client
 
 
 class Playback:
@@ -27,19 +27,25 @@ class Playback:
         first, self._exchanges = read_recording(path)
         self._path, self._url = os.fspath(path), url
         self._hashed = first.get("texts") == "hashed"
+        self._redaction = Redaction(self._hashed)
         self._played = [False] * len(self._exchanges)
         self._lock = threading.Lock()
 
+    @property
+    def models(self) -> Set[str]:
+        """The models that were asked."""
+        return {Request(exchange["method"], exchange["path"], {}, exchange["request"], 0).model
+                for exchange in self._exchanges} - {""}
+
     def __call__(self, request: Request) -> Optional[Answer]:
         """The recorded answer; None for a request that a stand-in answers by itself."""
-        redaction = Redaction(self._hashed)
-        redaction.learn(request.headers, request.path)
-        path = without_query_order(redaction.path(request.path))
+        self._redaction.learn(request)
+        path = without_query_order(self._redaction.path(request.path))
         same_path = [number for number, exchange in enumerate(self._exchanges)
                      if exchange["method"] == request.method and without_query_order(exchange["path"]) == path]
         if not same_path and request.kind != "generate":
             return None
-        body = _comparable(request_body(request, redaction, self._hashed))
+        body = _comparable(request_body(request, self._redaction, self._hashed))
         same = [number for number in same_path if _comparable(self._exchanges[number]["request"]) == body]
         if not same:
             return Error(404, self._explanation(request, same_path, body))

@@ -2,58 +2,82 @@
 from __future__ import annotations
 
 import base64
-import http.client
-import json
+import contextlib
 import os
 import re
 import threading
 from types import TracebackType
-from typing import IO, Dict, Iterator, List, Optional, Tuple, Type, Union
-from urllib.parse import urlencode, urlsplit
+from typing import IO, Dict, Iterator, Optional, Set, Type, Union
+from urllib.parse import quote, urlencode, urlsplit
 
+import requests
+
+from ..errors import TransportError
 from ..json_data import JSON
+from ..transport.body import call_blocks
+from ..transport.failures import NETWORK_ERRORS
+from ..transport.running import CLOSED, RunningCall
+from ..transport.session import OwnSession
+from .connection import preflight
 from .listener import Listener
 from .redaction import ANSWER_HEADERS, REQUEST_HEADERS, Redaction, kept
-from .replies import Error, Raw, dump
+from .recording_file import URL_OF_PLAYER, new_recording, request_body, write_line
+from .replies import Answer, Error, Raw, dump
 from .request import Request
 
 GOOGLE = "https://generativelanguage.googleapis.com"
-FORMAT = 1
-URL_OF_PLAYER = "http://RECORDED_SERVER"  # stands in a recording for whoever plays it
 _SESSION = "/upload-session/"
 _NOT_FORWARDED = {"host", "connection", "accept-encoding", "content-length", "transfer-encoding", "content-encoding",
                   "expect", "origin", "referer"}
+_LOCAL = {"127.0.0.1", "localhost", "::1"}
+_TIMEOUT = (30.0, 600.0)  # seconds to connect, and between two bytes
 
 
 class Recorder:
-    """A proxy at `url` that passes everything on to one server and writes it down: see `record`."""
+    """A proxy at `url` that passes everything on to one server and writes it down: see `record`.
 
-    def __init__(self, path: Union[str, os.PathLike[str]], upstream: Optional[str], redact_text: bool) -> None:
+    With `key` that is what the server gets, in place of the API key that a program has. `count` exchanges are written.
+    """
+
+    def __init__(self, path: Union[str, os.PathLike[str]], upstream: Optional[str] = None, redact_text: bool = False,
+                 *, key: Optional[str] = None) -> None:
         self.url = ""
-        self._path = path
-        self._upstream = (upstream or GOOGLE).rstrip("/")
+        self.count = 0
+        self.upstream = _checked(upstream or GOOGLE)
+        self._path, self._key = path, key
         self._redact_text = redact_text
         self._redaction = Redaction(redact_text)
+        self._redaction.learn_key(key or "")
         self._sessions: Dict[str, str] = {}
+        self._calls: Set[RunningCall] = set()
+        self._session = OwnSession()
         self._lock = threading.Lock()
-        self._listener = Listener(self._forward)
+        self._file: Optional[IO[bytes]] = None
+        self._listener = Listener(self._answer)
 
     def start(self, port: int = 0) -> Recorder:
-        """Listen on `port` of 127.0.0.1, by default a free one; returns itself."""
-        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        if hasattr(os, "fchmod"):
-            os.fchmod(file, 0o600)    # one that was there before keeps its mode otherwise
-        self._file: IO[bytes] = os.fdopen(file, "wb")
-        texts = "replaced by hashes" if self._redact_text else "kept as they are"
-        self._write({"recording": "gemini_lite", "format": FORMAT, "texts": "hashed" if self._redact_text else "kept",
-                     "note": f"Prompts and answers are {texts}; keys, tokens and project ids are replaced."})
-        self.url = self._listener.start(port)
+        """Listen on `port` of 127.0.0.1, by default a free one, and begin the file; returns itself."""
+        with self._lock:  # nothing is written before the first line is
+            self.url = self._listener.start(port)
+            try:
+                self._file = new_recording(self._path, self._redact_text)
+            except OSError:
+                self._listener.close()
+                raise
         return self
 
     def close(self) -> None:
         """Stop, and close the file."""
+        with self._lock:
+            running = list(self._calls)
+        for call in running:
+            call.end(CLOSED)
         self._listener.close()
-        self._file.close()
+        self._session.session.close()
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     def __enter__(self) -> Recorder:
         return self.start()
@@ -62,54 +86,80 @@ class Recorder:
                  _trace: Optional[TracebackType]) -> None:
         self.close()
 
-    def _forward(self, request: Request) -> Raw:
-        self._redaction.learn(request.headers, request.path)
-        headers = {name: value for name, value in request.headers.items() if name not in _NOT_FORWARDED}
-        scheme, host, path = self._target(request.path)
-        connect = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-        connection = connect(host, timeout=600)
+    def _answer(self, request: Request) -> Raw:
+        if not _is_from_here(request):
+            answer: Answer = Error(403, "this recorder serves programs on this machine and pages from localhost; call "
+                                        f"it as {self.url}")
+        elif request.method == "OPTIONS":
+            answer = preflight(request)
+        elif not request.path.startswith("/"):
+            answer = Error(400, f"this recorder serves {self.upstream} alone: ask for a path that begins with /")
+        else:
+            answer = self._forward(request)
+        return answer.render(request, 1)
+
+    def _forward(self, request: Request) -> Answer:
+        self._redaction.learn(request)
         try:
-            connection.request(request.method, path, _encoded(request), {**headers, "Accept-Encoding": "identity"})
-            answer = connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            return Error(502, f"the recorder cannot reach {self._upstream}: {error!r}").render(request, 1)
-        own_headers = self._answer_headers(answer)
-        raw = Raw(status=answer.status, headers=own_headers)
-        raw.pieces = self._pieces(request, answer, connection, own_headers)
+            answer = self._session.send(
+                request.method, self._target(request.path), self._headers(request), _encoded(request),
+                lambda prepared: prepared, _TIMEOUT)
+        except (*NETWORK_ERRORS, ValueError) as error:
+            return Error(502, f"the recorder cannot reach {self.upstream}: {self._redaction.text(repr(error))}")
+        headers = {name.lower(): value for name, value in answer.headers.items() if name.lower() in ANSWER_HEADERS}
+        upload = headers.get("x-goog-upload-url", "")
+        if upload:
+            if urlsplit(upload)[:2] != urlsplit(self.upstream)[:2]:
+                answer.close()
+                return Error(502, f"the upload leads away from {self.upstream}, which is all that is recorded")
+            headers["x-goog-upload-url"] = self._upload_session(upload)
+        raw = Raw(status=answer.status_code, headers=headers)
+        raw.pieces = self._pieces(request, answer, headers)
         return raw
 
-    def _target(self, path: str) -> Tuple[str, str, str]:
-        """Scheme, host and path of a request's real address."""
-        real = self._sessions.get(path.partition("?")[0])
-        parts = urlsplit(real or self._upstream + path)
-        return parts.scheme, parts.netloc, f"{parts.path}?{parts.query}" if parts.query else parts.path
+    def _target(self, path: str) -> str:
+        """A request's real address: at the one server, or in one of its upload sessions."""
+        session = self._sessions.get(path.partition("?")[0])
+        if session is None and self._key:
+            path = re.sub(r"(?<=[?&])key=[^&]*", lambda _: f"key={quote(self._key or '', safe='')}", path)
+        return session or self.upstream + path
 
-    def _answer_headers(self, answer: http.client.HTTPResponse) -> Dict[str, str]:
-        headers = {name.lower(): value for name, value in answer.getheaders() if name.lower() in ANSWER_HEADERS}
-        if "x-goog-upload-url" in headers:
-            with self._lock:
-                local = f"{_SESSION}{len(self._sessions) + 1}"
-                self._sessions[local] = headers["x-goog-upload-url"]
-            headers["x-goog-upload-url"] = self.url + local
-        return headers
+    def _headers(self, request: Request) -> Dict[str, str]:
+        headers = {name: value for name, value in request.headers.items() if name not in _NOT_FORWARDED}
+        if self._key and "authorization" not in headers and "key" not in request.query:
+            headers["x-goog-api-key"] = self._key
+        return {**headers, "Accept-Encoding": "identity"}
 
-    def _pieces(self, request: Request, answer: http.client.HTTPResponse, connection: http.client.HTTPConnection,
-                headers: Dict[str, str]) -> Iterator[bytes]:
+    def _upload_session(self, url: str) -> str:
+        """The recorder's own address for one of an upload."""
+        with self._lock:
+            local = f"{_SESSION}{len(self._sessions) + 1}"
+            self._sessions[local] = url
+        return self.url + local
+
+    def _pieces(self, request: Request, answer: requests.Response, headers: Dict[str, str]) -> Iterator[bytes]:
         """The answer's body as it arrives; once it is whole, the exchange is written down."""
         pieces = []
         try:
-            while True:
-                piece = answer.read1(65536)
-                if not piece:
-                    break
-                pieces.append(piece)
-                yield piece
-        except http.client.HTTPException as error:
+            with contextlib.closing(answer), self._running() as call:
+                for piece in call_blocks(answer.raw, call):
+                    pieces.append(piece)
+                    yield piece
+        except (*NETWORK_ERRORS, TransportError) as error:
             raise ConnectionError(str(error)) from error    # the client sees the cut; a half answer is not recorded
+        self._write(self._exchange(request, answer.status_code, headers, b"".join(pieces)))
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[RunningCall]:
+        """A call that `close` ends, though its server is silent."""
+        call = RunningCall()
+        with self._lock:
+            self._calls.add(call)
+        try:
+            yield call
         finally:
-            connection.close()
-        self._write(self._exchange(request, answer.status, headers, b"".join(pieces)))
+            with self._lock:
+                self._calls.discard(call)
 
     def _exchange(self, request: Request, status: int, headers: Dict[str, str], body: bytes) -> JSON:
         redaction = self._redaction
@@ -126,15 +176,16 @@ class Recorder:
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
-            data = b"" if self._redact_text else body
+            data = b"" if self._redact_text else self._redaction.data(body)
             return {"answer_base64": base64.b64encode(data).decode()}
-        text = text.replace(self.url, URL_OF_PLAYER).replace(self._upstream, URL_OF_PLAYER)
+        text = text.replace(self.url, URL_OF_PLAYER).replace(self.upstream, URL_OF_PLAYER)
         return {"answer": self._redaction.body(content_type, text)}
 
     def _write(self, line: JSON) -> None:
         with self._lock:
-            self._file.write(dump(line) + b"\n")
-            self._file.flush()
+            if self._file is not None:
+                write_line(self._file, line)
+                self.count += 1
 
 
 def record(path: Union[str, os.PathLike[str]], upstream: Optional[str] = None, redact_text: bool = False) -> Recorder:
@@ -151,23 +202,28 @@ def record(path: Union[str, os.PathLike[str]], upstream: Optional[str] = None, r
     return Recorder(path, upstream, redact_text)
 
 
-def request_body(request: Request, redaction: Redaction, hash_texts: bool) -> object:
-    """A request's body as a recording has it; bytes as their length and, unless texts are hashed, their base64."""
-    if isinstance(request.body, bytes):
-        data: JSON = {} if hash_texts else {"$base64": base64.b64encode(request.body).decode()}
-        return {"$bytes": len(request.body), **data} if request.body else None
-    return redaction.value(request.body)
+def _checked(upstream: str) -> str:
+    """The URL of a server, without a slash at its end."""
+    parts = urlsplit(upstream)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
+        raise ValueError(f"{upstream!r} is no server's URL: write one such as {GOOGLE}")
+    return upstream.rstrip("/")
 
 
-def read_recording(path: Union[str, os.PathLike[str]]) -> Tuple[JSON, List[JSON]]:
-    """The first line of a recording, and its exchanges."""
-    with open(path, encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file if line.strip()]
-    if not lines or lines[0].get("recording") != "gemini_lite":
-        raise ValueError(f"{os.fspath(path)} is no recording: testing.record() makes one")
-    if lines[0].get("format") != FORMAT:
-        raise ValueError(f"{os.fspath(path)} has format {lines[0].get('format')}; this version reads format {FORMAT}")
-    return lines[0], lines[1:]
+def _is_from_here(request: Request) -> bool:
+    """Whether a program on this machine asks, or a page from it: not a site that a browser shows, by any name."""
+    origin = request.headers.get("origin")
+    if _hostname(f"//{request.headers.get('host', '')}") not in _LOCAL:
+        return False    # a site's own name, which it had resolved to 127.0.0.1
+    if origin is None:
+        return request.headers.get("sec-fetch-site") != "cross-site"    # a picture, a script
+    return _hostname(origin) in _LOCAL
+
+
+def _hostname(url: str) -> str:
+    with contextlib.suppress(ValueError):
+        return urlsplit(url).hostname or ""
+    return ""
 
 
 def _encoded(request: Request) -> Optional[bytes]:
@@ -176,9 +232,3 @@ def _encoded(request: Request) -> Optional[bytes]:
         return request.body or None
     form = "x-www-form-urlencoded" in request.headers.get("content-type", "")
     return urlencode(request.body).encode() if form else dump(request.body)
-
-
-def without_query_order(path: str) -> Tuple[str, ...]:
-    """A path in a form in which the order of its query does not count."""
-    place, _, query = path.partition("?")
-    return (place, *sorted(part for part in re.split("&", query) if part))

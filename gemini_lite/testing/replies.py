@@ -1,6 +1,7 @@
 """What the stand-in sends back: a model's answer, an error in Google's shape, or exact bytes."""
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
@@ -47,6 +48,12 @@ class Raw(Answer):
 
     def render(self, request: Request, serial: int) -> Raw:
         return self
+
+    def changed(self, headers: Mapping[str, str], pieces: Optional[Iterable[bytes]] = None) -> Raw:
+        """The same with these headers (names in lower case), and with other pieces if they are given."""
+        raw = copy.copy(self)
+        raw.headers, raw.pieces = dict(headers), self.pieces if pieces is None else pieces
+        return raw
 
 
 class Error(Answer):
@@ -156,7 +163,10 @@ def call(name: str, args: JSON, id: Optional[str] = None, signature: Optional[st
 
 def dump(value: object) -> bytes:
     """`value` as JSON."""
-    return json.dumps(value, ensure_ascii=False).encode()
+    try:
+        return json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:    # half a surrogate pair, which has no bytes in UTF-8
+        return json.dumps(value).encode()
 
 
 def snapshot(value: Any) -> Any:

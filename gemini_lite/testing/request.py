@@ -8,8 +8,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ..json_data import JSON, dict_or_empty
 from .field_names import as_list, in_camel_case, json_schema
 
+SECRET_QUERY = {"key", "access_token"}
+SECRET_FIELDS = {"access_token", "refresh_token", "id_token", "client_secret", "assertion", "accessToken", "api_key",
+                 "apiKey", "apiKeyString", "subject_token"}
 _SECRET_HEADERS = {"x-goog-api-key", "authorization"}
-_SECRET_FIELDS = {"refresh_token", "client_secret"}
 # The start of a path up to the model's method: any version, then Vertex AI's place and publisher, then the model.
 _PROJECT = r"projects/[^/:]+/locations/[^/:]+/"
 _MODEL = rf"/[^/:]+/(?:{_PROJECT})?(?:publishers/[^/:]+/)?(?P<model>(?:models|tunedModels|endpoints)/[^:]+)"
@@ -127,9 +129,10 @@ def redacted(request: Request) -> Request:
     """`request` with its credentials as ``***``."""
     body = request.body
     if isinstance(body, dict):
-        body = {name: "***" if name in _SECRET_FIELDS else value for name, value in body.items()}
+        body = {name: "***" if name in SECRET_FIELDS else value for name, value in body.items()}
     headers = {name: "***" if name in _SECRET_HEADERS else value for name, value in request.headers.items()}
-    return request._replace(headers=headers, body=body)
+    path = re.sub(rf"(?<=[?&])({'|'.join(sorted(SECRET_QUERY))})=[^&]*", r"\1=***", request.path)
+    return request._replace(path=path, headers=headers, body=body)
 
 
 def _kind(method: str, path: str) -> str:

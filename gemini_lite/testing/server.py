@@ -30,40 +30,41 @@ from .strict import Known, refusal
 __all__ = ["Answer", "Error", "FakeGemini", "Given", "Item", "Raw", "Reply", "Request", "Service", "call"]
 
 Given = Union[str, JSON, Sequence[Item], Answer]
-# Read once, when a test run starts: fixtures that clean the environment come too late to change it.
-_STRICT_BY_DEFAULT = os.environ.get("GEMINI_LITE_FAKE_STRICT", "") not in ("", "0")
 
 
 class FakeGemini:
     """The Developer API, Vertex AI, Code Assist and the OAuth token endpoint on one loopback port, from a script.
 
-    `url` (Developer API and Vertex AI), `code_assist_url` and `token_url` are known once it is started; `requests` has
-    what arrived, in order, and `connections` counts the TCP connections.
+    `url` (Developer API and Vertex AI), `code_assist_url` and `token_url` are its addresses while it runs; `requests`
+    has what arrived, in order, and `connections` counts the TCP connections.
 
-    `reply`, `error`, `raw` and `drop` script what generateContent and streamGenerateContent get, in order; all else has
-    a built-in answer that `answer` can script. `default` is called with the `Request` when the script is empty (from
-    many threads at once) and returns a text, a part, a list of items, or a `Reply`, `Error` or `Raw`. With no reply
-    left the answer is HTTP 400.
+    `reply`, `error`, `raw` and `drop` script what generateContent and streamGenerateContent get, in order. `default` is
+    called with the `Request` when the script is empty (from many threads at once) and returns a text, a part, a list of
+    items, or a `Reply`, `Error` or `Raw`. With no reply left the answer is HTTP 400. All else has an answer of its own
+    that `answer` can script: models, counts, embeddings, files, caches, batches, interactions.
 
     `strict=True` refuses what Google refuses, before the script is asked: broken JSON, no contents, unknown fields,
-    models that are not in `models`, calls without results and the like; None: as the variable GEMINI_LITE_FAKE_STRICT
-    has it when this module is imported. `models` (ids, also what is listed; a star stands for anything, as in
+    models that are not in `models`, calls without results and the like; None: if the variable
+    GEMINI_LITE_FAKE_STRICT is set to 1. `models` (ids, also what is listed; a star stands for anything, as in
     ``gemini-*``) and `expired` (names of files and caches that are gone) may be changed at any time.
+
+    `services` are asked where nothing is scripted, before what the stand-in has itself: callables that take a `Request`
+    and return an answer, or None for what is not theirs.
 
     `latency` is the seconds before each answer, `event_delay` those between two events of a stream, `gzip` whether a
     client that accepts gzip gets it.
 
-    Leaving the `with` block raises AssertionError for scripted replies nobody asked for, and what `default` raised;
-    never when an exception is on its way out already. `redact=True` records credentials as `***`.
+    Leaving the `with` block raises AssertionError for scripted replies nobody asked for, and what `default` or a
+    service raised; never when an exception is on its way out already. `redact=True` records credentials as `***`.
     """
 
     def __init__(self, default: Optional[Callable[[Request], Given]] = None, *, redact: bool = False,
                  strict: Optional[bool] = None) -> None:
         self.requests: List[Request] = []
-        self.services: List[Service] = []  # asked in turn where nothing is scripted, before those it has itself
+        self.services: List[Service] = []
         self.models: List[str] = list(MODELS)
         self.expired: Set[str] = set()
-        self.strict = _STRICT_BY_DEFAULT if strict is None else strict
+        self.strict = os.environ.get("GEMINI_LITE_FAKE_STRICT") == "1" if strict is None else strict
         self.latency = 0.0
         self.event_delay = 0.0
         self.gzip = False
@@ -77,6 +78,7 @@ class FakeGemini:
         self._lock = threading.Lock()
         self._own_services: Optional[List[Service]] = None
         self._listener = Listener(self._answer, lambda: self.gzip)
+        self._url = ""
 
     @classmethod
     def from_recording(cls, path: Union[str, os.PathLike[str]], *, redact: bool = False,
@@ -87,7 +89,9 @@ class FakeGemini:
         was not recorded is a 404 that says where it differs; scripted replies come first.
         """
         fake = cls(redact=redact, strict=strict)
-        fake.services.append(Playback(path, lambda: fake.url))
+        playback = Playback(path, lambda: fake.url)
+        fake.services.append(playback)
+        fake.models += sorted(playback.models - set(fake.models))
         return fake
 
     def reply(self, *items: Item, delay: Optional[float] = None, cut: bool = False, **fields: Any) -> None:
@@ -131,13 +135,30 @@ class FakeGemini:
 
     def start(self, port: int = 0) -> FakeGemini:
         """Listen on `port` of 127.0.0.1, by default a free one, once; returns itself."""
-        self.url = self.code_assist_url = self._listener.start(port)
-        self.token_url = f"{self.url}/token"
+        self._url = self._listener.start(port)
         return self
 
     def close(self) -> None:
         """Stop listening, hang up on every client, and wait up to 5 s for the threads; a second call does nothing."""
         self._listener.close()
+
+    @property
+    def url(self) -> str:
+        """The base URL of the Developer API and of Vertex AI; RuntimeError before the start."""
+        if not self._url:
+            raise RuntimeError("FakeGemini has no address before it runs: write 'with FakeGemini() as fake:', or call "
+                               "its start()")
+        return self._url
+
+    @property
+    def code_assist_url(self) -> str:
+        """The base URL of Code Assist."""
+        return self.url
+
+    @property
+    def token_url(self) -> str:
+        """Where tokens are refreshed."""
+        return f"{self.url}/token"
 
     @property
     def connections(self) -> int:
@@ -196,7 +217,7 @@ class FakeGemini:
         return self._limits.refusal(request)
 
     def _api_services(self) -> List[Service]:
-        """Those that keep files, caches, batches and interactions; made for the first request that needs one."""
+        """Those for files, caches, embeddings, batches and interactions; made for the first request that needs one."""
         with self._lock:
             if self._own_services is None:
                 from .services import api_services
@@ -204,28 +225,25 @@ class FakeGemini:
             return self._own_services
 
     def _unscripted(self, request: Request, serial: int) -> Answer:
-        answer = _ask(self.services, request)
-        if answer is not None:
-            return answer
+        try:
+            return _ask(self.services, request) or self._own_answer(request, serial)
+        except Exception as error:    # the test's own code: its failure belongs to the test, see __exit__
+            self._failures.append(error)
+            return Error(400, f"what the test gave FakeGemini to answer by raised {error!r}")
+
+    def _own_answer(self, request: Request, serial: int) -> Answer:
         if request.method == "OPTIONS":
             return preflight(request)
-        if request.kind == "":
-            answer = _ask(self._api_services(), request)
-            if answer is not None:
-                return answer
         if request.kind != "generate":
-            return self._built_in.answer(request, serial)
+            return self._built_in.answer(request, serial) or _ask(self._api_services(), request) or Error(
+                404, f"FakeGemini has nothing at {request.method} {request.path}: script it with answer()")
         if self._default is None:
             return Error(400, f"FakeGemini has no reply left for {request.method} {request.path}: "
                               "script one more with reply(), error() or raw(), or give FakeGemini a default")
-        try:
-            given = self._default(request)
-            if isinstance(given, Answer):
-                return given
-            return Reply(given) if isinstance(given, (str, dict)) else Reply(*given)
-        except Exception as error:    # the test's own code: its failure belongs to the test, see __exit__
-            self._failures.append(error)
-            return Error(400, f"FakeGemini's default raised {error!r}")
+        given = self._default(request)
+        if isinstance(given, Answer):
+            return given
+        return Reply(given) if isinstance(given, (str, dict)) else Reply(*given)
 
 
 def _ask(services: Sequence[Service], request: Request) -> Optional[Answer]:

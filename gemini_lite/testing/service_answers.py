@@ -1,26 +1,12 @@
-"""What the services of `FakeGemini` share: JSON answers, times and counts."""
+"""What the services of `FakeGemini` share: times, and lists page by page."""
 from __future__ import annotations
 
 import datetime
-import re
+from typing import Sequence
 
-from .replies import json_answer
-
-__all__ = ["camel_case", "count_tokens", "json_answer", "time_text"]
-
-
-def count_tokens(value: object) -> int:
-    """One for every four characters begun under a ``text`` key, and never less than one."""
-    return max(1, (_characters(value) + 3) // 4)
-
-
-def _characters(value: object) -> int:
-    if isinstance(value, list):
-        return sum(map(_characters, value))
-    if isinstance(value, dict):
-        return sum(len(item) if name == "text" and isinstance(item, str) else _characters(item)
-                   for name, item in value.items())
-    return 0
+from ..json_data import JSON
+from .replies import Answer, Error, json_answer
+from .request import Request
 
 
 def time_text(moment: datetime.datetime) -> str:
@@ -28,6 +14,16 @@ def time_text(moment: datetime.datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def camel_case(name: str) -> str:
-    """A field's name as the API writes it."""
-    return re.sub("_([a-z])", lambda match: match.group(1).upper(), name)
+def now() -> datetime.datetime:
+    """The time of day, for the services that are given no other."""
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def page(request: Request, name: str, items: Sequence[JSON], usual_size: int = 50) -> Answer:
+    """The page of `items`, under `name`, that a request asks for by pageSize and pageToken."""
+    size, start = request.query.get("pageSize", "0"), request.query.get("pageToken", "0")
+    if not (size + start).isdecimal():
+        return Error(400, "pageSize or pageToken is invalid")
+    end = int(start) + (int(size) or usual_size)
+    found: JSON = {name: items[int(start):end]} if items else {}
+    return json_answer({**found, "nextPageToken": str(end)} if end < len(items) else found)

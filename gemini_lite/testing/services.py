@@ -1,4 +1,4 @@
-"""The services that `FakeGemini` needs to keep files and caches, to embed, and to run batches and interactions."""
+"""What a `FakeGemini` keeps files and caches with, embeds with, and runs batches and interactions with."""
 from __future__ import annotations
 
 from typing import List
@@ -12,7 +12,7 @@ from .replies import Service
 
 
 def api_services() -> List[Service]:
-    """New ones, for ``fake.services += api_services()``; prompts over caches that are not there are let through."""
+    """New ones; prompts over caches that are not there are let through."""
     files = FilesService()
     return [files, CachesService(checks_prompts=False), EmbeddingsService(), BatchesService(files),
             InteractionsService()]

@@ -8,7 +8,7 @@ from typing import Collection, List, NamedTuple, Optional, Sequence, Set
 from ..json_data import JSON
 from .built_in import methods_of, not_found
 from .field_names import as_list
-from .fields import unknown_names
+from .fields import messages, unknown_names
 from .replies import Error
 from .request import Request
 from .strict_history import bad_history
@@ -82,6 +82,8 @@ def _bad_json(request: Request) -> Optional[Error]:
 
 def _bad_fields(request: Request, message: str) -> Optional[Error]:
     api = "developer" if request.api == "developer" else "vertex"
+    if message not in messages(api):
+        return None  # a method that this API does not have: see _bad_model
     found = list(unknown_names(request.body, message, api))
     if not found:
         return None
@@ -98,6 +100,8 @@ def _bad_model(request: Request, models: Collection[str]) -> Optional[Error]:
     method = _MODEL_METHODS.get(request.kind, "")
     if not method or (request.code_assist and not request.model):
         return None
+    if method == "computeTokens" and request.api == "developer":
+        return not_found(request.model, method, request.bare_path.split("/")[1])
     known = any(fnmatch.fnmatchcase(request.model, model) for model in models)
     if known and (method in methods_of(request.model) or "/" in request.model):
         return None
@@ -113,7 +117,7 @@ def _bad_model(request: Request, models: Collection[str]) -> Optional[Error]:
 
 def _bad_content(request: Request, expired: Collection[str]) -> Optional[Error]:
     if request.kind == "generate":
-        return _bad_contents(request) or bad_history(request) or _bad_cache(request, expired) \
+        return _bad_contents(request) or bad_history(request) or bad_cache(request, expired) \
             or _bad_files(request.contents, expired)
     if request.kind == "countTokens":
         return _bad_count(request)
@@ -165,7 +169,8 @@ def _bad_embeddings(request: Request) -> Optional[Error]:
     return None
 
 
-def _bad_cache(request: Request, expired: Collection[str]) -> Optional[Error]:
+def bad_cache(request: Request, expired: Collection[str] = ()) -> Optional[Error]:
+    """The refusal of a prompt over a cache that is gone, or that says what the cache has."""
     name = str(request.prompt.get("cachedContent") or "")
     if not name:
         return None

@@ -125,6 +125,7 @@ def test_what_a_cache_has_is_refused_in_the_same_call(ours: Any, fake: Any, give
 def test_what_the_clients_own_options_say_is_left_out_and_logged(
     client: Any, fake: Any, caches: Any, caplog: pytest.LogCaptureFixture,
 ) -> None:
+    fake.models.append("another")
     ours = client(fake, model="another", system_prompt="Be brief.", tools=[look_up], temperature=0)
     cache = ours.caches.create("A long text.", model=MODEL)
     fake.reply("Short.")

@@ -12,7 +12,6 @@ import pytest
 
 from gemini_lite.testing import FakeGemini, Reply
 from gemini_lite.testing.caches_service import CachesService
-from gemini_lite.testing.embeddings_service import EmbeddingsService
 from gemini_lite.testing.files_service import FilesService
 
 DOCS = pathlib.Path(__file__).parent.parent.parent / "docs"
@@ -30,7 +29,7 @@ def test_the_python_of_the_page_runs_as_it_stands(
     monkeypatch.setitem(sys.modules, "page", module)
     names: Dict[str, Any] = vars(module)
     with FakeGemini(lambda request: Reply("Hello")) as fake:
-        fake.services += [FilesService(), CachesService(), EmbeddingsService()]
+        fake.services += [FilesService(), CachesService()]
         monkeypatch.setenv("GEMINI_API_KEY", "test-key")
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
         for number, block in enumerate(found):

@@ -18,7 +18,6 @@ from gemini_lite.testing.embeddings_service import EmbeddingsService, vector
 
 @pytest.fixture
 def ours(client: Any, fake: FakeGemini, no_sleep: List[float]) -> GeminiClient:
-    fake.services.append(EmbeddingsService())
     return client(fake)  # type: ignore[no-any-return]
 
 

@@ -11,7 +11,6 @@ import pytest
 from gemini_lite import Batch, GeminiClient, ParseError, VertexAI
 from gemini_lite.testing import FakeGemini, Raw
 from gemini_lite.testing.caches_service import CachesService
-from gemini_lite.testing.embeddings_service import EmbeddingsService
 
 WIRE = pathlib.Path(__file__).parent.parent / "wire"
 RECORDED = {case["case"]: case["requests"][0] for name in ("google-genai-more.json", "google-genai-3.4.0-vertex.json")
@@ -47,7 +46,7 @@ def server() -> Iterator[FakeGemini]:
                 return Raw(json.dumps(PREDICTIONS).encode())
             is_known = request.path.endswith("/c1") or "/batchPredictionJobs" in request.path
             return Raw(b'{"name": "c1"}') if is_known else None
-        fake.services += [answer, CachesService(), EmbeddingsService(limit=250)]
+        fake.services += [answer, CachesService()]
         yield fake
 
 

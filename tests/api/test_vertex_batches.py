@@ -36,7 +36,7 @@ def service() -> BatchesService:
 def client(fake: FakeGemini, service: BatchesService, no_sleep: List[float]) -> Iterator[GeminiClient]:
     fake.services.append(service)
     backend = VertexAI("p1", "us-central1", lambda: "made-up-token", base_url=fake.url)
-    with GeminiClient(backend=backend, model="gemini-x") as client:
+    with GeminiClient(backend=backend, model="gemini-2.5-flash") as client:
         yield client
 
 
@@ -62,7 +62,7 @@ def test_a_job_goes_from_prompts_to_results_by_key(
     job = client.batches.create(SOURCE, destination=DESTINATION, display_name="mine")
     assert (fake.requests[0].method, fake.requests[0].path) == ("POST", f"/v1beta1/{PLACE}")
     assert fake.requests[0].body == {
-        "displayName": "mine", "model": "publishers/google/models/gemini-x",
+        "displayName": "mine", "model": "publishers/google/models/gemini-2.5-flash",
         "inputConfig": {"instancesFormat": "jsonl", "gcsSource": {"uris": [SOURCE]}},
         "outputConfig": {"predictionsFormat": "jsonl", "gcsDestination": {"outputUriPrefix": DESTINATION}}}
     assert (job.name, job.state_name, job.display_name) == (f"{PLACE}/1", "JOB_STATE_QUEUED", "mine")

@@ -13,7 +13,6 @@ import pytest
 from gemini_lite import DeveloperAPI, File, GeminiClient, media
 from gemini_lite.testing import FakeGemini, Raw
 from gemini_lite.testing.caches_service import CachesService
-from gemini_lite.testing.embeddings_service import EmbeddingsService
 from gemini_lite.testing.files_service import FilesService
 
 WIRE = pathlib.Path(__file__).parent.parent / "wire" / "google-genai-more.json"
@@ -86,7 +85,7 @@ def server() -> Any:
             if "/cachedContents/c1" in request.path or "pageToken" in request.path or request.kind == "generate":
                 return Raw(b'{"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}]}')
             return None
-        fake.services += [answer, files, caches, EmbeddingsService()]
+        fake.services += [answer, files, caches]
         for name in ("files/abc123", "files/gen1"):
             files.add(b"x", name=name)
         yield fake

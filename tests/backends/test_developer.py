@@ -50,6 +50,7 @@ def test_a_model_and_a_method_make_a_path(api: DeveloperAPI, method: str, model:
 def test_the_api_version_is_part_of_every_path(version: str) -> None:
     bare = version.strip("/")
     with FakeGemini(lambda request: "a") as fake:
+        fake.models.append("m")
         with GeminiClient(backend=DeveloperAPI("test-key", base_url=fake.url, api_version=version)) as client:
             if bare != "v9/x":
                 client.generate("Hi", model="m")

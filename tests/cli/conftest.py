@@ -19,4 +19,5 @@ def signed_in(clean_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path
 @pytest.fixture
 def at_fake(fake: FakeGemini, monkeypatch: pytest.MonkeyPatch) -> FakeGemini:
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
+    fake.models.append("*")  # the command line hands on any name
     return fake

@@ -215,7 +215,7 @@ def ask(task):
 
 if __name__ == "__main__":
     url, method = sys.argv[1:]
-    options = GeminiOptions(model="m", temperature=0.5, stop_sequences=["x"])
+    options = GeminiOptions(temperature=0.5, stop_sequences=["x"])
     with multiprocessing.get_context(method).Pool(2) as pool:
         got = pool.map(ask, [(url, options, "a"), (url, options, "b"), (url, options, "fail")])
         pool.close()

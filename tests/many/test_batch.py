@@ -28,6 +28,7 @@ def service():
 @pytest.fixture
 def client(fake, service, client, no_sleep):
     fake.services += [service, service.files]
+    fake.models.append("gemini-x")
     return client(fake, model="gemini-x")
 
 

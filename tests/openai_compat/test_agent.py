@@ -73,6 +73,7 @@ def test_functions_for_a_model_of_another_family_are_only_a_warning(
             assert OpenAIChat(client).agent_stream(HI, functions, **parameters)["textResponse"] is None
         return any("may have no tools" in text for text in caplog.messages)
 
+    fake.models += ["gemma-3-27b-it", "gemini-3-pro"]
     assert warned(FUNCTIONS, model="gemma-3-27b-it") and not warned((), model="gemma-3-27b-it")
     prefix = "publishers/google/" if isinstance(client.backend, VertexAI) else ""
     assert not warned(FUNCTIONS, model=f"{prefix}models/gemini-3-pro") and not warned(FUNCTIONS)

@@ -16,7 +16,7 @@ def test_only_an_illegal_tool_name_is_replaced_on_the_wire_and_restored_in_the_a
     names = ["weather", "gtc__weather", "1st", "get weather", "get_weather"]
     tools = [{"type": "function", "function": {"name": name}} for name in names]
     wire = ["weather", "gtc__weather", "_1st", "get_weather_2", "get_weather"]
-    fake.reply([call(name, {}) for name in wire])
+    fake.reply([call(name, {}, signature="c2ln") for name in wire])
     found = OpenAIChat(client).create(messages=HI, tools=tools).choices[0].message
     assert [declared["name"] for declared in sent_request(fake)["tools"][0]["functionDeclarations"]] == wire
     assert [one.function.name for one in found.tool_calls] == names
@@ -31,6 +31,7 @@ def test_an_answer_without_a_model_name_has_the_name_in_the_request(
         client: GeminiClient, fake: FakeGemini) -> None:
     for _ in range(2):
         fake.reply("a", modelVersion=None)
+    fake.models.append("gemini-3-x")
     assert OpenAIChat(client).create(messages=HI).model == "gemini-3-pro-preview"
     assert next(OpenAIChat(client).create(messages=HI, model="gemini-3-x", stream=True)).model == "gemini-3-x"
 

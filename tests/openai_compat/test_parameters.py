@@ -156,7 +156,7 @@ def test_a_model_without_the_minimal_level_gets_the_lowest_it_has() -> None:
 
 
 def test_reasoning_effort_replaces_the_thinking_of_the_clients_options(fake: FakeGemini) -> None:
-    options = GeminiOptions(model="gemini-3-pro", thinking_budget=5)
+    options = GeminiOptions(model="gemini-3-pro-preview", thinking_budget=5)
     fake.reply("a")
     with GeminiClient(options, backend=DeveloperAPI("test-key", base_url=fake.url)) as client:
         OpenAIChat(client).create(messages=HI, reasoning_effort="low")

@@ -10,6 +10,13 @@ from gemini_lite.testing import FakeGemini
 
 
 @pytest.fixture
+def fake() -> Iterator[FakeGemini]:
+    """One that takes what the tests write by hand, wrong as it may be."""
+    with FakeGemini(strict=False) as fake:
+        yield fake
+
+
+@pytest.fixture
 def ask() -> Iterator[Callable[..., requests.Response]]:
     """``ask(fake, path, body, method="POST", **options)`` sends one request, over a connection that is kept."""
     with requests.Session() as session:

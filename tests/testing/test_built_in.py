@@ -1,12 +1,16 @@
 """What the stand-in answers by itself."""
 from __future__ import annotations
 
+import io
 import math
+import subprocess
+import sys
 from typing import Any, Callable, Iterator
 
 import pytest
 import requests
 
+from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.testing import FakeGemini
 
 Ask = Callable[..., requests.Response]
@@ -25,14 +29,15 @@ def content(text: str) -> Any:
 
 
 def test_equal_texts_have_equal_unit_vectors_and_others_point_elsewhere(fake: FakeGemini, ask: Ask) -> None:
-    requests_ = [{"content": content(text), "output_dimensionality": 64} for text in ("a", "b", "a")]
+    requests_ = [{"content": content(text)} for text in ("a", "b", "a")]
     first, second, third = (each["values"] for each in ask(
         fake, f"{EMBEDDING}:batchEmbedContents", {"requests": requests_}).json()["embeddings"])
-    assert first == third != second and len(first) == 64
+    assert first == third != second and len(first) == 3072
     assert math.isclose(sum(value * value for value in first), 1, rel_tol=1e-4)
     assert abs(sum(a * b for a, b in zip(first, second))) < 0.6
-    single = ask(fake, f"{EMBEDDING}:embedContent", {"content": content("a"), "outputDimensionality": 64}).json()
-    assert single["embedding"]["values"] == first
+    for spelling in ("outputDimensionality", "output_dimensionality"):
+        single = ask(fake, f"{EMBEDDING}:embedContent", {"content": content("a"), spelling: 64}).json()
+        assert single["embedding"]["values"] == first[:64] and single["usageMetadata"]["promptTokenCount"] == 1
 
 
 def test_vertex_embeds_by_each_of_its_methods(fake: FakeGemini, ask: Ask) -> None:
@@ -87,3 +92,32 @@ def test_code_assist_has_a_quota_for_each_model_that_generates(fake: FakeGemini,
     fake.models.append("my-model")
     models = [each["modelId"] for each in ask(fake, "/v1internal:retrieveUserQuota", {}).json()["buckets"]]
     assert {"gemini-3-flash-preview", "my-model"} <= {*models} and "gemini-embedding-001" not in models
+
+
+def test_files_caches_embeddings_batches_and_interactions_need_no_preparation(no_sleep: Any) -> None:
+    with FakeGemini(lambda request: "ok", strict=True) as fake, GeminiClient(
+            backend=DeveloperAPI("k", base_url=fake.url)) as client:
+        file = client.files.upload(io.BytesIO(b"abc"), mime_type="text/plain")
+        cache = client.caches.create(["A long text.", file], model="gemini-2.5-flash")
+        assert client.generate("Hi", cached_content=cache).text == "ok"
+        assert client.generate(["Hi", file]).text == "ok"
+        assert [len(row) for row in client.embed(["a", "b"], output_dimensionality=5)] == [5, 5]
+        job = client.batches.wait(client.batches.create([("k1", "Hi")], model="gemini-2.5-flash"))
+        assert [result.key for result in client.batches.results(job)] == ["k1"]
+        assert client.interactions.create("Hi").text == "ok"
+        assert len(list(client.files.list())) == len(list(client.caches.list())) == 1
+
+
+def test_vertex_takes_250_embeddings_at_once_and_other_predictions_are_to_be_scripted(
+        fake: FakeGemini, ask: Ask) -> None:
+    each = {"content": content("a"), "outputDimensionality": 1}
+    codes = [ask(fake, f"{place}:batchEmbedContents", {"requests": [each] * count}).status_code for place, count in (
+        (EMBEDDING, 100), (EMBEDDING, 101), (f"{PLACE}/m", 250), (f"{PLACE}/m", 251))]
+    assert codes == [200, 400, 200, 400]
+    answer = ask(fake, f"{PLACE}/imagen:predict", {"instances": [{"prompt": "a"}]})
+    assert answer.status_code == 404 and "script it with answer()" in answer.text
+
+
+def test_what_keeps_files_and_the_like_is_imported_when_it_is_needed() -> None:
+    code = "import sys, gemini_lite.testing; print([name for name in sys.modules if name.endswith('_service')])"
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout.strip() == b"[]"

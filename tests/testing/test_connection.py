@@ -5,25 +5,15 @@ import gzip
 import json
 import time
 import zlib
-from typing import Callable, Iterator
+from typing import Callable
 
 import pytest
 import requests
+from testing.prompts import ARRAY, HELLO, MODEL, STREAM, UNARY
 
 from gemini_lite.testing import Error, FakeGemini, Reply
 
 Ask = Callable[..., requests.Response]
-MODEL = "/v1beta/models/gemini-2.5-flash"
-UNARY = f"{MODEL}:generateContent"
-STREAM = f"{MODEL}:streamGenerateContent?alt=sse"
-ARRAY = f"{MODEL}:streamGenerateContent"
-HELLO = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeGemini]:
-    with FakeGemini(strict=False) as fake:
-        yield fake
 
 
 def test_a_request_in_gzip_is_read(fake: FakeGemini, ask: Ask) -> None:

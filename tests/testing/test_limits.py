@@ -6,14 +6,11 @@ from typing import Callable, Iterator, List
 
 import pytest
 import requests
+from testing.prompts import HELLO, MODEL, UNARY, VERTEX
 
 from gemini_lite.testing import FakeGemini
 
 Ask = Callable[..., requests.Response]
-HELLO = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
-MODEL = "/v1beta/models/gemini-2.5-flash"
-UNARY = f"{MODEL}:generateContent"
-VERTEX = "/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-flash:generateContent"
 
 
 @pytest.fixture

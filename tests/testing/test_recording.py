@@ -1,23 +1,26 @@
 """A recording keeps what was exchanged, no secret, and plays it again."""
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pathlib
+import socket
 import stat
-from typing import Any, Callable, Iterator, List
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, List
 
 import pytest
 import requests
+from testing.prompts import STREAM, UNARY
 
 from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.testing import Answer, Error, FakeGemini, Raw, Request, record
+from gemini_lite.testing.recording import Recorder
 
 Ask = Callable[..., requests.Response]
 KEY = "test-key-0123456789"
-MODEL = "/v1beta/models/gemini-2.5-flash"
-UNARY = f"{MODEL}:generateContent"
-STREAM = f"{MODEL}:streamGenerateContent?alt=sse"
 
 
 def prompt(text: str = "Hello") -> Any:
@@ -25,10 +28,9 @@ def prompt(text: str = "Hello") -> Any:
 
 
 @pytest.fixture
-def google() -> Iterator[FakeGemini]:
+def google(fake: FakeGemini) -> FakeGemini:
     """The server that is recorded."""
-    with FakeGemini(strict=False) as fake:
-        yield fake
+    return fake
 
 
 @pytest.fixture
@@ -184,3 +186,172 @@ def test_what_is_no_recording_is_refused(path: pathlib.Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match="session.jsonl"):
         FakeGemini.from_recording(path)
+
+
+# What the recorder lets nobody do
+
+@pytest.mark.parametrize("headers", [
+    {"Host": "evil.example"}, {"Host": "evil.example:80", "Origin": "http://evil.example"}, {"Host": ""},
+    {"Host": "127.0.0.1.evil.example"}, {"Host": "["}, {"Origin": "https://evil.example"}, {"Origin": "null"},
+    {"Origin": "http://127.0.0.1.evil.example"}, {"Origin": "http://localhost@evil.example"},
+    {"Sec-Fetch-Site": "cross-site"},
+])
+def test_what_another_sites_page_asks_is_neither_passed_on_nor_recorded(
+        google: FakeGemini, ask: Ask, path: pathlib.Path, headers: Any) -> None:
+    with record(path, google.url) as recorder:
+        proxy: Any = recorder
+        for method in ("POST", "GET", "OPTIONS"):
+            answer = ask(proxy, UNARY, prompt(), method=method, headers=headers)
+            assert answer.status_code == 403 and "serves programs on this machine" in answer.text
+    assert google.requests == [] and len(lines(path)) == 1
+
+
+@pytest.mark.parametrize("headers", [
+    {"Origin": "http://localhost:5173"}, {"Host": "localhost:1"}, {"Origin": "http://127.0.0.1:8000"},
+    {"Origin": "http://[::1]:1", "Sec-Fetch-Site": "cross-site"},
+])
+def test_a_page_from_this_machine_is_served_event_by_event(
+        google: FakeGemini, ask: Ask, path: pathlib.Path, headers: Any) -> None:
+    google.reply("first", "second", delay=60)
+    with record(path, google.url) as recorder:
+        proxy: Any = recorder
+        asked = {**headers, "Access-Control-Request-Method": "POST"}
+        assert "POST" in ask(proxy, STREAM, method="OPTIONS", headers=asked).headers["access-control-allow-methods"]
+        with ask(proxy, STREAM, prompt(), headers=headers, stream=True) as answer:
+            assert answer.headers.get("access-control-allow-origin") == headers.get("Origin")
+            piece = next(answer.iter_content(None))
+            assert b"first" in piece and b"second" not in piece
+        google.close()    # which ends the delay
+    assert [request.method for request in google.requests] == ["POST"]
+
+
+@pytest.mark.parametrize("target", [
+    ".evil.example/x", "@evil.example/x", "http://evil.example/x", ":1/x", "evil.example:443", "*"])
+def test_no_request_leads_to_another_server(google: FakeGemini, path: pathlib.Path, target: str) -> None:
+    with record(path, google.url) as recorder:
+        port = int(recorder.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+            sock.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ") and b"a path that begins with /" in answer
+    assert google.requests == [] and len(lines(path)) == 1
+
+
+@pytest.mark.parametrize("target", ["//evil.example/x", "/@evil.example/x", "/\\evil.example", "/..//evil.example/x"])
+def test_a_path_that_looks_like_another_server_is_a_path(
+        google: FakeGemini, path: pathlib.Path, target: str) -> None:
+    with record(path, google.url) as recorder:
+        port = int(recorder.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+            sock.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            assert sock.recv(12) == b"HTTP/1.1 404"
+    assert len(google.requests) == 1 and google.requests[0].headers["host"] == google.url[7:]
+
+
+def test_an_upload_that_leads_to_another_server_is_refused(
+        google: FakeGemini, ask: Ask, path: pathlib.Path) -> None:
+    google.answer("POST /upload/v1beta/files", Raw(b"{}", headers={"X-Goog-Upload-URL": "https://evil.example/x"}))
+    with record(path, google.url) as recorder:
+        proxy: Any = recorder
+        answer = ask(proxy, "/upload/v1beta/files", {"file": {}})
+    assert answer.status_code == 502 and "leads away" in answer.text and len(lines(path)) == 1
+
+
+def test_redirects_and_cookies_go_no_further(google: FakeGemini, ask: Ask, path: pathlib.Path) -> None:
+    google.answer("GET /x", Raw(status=302, headers={"Location": "http://evil.example/", "Set-Cookie": "a=b"}))
+    with record(path, google.url) as recorder:
+        proxy: Any = recorder
+        answer = ask(proxy, "/x", method="GET", allow_redirects=False)
+        ask(proxy, "/y", method="GET")
+    assert answer.status_code == 302 and not {"location", "set-cookie"} & {name.lower() for name in answer.headers}
+    assert "cookie" not in google.requests[1].headers
+
+
+def test_the_key_of_a_netrc_replaces_no_programs_own(
+        google: FakeGemini, ask: Ask, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = path.parent / "netrc"
+    netrc.write_text("machine 127.0.0.1 login a password b")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with record(path, google.url) as recorder:
+        proxy: Any = recorder
+        ask(proxy, "/x", method="GET", headers={"Authorization": "Bearer own-token"})
+    assert google.requests[0].headers["authorization"] == "Bearer own-token"
+
+
+def test_a_key_of_the_recorder_takes_the_place_of_the_programs(
+        google: FakeGemini, ask: Ask, path: pathlib.Path) -> None:
+    with Recorder(path, google.url, key=KEY) as recorder:
+        proxy: Any = recorder
+        ask(proxy, "/x", method="GET")
+        ask(proxy, "/x", method="GET", headers={"X-Goog-Api-Key": "other"})
+        ask(proxy, "/x?a=1&key=other&b=2", method="GET")
+        ask(proxy, "/x", method="GET", headers={"Authorization": "Bearer token"})
+    seen = [(request.path, request.headers.get("x-goog-api-key")) for request in google.requests]
+    assert seen == [("/x", KEY), ("/x", KEY), (f"/x?a=1&key={KEY}&b=2", None), ("/x", None)]
+    assert KEY not in path.read_text("utf-8") and "other" not in path.read_text("utf-8")
+
+
+# What is odd
+
+def test_an_answer_in_gzip_is_recorded_as_what_it_says(google: FakeGemini, ask: Ask, path: pathlib.Path) -> None:
+    packed = gzip.compress(b'{"a": "b"}')
+    google.answer("GET /x", Raw(packed[:9], packed[9:], headers={"Content-Encoding": "gzip"}),
+                  Raw(packed[:-4], headers={"Content-Encoding": "gzip"}))
+    with record(path, google.url) as recorder:
+        proxy: Any = recorder
+        assert ask(proxy, "/x", method="GET", headers={"Accept-Encoding": "gzip"}).json() == {"a": "b"}
+        with pytest.raises(requests.RequestException):
+            ask(proxy, "/x", method="GET")
+    assert [line["answer"] for line in lines(path)[1:]] == ['{"a": "b"}']
+
+
+def test_half_a_surrogate_pair_and_a_number_too_large_are_passed_on_and_played(
+        google: FakeGemini, ask: Ask, path: pathlib.Path) -> None:
+    body = b'{"contents": [{"parts": [{"text": "\\ud83d"}]}], "generationConfig": {"seed": 12345678901234567890}}'
+    headers = {"Content-Type": "application/json"}
+    google.reply("\ud83d")
+    with record(path, google.url) as recorder:
+        proxy: Any = recorder
+        said = ask(proxy, UNARY, data=body, headers=headers).json()
+    assert google.requests[0].body == json.loads(body)
+    with FakeGemini.from_recording(path, strict=False) as fake:
+        assert ask(fake, UNARY, data=body, headers=headers).json() == said
+
+
+def test_many_programs_at_once_are_recorded_line_by_line(google: FakeGemini, path: pathlib.Path) -> None:
+    def one(number: int) -> str:
+        with GeminiClient(backend=DeveloperAPI(f"{KEY}-{number}", base_url=recorder.url)) as client:
+            return client.generate(f"{number} {KEY}-{number}").text
+
+    google.strict = True
+    google._default = lambda request: request.contents[0]["parts"][0]["text"]
+    with record(path, google.url) as recorder, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(one, range(64)))
+    assert answers == [f"{number} {KEY}-{number}" for number in range(64)]
+    assert recorder.count == 64 == len(lines(path)) - 1 and KEY not in path.read_text("utf-8")
+
+
+def test_a_silent_server_does_not_hold_up_the_end(google: FakeGemini, ask: Ask, path: pathlib.Path) -> None:
+    google.reply("first", "second", delay=60)
+    recorder: Any = record(path, google.url).start()
+    with ask(recorder, STREAM, prompt(), stream=True) as answer:
+        assert b"first" in next(answer.iter_content(None))
+        begun = time.monotonic()
+        recorder.close()
+        assert time.monotonic() - begun < 4
+    assert len(lines(path)) == 1
+
+
+def test_what_comes_after_the_end_is_not_written(google: FakeGemini, ask: Ask, path: pathlib.Path) -> None:
+    recorder = record(path, google.url).start()
+    recorder.close()
+    recorder.close()
+    recorder._write({"too": "late"})
+    assert len(lines(path)) == 1
+
+
+@pytest.mark.parametrize("upstream", ["nowhere", "ftp://a", "https://", "https://user:password@a", "https://a?key=b"])
+def test_an_upstream_that_is_no_server_is_refused(path: pathlib.Path, upstream: str) -> None:
+    with pytest.raises(ValueError, match="is no server's URL"):
+        record(path, upstream)
+    assert not path.exists()

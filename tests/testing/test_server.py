@@ -13,19 +13,9 @@ from typing import Any, Iterator, List
 
 import pytest
 import requests
+from testing.prompts import HELLO, MODEL, STREAM, UNARY
 
 from gemini_lite.testing import Error, FakeGemini, Raw, Reply, Request, call
-
-MODEL = "/v1beta/models/gemini-2.5-flash"
-UNARY = f"{MODEL}:generateContent"
-STREAM = f"{MODEL}:streamGenerateContent?alt=sse"
-HELLO = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeGemini]:
-    with FakeGemini(strict=False) as fake:
-        yield fake
 
 
 @pytest.fixture
@@ -353,8 +343,9 @@ def test_redact_hides_every_credential_and_nothing_else(http_session: requests.S
     secrets = {"refresh_token": "test-refresh", "client_secret": "test-secret", "client_id": "test-id"}
     headers = {"Authorization": "Bearer test-token", "X-Goog-Api-Key": "test-key"}
     with FakeGemini(redact=True) as fake:
-        http_session.post(fake.token_url, data=secrets, headers=headers)
+        http_session.post(f"{fake.token_url}?a=1&key=test-key&access_token=test-token", data=secrets, headers=headers)
     request = fake.requests[0]
+    assert request.path == "/token?a=1&key=***&access_token=***"
     assert request.body == {"refresh_token": "***", "client_secret": "***", "client_id": "test-id"}
     assert request.headers["authorization"] == request.headers["x-goog-api-key"] == "***"
     assert "content-length" in request.headers
@@ -444,7 +435,7 @@ def test_the_default_answers_64_threads_once_the_script_is_empty() -> None:
     def echo(request: Request) -> str:
         return str(request.body["asker"])
 
-    with FakeGemini(echo) as fake, ThreadPoolExecutor(64) as pool:
+    with FakeGemini(echo, strict=False) as fake, ThreadPoolExecutor(64) as pool:
         answers = list(pool.map(lambda number: ask(fake, {"asker": number}), range(256)))
     assert answers == [[str(number)] for number in range(256)]
     assert len(fake.requests) == 256
@@ -472,6 +463,14 @@ def test_what_a_default_raises_reaches_the_test(http_session: requests.Session) 
     with pytest.raises(ZeroDivisionError):
         with FakeGemini(lambda request: str(1 // 0)) as fake:
             answer = Client(fake, http_session).post()
+    assert answer.status_code == 400 and "ZeroDivisionError" in answer.json()["error"]["message"]
+
+
+def test_what_a_service_raises_reaches_the_test_too(http_session: requests.Session) -> None:
+    with pytest.raises(ZeroDivisionError):
+        with FakeGemini() as fake:
+            fake.services.append(lambda request: Error(1 // 0))
+            answer = Client(fake, http_session).get("/v1beta/files")
     assert answer.status_code == 400 and "ZeroDivisionError" in answer.json()["error"]["message"]
 
 
@@ -505,6 +504,13 @@ def test_after_the_end_nothing_listens_and_no_thread_or_socket_is_left() -> None
     with pytest.raises(OSError):
         connect(fake)
     gc.collect()    # an unclosed socket would warn here, and warnings are errors
+
+
+def test_before_the_start_there_is_no_address_and_it_says_so() -> None:
+    fake = FakeGemini()
+    for name in ("url", "code_assist_url", "token_url"):
+        with pytest.raises(RuntimeError, match="with FakeGemini"):
+            getattr(fake, name)
 
 
 def test_256_clients_are_let_in_at_once(fake: FakeGemini) -> None:

@@ -5,14 +5,12 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 import requests
+from testing.prompts import MODEL, UNARY, VERTEX
 
 from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.testing import FakeGemini, call
 
 Ask = Callable[..., requests.Response]
-MODEL = "/v1beta/models/gemini-2.5-flash"
-UNARY = f"{MODEL}:generateContent"
-VERTEX = "/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-flash:generateContent"
 GEMINI_3 = "/v1beta/models/gemini-3-pro-preview:generateContent"
 HELLO = {"role": "user", "parts": [{"text": "Hello"}]}
 CALL = {"role": "model", "parts": [call("f", {}), call("g", {})]}
@@ -188,3 +186,14 @@ def test_without_strict_nothing_is_refused(ask: Ask) -> None:
     with FakeGemini(lambda request: "ok", strict=False) as fake:
         bodies: List[Any] = [{}, {"topQ": 1}, {"contents": [CALL]}]
         assert [refusal(ask, fake, "/v1beta/models/nope:generateContent", body) for body in bodies] == [{}, {}, {}]
+
+
+@pytest.mark.parametrize("value, strict", [("1", True), ("0", False), ("", False), (None, False)])
+def test_a_variable_makes_strict_the_default(monkeypatch: pytest.MonkeyPatch, value: "str | None",
+                                             strict: bool) -> None:
+    assert FakeGemini().strict    # our own suites have set it
+    monkeypatch.delenv("GEMINI_LITE_FAKE_STRICT")
+    if value is not None:
+        monkeypatch.setenv("GEMINI_LITE_FAKE_STRICT", value)
+    assert FakeGemini().strict is strict
+    assert FakeGemini(strict=True).strict and not FakeGemini(strict=False).strict

@@ -124,7 +124,7 @@ def test_our_own_session_keeps_no_cookies(fake: FakeGemini, client: Client) -> N
     for _ in range(3):
         fake.raw(body, headers={"Content-Length": str(len(body)), "Set-Cookie": "track=1; Path=/"})
     gemini = client(fake)
-    for model in ("m", "m", "another"):
+    for model in ("gemini-2.5-pro", "gemini-2.5-pro", "gemini-2.5-flash"):
         gemini.generate("Hi", model=model)
     gemini.models()
     assert len(fake.requests) == 4 and all("cookie" not in request.headers for request in fake.requests)

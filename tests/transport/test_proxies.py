@@ -48,9 +48,9 @@ def test_a_proxy_is_used(fake: FakeGemini, client: Client, serve: Serve, monkeyp
         if how == "given session":
             session.proxies = {"http": proxy.url}
         gemini = client(fake, session=session if "session" in how else None)
-        assert gemini.generate("Hi", model="m").text == "a"
-        assert gemini.stream("Hi", model="m").response.text == "b"
-    assert proxy.lines == ["POST %s/v1beta/models/m:%s" % (fake.url, method) for method in (
+        assert gemini.generate("Hi").text == "a"
+        assert gemini.stream("Hi").response.text == "b"
+    assert proxy.lines == ["POST %s/v1beta/models/gemini-flash-latest:%s" % (fake.url, method) for method in (
         "generateContent", "streamGenerateContent")]
 
 
