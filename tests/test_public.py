@@ -86,7 +86,7 @@ SIGNATURES = {
     "FakeGemini": "(default=None, *, redact=False, strict=None)",
     "FakeGemini.reply": "(self, *items, delay=None, cut=False, **fields)",
     "FakeGemini.call": "(name, args, id=None, signature=None)",
-    "FakeGemini.error": "(self, code, message='', status=None, details=(), headers=None)",
+    "FakeGemini.error": "(self, code, message='', status=None, details=(), headers=None, *, reason=None, times=1)",
     "FakeGemini.raw": "(self, *pieces, status=200, headers=None, cut=False, delay=0)",
 }
 

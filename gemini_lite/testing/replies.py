@@ -5,7 +5,8 @@ import copy
 import json
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
-from ..json_data import JSON, dict_or_empty, list_of_dicts
+from ..json_data import JSON, dict_or_empty, list_of_dicts, preview
+from .fields import messages
 from .request import Request
 
 _STATUSES = {
@@ -60,11 +61,15 @@ class Error(Answer):
     """An error in Google's shape; `status` defaults to the google.rpc name of the HTTP `code`.
 
     A stream gets it as the API in question sends it: the Developer API and Vertex AI as an object if events were asked
-    for with ``alt=sse``; Code Assist, and every API without ``alt=sse``, as an array of one.
+    for with ``alt=sse``; Code Assist, and every API without ``alt=sse``, as an array of one. `reason` is Google's word
+    for it, such as ``API_KEY_INVALID``: it makes the ErrorInfo that is among Google's details.
     """
 
     def __init__(self, code: int, message: str = "", status: Optional[str] = None, details: Sequence[JSON] = (),
-                 headers: Optional[Mapping[str, str]] = None) -> None:
+                 headers: Optional[Mapping[str, str]] = None, reason: Optional[str] = None) -> None:
+        if reason is not None:
+            details = [*details, {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason,
+                                  "domain": "googleapis.com"}]
         self.code = code
         self.error: JSON = {"code": code, "message": message, "status": status or _STATUSES.get(code, "UNKNOWN")}
         if details:
@@ -103,6 +108,9 @@ class Reply(Answer):
         self.cut = cut
         self.error = items[-1] if items and isinstance(items[-1], Error) else None
         self.items: List[Any] = snapshot(items[:-1] if self.error else items)
+        for item in self.items:
+            for part in item if isinstance(item, (list, tuple)) else [item]:
+                _check_part(part)
         self.fields: JSON = snapshot(fields)
 
     def render(self, request: Request, serial: int) -> Raw:
@@ -172,6 +180,19 @@ def dump(value: object) -> bytes:
 def snapshot(value: Any) -> Any:
     """A deep copy of JSON data; what is not JSON fails here, in the test's thread and not in the server's."""
     return json.loads(dump(value))
+
+
+def _check_part(part: object) -> None:
+    """TypeError or ValueError for what a user did not mean to be a part of an answer."""
+    if isinstance(part, str):
+        return
+    if isinstance(part, dict):
+        if not part or not messages("developer")["Part"].keys().isdisjoint(part):
+            return
+        raise ValueError(f"a dict is a part of an answer, such as {{'text': ...}}, and {preview(part)} has no field of "
+                         "a part: for an answer in JSON write reply(json.dumps(...))")
+    raise TypeError(f"an item of an answer is a text, a part dict or a list of these, not {type(part).__name__}; for "
+                    "an answer in JSON write reply(json.dumps(...))")
 
 
 def json_answer(body: object, status: int = 200, headers: Optional[Mapping[str, str]] = None) -> Raw:

@@ -54,8 +54,9 @@ class FakeGemini:
     `latency` is the seconds before each answer, `event_delay` those between two events of a stream, `gzip` whether a
     client that accepts gzip gets it.
 
-    Leaving the `with` block raises AssertionError for scripted replies nobody asked for, and what `default` or a
-    service raised; never when an exception is on its way out already. `redact=True` records credentials as `***`.
+    Leaving the `with` block raises AssertionError for scripted replies nobody asked for and for requests that found
+    none left, and what `default` or a service raised; never when an exception is on its way out already.
+    `redact=True` records credentials as `***`.
     """
 
     def __init__(self, default: Optional[Callable[[Request], Given]] = None, *, redact: bool = False,
@@ -74,6 +75,7 @@ class FakeGemini:
         self._built_in = BuiltInAnswers(self.models)
         self._limits = Limits()
         self._refused: List[str] = []
+        self._unscripted_calls: List[str] = []
         self._failures: List[Exception] = []
         self._lock = threading.Lock()
         self._own_services: Optional[List[Service]] = None
@@ -99,18 +101,18 @@ class FakeGemini:
         self._add("generate", Reply(*items, delay=delay, cut=cut, **fields))
 
     def error(self, code: int, message: str = "", status: Optional[str] = None, details: Sequence[JSON] = (),
-              headers: Optional[Mapping[str, str]] = None) -> None:
-        """Script an error in Google's shape: see `Error`."""
-        self._add("generate", Error(code, message, status, details, headers))
+              headers: Optional[Mapping[str, str]] = None, *, reason: Optional[str] = None, times: int = 1) -> None:
+        """Script an error in Google's shape, for that many requests, each try of a client being one: see `Error`."""
+        self._add("generate", *[Error(code, message, status, details, headers, reason)] * times)
 
     def raw(self, *pieces: bytes, status: Optional[int] = 200, headers: Optional[Mapping[str, str]] = None,
             cut: bool = False, delay: float = 0) -> None:
         """Script exact bytes: see `Raw`."""
         self._add("generate", Raw(*pieces, status=status, headers=headers, cut=cut, delay=delay))
 
-    def drop(self) -> None:
+    def drop(self, *, times: int = 1) -> None:
         """Script a hang-up: the request is read and the connection closed without an answer."""
-        self._add("generate", Raw(status=None, cut=True))
+        self._add("generate", *[Raw(status=None, cut=True)] * times)
 
     call = staticmethod(call)
 
@@ -189,6 +191,9 @@ class FakeGemini:
             refused = "".join(f"\n  {line}" for line in self._refused)
             reasons = f"\nstrict mode refused:{refused}" if refused else ""
             raise AssertionError(f"scripted for FakeGemini, but never asked for:{unused}{reasons}")
+        if self._unscripted_calls:
+            raise AssertionError("FakeGemini was asked for more than was scripted (a client may have tried again): "
+                                 f"{', '.join(self._unscripted_calls[:5])}")
 
     def _add(self, name: str, *answers: Answer) -> None:
         with self._lock:
@@ -238,8 +243,10 @@ class FakeGemini:
             return self._built_in.answer(request, serial) or _ask(self._api_services(), request) or Error(
                 404, f"FakeGemini has nothing at {request.method} {request.path}: script it with answer()")
         if self._default is None:
-            return Error(400, f"FakeGemini has no reply left for {request.method} {request.path}: "
-                              "script one more with reply(), error() or raw(), or give FakeGemini a default")
+            self._unscripted_calls.append(f"{request.method} {request.path}")
+            return Error(400, f"FakeGemini has no reply left for {request.method} {request.path}: script one more with "
+                              "reply(), error() or raw(), or give FakeGemini a default. A client that tries again asks "
+                              "again: error(..., times=5) fails five tries, retries=0 makes only one")
         given = self._default(request)
         if isinstance(given, Answer):
             return given

@@ -15,6 +15,7 @@ import pytest
 import requests
 from testing.prompts import HELLO, MODEL, STREAM, UNARY
 
+from gemini_lite import AuthenticationError, DeveloperAPI, GeminiClient, OverloadedError, TransportError
 from gemini_lite.testing import Error, FakeGemini, Raw, Reply, Request, call
 
 
@@ -474,10 +475,32 @@ def test_what_a_service_raises_reaches_the_test_too(http_session: requests.Sessi
     assert answer.status_code == 400 and "ZeroDivisionError" in answer.json()["error"]["message"]
 
 
-def test_no_reply_left_is_a_400_that_says_how_to_add_one(fake: FakeGemini, client: Client) -> None:
-    error = client.post().json()["error"]
+def test_no_reply_left_is_a_400_that_says_how_to_add_one_and_fails_on_exit(http_session: requests.Session) -> None:
+    with pytest.raises(AssertionError, match="more than was scripted.*generateContent"):
+        with FakeGemini() as fake:
+            error = Client(fake, http_session).post().json()["error"]
     assert error["status"] == "INVALID_ARGUMENT"
     assert "FakeGemini has no reply left" in error["message"] and "reply()" in error["message"]
+    assert "times=5" in error["message"] and "retries=0" in error["message"]
+
+
+@pytest.mark.parametrize("item, error", [
+    ({"name": "x"}, ValueError), ([{"name": "x"}], ValueError), (None, TypeError), (5, TypeError), ([5], TypeError)])
+def test_an_answer_that_is_none_is_refused_at_once(item: Any, error: Any) -> None:
+    with pytest.raises(error, match=r"json\.dumps"):
+        FakeGemini().reply(item)
+
+
+def test_failures_are_scripted_for_each_try_of_a_client(no_sleep: Any) -> None:
+    with FakeGemini() as fake:
+        fake.error(503, "busy", times=3)
+        fake.drop(times=2)
+        fake.error(400, "API key not valid.", reason="API_KEY_INVALID")
+        for failure in (OverloadedError, TransportError, AuthenticationError):
+            with GeminiClient(backend=DeveloperAPI("k", base_url=fake.url), retries=2) as gemini:
+                with pytest.raises(failure):
+                    gemini.generate("Hi")
+    assert len(fake.requests) == 6
 
 
 def test_unused_replies_fail_on_exit_but_never_hide_an_exception() -> None:
