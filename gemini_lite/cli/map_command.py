@@ -49,7 +49,17 @@ def run_map(arguments: MapArguments, open_client: OpenClient) -> int:
         except (GeminiError, OSError, KeyboardInterrupt) as error:
             return _report_stop(error, arguments)
     _report(stats, arguments)
+    if stats.failed and arguments.output_file != "-" and not arguments.quiet:
+        print_status(_next_step(stats))
     return 1 if stats.failed else 0
+
+
+def _next_step(stats: Stats) -> str:
+    """What becomes of the failures in the file."""
+    if stats.may_pass == stats.failed:
+        return "the same command tries what failed again"
+    some = f"the same command tries {stats.may_pass:,} of them again; " if stats.may_pass else ""
+    return f"{some}with --retry-errors all it tries all that failed again"
 
 
 def _write_to_stdout(client: GeminiClient, prompts: Iterable[object], settings: JSON) -> Stats:

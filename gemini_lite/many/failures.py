@@ -10,8 +10,9 @@ from ..errors import (
 )
 
 LONGEST_WAIT = 3600.0  # seconds that a server may ask for
-FIRST = 20  # so many failures of one kind, and nothing else, in the beginning end the run
+IN_A_ROW = 20  # failures of one kind end the run: in the beginning any, later those of the network or the server
 
+_OF_THE_NETWORK = ("TLS", "PROXY", "INVALID", "CLOSED")  # no retry mends these, and no other prompt either
 _OWN_FILES = re.compile(r"\bfiles?\b|cached_?\s?contents?", re.IGNORECASE)
 
 
@@ -19,6 +20,8 @@ def is_fatal(error: GeminiError) -> bool:
     """Whether every other prompt would fail in the same way: no credentials, no quota, no such model."""
     if isinstance(error, (CredentialsError, AuthenticationError, QuotaExhaustedError)):
         return True
+    if isinstance(error, TransportError):
+        return not error.retryable and error.reason in _OF_THE_NETWORK
     if isinstance(error, RateLimitError):
         return (error.retry_after or 0.0) > LONGEST_WAIT
     if isinstance(error, (PermissionDeniedError, NotFoundError)):
@@ -51,25 +54,39 @@ def invalid_prompt(error: Exception) -> GeminiError:
     return failure
 
 
-class FirstFailures:
-    """Notices that the first prompts all fail alike, so that the others will, too."""
+class FailuresInARow:
+    """Notices that prompts fail for what they share, so that the others will, too.
+
+    In the beginning that is any failure of one kind; later, one that may pass and no quota's: the network or the server
+    is down, which each prompt's own tries did not outlast.
+    """
 
     def __init__(self) -> None:
         self._count = 0
         self._kind: Optional[Tuple[object, ...]] = None
-        self._over = False
+        self._is_beginning = True
 
     def add(self, error: Optional[GeminiError]) -> Optional[GeminiError]:
         """Count what became of one more prompt; the error that ends the run, if it is to end."""
-        if self._over:
-            return None
-        kind = None if error is None else (type(error), error.code, error.status, error.reason)
-        self._over = error is None or error.retryable or self._kind not in (None, kind)
+        kind = None if error is None else _kind_of(error)
+        self._is_beginning = self._is_beginning and error is not None and self._kind in (None, kind)
+        self._count = self._count + 1 if kind == self._kind else 1
         self._kind = kind
-        self._count += 1
-        if self._over or error is None or self._count < FIRST:
+        if error is None or self._count < IN_A_ROW or not (self._is_beginning or kind == _OUTAGE):
             return None
-        stop = GeminiError(f"The first {FIRST} prompts all failed for one reason, so the run was stopped: {error}",
-                           code=error.code, status=error.status, reason=error.reason)
+        which = f"The first {IN_A_ROW} prompts all failed for one reason" if self._is_beginning else \
+            f"{IN_A_ROW} prompts in a row failed, and none was answered meanwhile"
+        stop = GeminiError(f"{which}, so the run was stopped: {error}", code=error.code, status=error.status,
+                           reason=error.reason, retryable=error.retryable)
         stop.__cause__ = error
         return stop
+
+
+_OUTAGE = ("outage",)
+
+
+def _kind_of(error: GeminiError) -> Tuple[object, ...]:
+    """What failures alike have in common; those of an outage come with many codes."""
+    if error.retryable and not is_refusal(error):
+        return _OUTAGE
+    return type(error), error.code, error.status, error.reason

@@ -81,7 +81,9 @@ def test_lines_of_text_are_prompts_and_flags_are_options(served):
 def test_some_failures_are_exit_code_1_and_the_second_call_sends_nothing_anew(served, capsys):
     write("in.txt", "one\nbad\n")
     assert main(["map", "in.txt", "-o", "out.jsonl"]) == 1
-    assert "1 answered, 1 failed" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "1 answered, 1 failed" in said and "1 x BadRequestError 400 INVALID_ARGUMENT: no" in said
+    assert "with --retry-errors all it tries all that failed again" in said
     assert main(["map", "in.txt", "-o", "out.jsonl"]) == 0
     assert len(served.requests) == 2
 
