@@ -17,6 +17,7 @@ import sys
 from typing import Any, Dict, List, Optional
 
 from . import media
+from .auth.api_key import DEMO_KEY
 from .json_data import JSON, dict_or_empty, list_of_dicts
 from .testing import FakeGemini, Reply, Request, call
 from .testing.demo_texts import THOUGHTS, demo_text
@@ -107,7 +108,7 @@ def main(command: List[str]) -> int:
         return 2
     with demo() as server:
         environment = {name: value for name, value in os.environ.items() if name not in _OTHER_SIGN_INS}
-        environment.update(GEMINI_API_KEY="demo", GOOGLE_GEMINI_BASE_URL=server.url)
+        environment.update(GEMINI_API_KEY=DEMO_KEY, GOOGLE_GEMINI_BASE_URL=server.url)
         print("demo: a stand-in on 127.0.0.1 answers in place of Gemini; there is no model behind it", file=sys.stderr)
         try:
             code = _run_command(command, environment)

@@ -67,7 +67,7 @@ def _write_to_stdout(client: GeminiClient, prompts: Iterable[object], settings: 
     from ..many.records import to_line
     with client.map(prompts, ordered=False, **settings) as run:
         for result in run:
-            sys.stdout.buffer.write(to_line(result, 0, run.model))
+            sys.stdout.buffer.write(to_line(result, 0, run.model, is_demo=run.is_demo))
             sys.stdout.buffer.flush()
         return run.stats
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sized, Tuple, Type
 
 from ..api.prompts import RequestBuilder, read_item
+from ..auth.api_key import is_demo
 from ..errors import GeminiError, OverloadedError
 from ..json_data import JSON
 from ..options import GeminiOptions
@@ -53,7 +54,7 @@ class Run:
         settings: Settings = Settings(), *, pace: Optional[Pace] = None, keeper: Optional[Keeper] = None,
         progress: Callable[[Stats, bool], None] = lambda stats, ended: None,
     ) -> None:
-        self.model = route.model(options)
+        self.model, self.is_demo = route.model(options), is_demo(route.backend.auth)
         self.stats = Stats(len(prompts) if isinstance(prompts, Sized) else None)
         self._settings, self._keeper, self._progress = settings, keeper, progress
         self._builder = RequestBuilder(options, self.model)

@@ -5,6 +5,7 @@ import os
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional, Union
 
 from ..api.prompts import check_prompts
+from ..auth.api_key import is_demo
 from ..options import GeminiOptions
 from ..route import Route
 from ..transport.deadline import CallLimits
@@ -52,7 +53,8 @@ def run_to_file(
 ) -> Stats:
     """Answer `prompts` into the file `path`; see `GeminiClient.map_to`."""
     check_prompts(prompts)
-    with Journal(path, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every, on_crash=on_crash) as journal:
+    with Journal(path, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every, on_crash=on_crash,
+                 is_demo=is_demo(caller.route.backend.auth)) as journal:
         with start_run(caller, prompts, ordered=False, keeper=journal, **settings) as run, run.interrupts:
             began(run)
             for _ in run:

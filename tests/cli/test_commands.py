@@ -270,3 +270,16 @@ def test_ctrl_d_answers_a_question_with_no_and_ends_its_line(at_fake: FakeGemini
         terminal.press(CTRL_D)
         assert terminal.end() == 1
     assert terminal.text.endswith("delete trip? [y/N] \n") and saved.names() == ["trip"]
+
+
+def test_conversations_with_the_demo_are_kept_apart(at_fake: FakeGemini, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gemini_lite.demo.DELAY", 0)
+    at_fake.reply("Rome it is.")
+    assert run("--conversation", "trip", "Where to?") == 0
+    assert run("--demo", "-c", "And then?") == 2  # there is none with the demo
+    assert run("--demo", "--conversation", "trial", "Hi") == run("--demo", "-c", "And then?") == 0
+    assert saved.names() == ["trip"] and len(saved.ChatFile("trip").read().history) == 2
+    with saved.with_demo(True):
+        assert saved.names() == ["trial"]
+    monkeypatch.setenv("GEMINI_API_KEY", "demo")  # as `python -m gemini_lite.demo` has it
+    assert saved.names() == ["trial"]

@@ -116,3 +116,26 @@ def test_an_input_that_cannot_be_read_is_named(served, capsys, name, content, wo
         write(name, content)
     assert main(["map", name, "-o", "out.jsonl"]) in (2, 3)
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["map", "batch"])
+def test_answers_of_the_demo_and_of_a_model_do_not_mix(served, capsys, monkeypatch, no_sleep, command):
+    monkeypatch.setattr("gemini_lite.demo.DELAY", 0)
+    write("in.txt", "one\ntwo\n")
+    assert main(["--demo", command, "in.txt", "-o", "trial.jsonl"]) == 0
+    assert main(["--demo", command, "in.txt", "-o", "trial.jsonl"]) == 0
+    before = lines("trial.jsonl")
+    assert all(line["meta"]["demo"] is True for line in before.values())
+    assert main([command, "in.txt", "-o", "trial.jsonl"]) == 2
+    assert "trial.jsonl was written by the demo, whose answers are made up" in capsys.readouterr().err
+    assert lines("trial.jsonl") == before and not served.requests
+    assert main(["map", "in.txt", "-o", "real.jsonl"]) == 0 and "demo" not in str(lines("real.jsonl"))
+    assert main(["--demo", command, "in.txt", "-o", "real.jsonl"]) == 2
+    assert "real.jsonl has the answers of a model" in capsys.readouterr().err
+
+
+def test_a_program_under_the_demo_marks_its_answers_too(served, monkeypatch, capfdbinary):
+    monkeypatch.setenv("GEMINI_API_KEY", "demo")
+    write("in.txt", "one\n")
+    assert main(["map", "in.txt", "-o", "-"]) == 0
+    assert json.loads(capfdbinary.readouterr().out)["meta"]["demo"] is True
