@@ -212,7 +212,8 @@ class GeminiClient(Chat):
         `poll` and `deadline` are seconds, as for ``client.batches.wait``. A prompt that the job has no result for stays
         without a line, for the same call again or for `map_to`. JobFailedError if the job failed, expired or was
         cancelled (the same call hands in another one), or with the reason UNKNOWN if nobody can know whether it was
-        made: `again` says that another one may be. ValueError for other prompts than those of the job under way.
+        made, GONE if it was and is not there: `again` says that another one may be. ValueError for other prompts than
+        those of the job under way.
         """
         from .many.batch import run_batch
         return run_batch(

@@ -39,6 +39,7 @@ class MapArguments(argparse.Namespace):
     on_crash: str
     no_resume: bool
     quiet: bool
+    demo: bool
 
 
 def add_map_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,4 +69,4 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     add("-m", "--model", help="the model's name")
     add("-s", "--system", metavar="TEXT", help="a system prompt")
     add("-t", "--temperature", type=float, metavar="NUMBER", help="0 is the most predictable")
-    add("--schema", metavar="FILE", help="a JSON Schema that every answer must fit")
+    add("--schema", help="every answer is JSON that fits: a JSON Schema file, or 'name, age int, tags list'")

@@ -354,7 +354,8 @@ class Run:
         stop = self._failures_in_a_row.add(error)
         most = self._settings.max_errors
         if stop is None and error is not None and most is not None and self.stats.failed > most:
-            stop = GeminiError(f"{counted(self.stats.failed, 'prompt')} failed, more than max_errors={most}; the last: {error}",
+            failed = counted(self.stats.failed, "prompt")
+            stop = GeminiError(f"{failed} failed, more than max_errors={most}; the last: {error}",
                                code=error.code, status=error.status, reason="MAX_ERRORS")
         if stop is not None:
             self._end(stop)

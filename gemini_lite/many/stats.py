@@ -21,9 +21,9 @@ class Stats:
     """Counts of prompts, requests and tokens.
 
     `answered` and `failed` are of this run, `skipped` were in the file already. `reasons` counts the failures by their
-    kind, with the first message of each; `may_pass` of them are tried again by the same call on a file. `retried` counts requests that were
-    sent again after a failure, `refused` those that met a quota. `tokens` counts by model and kind: prompt, cached,
-    answer, thoughts, tool_use, total. `total` prompts, None if nobody knows.
+    kind, with the first message of each; `may_pass` of them are tried again by the same call on a file. `retried`
+    counts requests that were sent again after a failure, `refused` those that met a quota. `tokens` counts by model and
+    kind: prompt, cached, answer, thoughts, tool_use, total. `total` prompts, None if nobody knows.
     """
 
     def __init__(self, total: Optional[int] = None) -> None:
@@ -94,8 +94,8 @@ class Stats:
             counts[name] += int_or_none(usage.get(wire)) or 0
 
     def __str__(self) -> str:
-        lines = [f"{counted(self.done, 'prompt')} in {in_words(self.seconds)} ({self.per_second:,.0f}/s): {self.answered:,} "
-                 f"answered, {self.failed:,} failed"
+        lines = [f"{counted(self.done, 'prompt')} in {in_words(self.seconds)} ({self.per_second:,.0f}/s): "
+                 f"{self.answered:,} answered, {self.failed:,} failed"
                  + (f"; {self.skipped:,} were there already" if self.skipped else "")]
         lines += [f"{count:,} x {reason}" for reason, count in sorted(self.reasons.items(), key=lambda item: -item[1])]
         if self.retried or self.refused:

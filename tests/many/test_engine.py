@@ -226,7 +226,8 @@ def test_certificates_that_are_not_there_end_the_run_and_mark_no_prompt(client, 
 
 def test_an_outage_does_not_read_all_prompts(serving, client, monkeypatch):
     monkeypatch.setattr("gemini_lite.many.engine.FIRST_RETRY", 0.4)
-    read, prompts = [], (read.append(number) or str(number) for number in range(5000))
+    read = []
+    prompts = (read.append(number) or str(number) for number in range(5000))
     with pytest.raises(GeminiError, match="stopped"):
         list(client(serving(lambda request: Error(500, "oops"))).map(prompts, retries=1, concurrency=2))
     assert len(read) <= 2 * 16 + 30
