@@ -6,10 +6,11 @@ import os
 
 from ..client import GeminiClient
 from ..errors import GeminiError
+from ..json_data.previews import counted
 from ..many.batch import find_job
 from ..many.batch_manifest import Manifest, manifest_path, read_manifest, remove_manifest
 from ..many.results_file import read_results
-from ..many.stats import Stats, counted
+from ..many.stats import Stats
 from ..options import GeminiOptions
 from .batch_help import BatchArguments
 from .inputs import Inputs

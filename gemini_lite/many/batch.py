@@ -161,8 +161,8 @@ class BatchRun:
     def _raise_unknown(self, manifest: Manifest, error: Optional[Exception]) -> NoReturn:
         if manifest.step == CREATED:
             raise JobFailedError(
-                f"The batch {manifest.name} was made and is gone: it was deleted, or has expired, or is another key's or "
-                "project's. Make the same call with again=True, which hands the prompts in once more, and is paid for "
+                f"The batch {manifest.name} was made and is gone: it was deleted, or has expired, or is another key's. "
+                "Make the same call with again=True, which hands the prompts in once more, and is paid for "
                 "again.", reason="GONE")
         job = manifest.name or f"with the display name {manifest.display_name}"
         raise JobFailedError(

@@ -17,6 +17,7 @@ from ..api.prompts import RequestBuilder, read_item
 from ..auth.api_key import is_demo
 from ..errors import GeminiError, OverloadedError
 from ..json_data import JSON
+from ..json_data.previews import counted
 from ..options import GeminiOptions
 from ..response import Result
 from ..route import Route
@@ -28,7 +29,7 @@ from .order import ResultOrder
 from .pace import Pace, quota_of
 from .senders import Sender, Task, Threads
 from .settings import Keeper, Settings
-from .stats import Stats, counted
+from .stats import Stats
 from .tokens import TokenEstimate, prompt_tokens, size_of
 
 log = logging.getLogger("gemini_lite")

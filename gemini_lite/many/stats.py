@@ -7,7 +7,7 @@ from typing import Dict, List, Optional
 
 from ..errors import GeminiError
 from ..json_data import JSON, int_or_none
-from ..json_data.previews import shorten
+from ..json_data.previews import counted, shorten
 from ..response import Result
 
 _TOKEN_NAMES = {
@@ -114,11 +114,6 @@ class Stats:
         cells += [_row(html.escape(model), html.escape(_in_words(counts))) for model, counts in self.tokens.items()]
         cells.append(_row("time", f"{in_words(self.seconds)} ({self.per_second:,.0f}/s)"))
         return f"<table>{''.join(cells)}</table>"
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 prompt``, ``2 prompts``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def in_words(seconds: float) -> str:

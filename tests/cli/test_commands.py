@@ -54,11 +54,13 @@ def test_what_might_have_been_meant_otherwise_is_said(
     run("count", "x") if argv == ["model"] else run("x")  # what the other form of the answer is for
 
 
-def test_continue_goes_on_with_the_conversation_that_was_saved_last(at_fake: FakeGemini) -> None:
+def test_continue_goes_on_with_the_conversation_that_was_saved_last(
+        at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
     for reply in "abcde":
         at_fake.reply(reply)
     assert run("--conversation", "one", "1") == run("--conversation", "two", "2") == 0
-    assert run("-c", "3") == run("--conversation", "one", "4") == run("5", "--continue") == 0
+    assert run("-c", "3") == 0 and "goes on with two: 2 turns\n" in capsys.readouterr().err
+    assert run("--conversation", "one", "4") == run("5", "--continue") == 0
     assert len(saved.ChatFile("one").read().history) == 6 and len(saved.ChatFile("two").read().history) == 4
 
 
