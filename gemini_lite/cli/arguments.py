@@ -148,6 +148,8 @@ def parse_arguments(argv: List[str]) -> Tuple[argparse.ArgumentParser, Arguments
         arguments, unknown = parser.parse_known_intermixed_args(rest, Arguments())
     if unknown:
         asked = "" if name == "prompt" else f"; if this is a prompt, write: gemini-lite prompt {name} ..."
+        if name in ("map", "batch"):
+            asked = f"; the prompt for each row stands behind --prompt{asked}"
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{asked}")
     arguments.command = name
     arguments.notices = _find_ambiguities(arguments, is_named=position is not None and name != "prompt")

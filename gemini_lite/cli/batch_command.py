@@ -11,19 +11,17 @@ from ..many.batch import find_job
 from ..many.batch_manifest import Manifest, manifest_path, read_manifest, remove_manifest
 from ..many.results_file import read_results
 from ..many.stats import Stats
-from ..options import GeminiOptions
 from .batch_help import BatchArguments
-from .inputs import Inputs
-from .map_command import OpenClient, read_prompts
+from .map_command import OpenClient, check_output, read_options
+from .prompt_file import naming, open_prompts
 from .standard_error import print_lines, print_status
-
-_OPTIONS = ("model", "system_prompt", "temperature", "response_schema")
 
 
 def run_batch(arguments: BatchArguments, open_client: OpenClient) -> int:
     """Run the command with a client that `open_client` opens; its exit code."""
     if arguments.output_file == "-":
         raise ValueError("results are kept in a file that can be read again: give -o a name")
+    check_output(arguments.output_file)
     if arguments.demo and arguments.step is not None:
         raise ValueError(f"every --demo starts afresh, and its jobs end with it: for --{arguments.step} run python -m "
                          "gemini_lite.demo bash, and the commands there, without --demo")
@@ -41,12 +39,9 @@ def run_batch(arguments: BatchArguments, open_client: OpenClient) -> int:
 
 
 def _answer(arguments: BatchArguments, open_client: OpenClient) -> int:
-    options = GeminiOptions(
-        model=arguments.model, system_prompt=arguments.system, temperature=arguments.temperature,
-        response_schema=Inputs().load_schema(arguments.schema) if arguments.schema else None)
-    fields = {name: getattr(options, name) for name in _OPTIONS if getattr(options, name) is not None}
-    with contextlib.ExitStack() as stack:
-        prompts = read_prompts(stack, arguments)  # an unknown column is an error before there is a client
+    fields = read_options(arguments)
+    with contextlib.ExitStack() as stack, naming(str(arguments.input)):
+        prompts = open_prompts(stack, arguments)  # an unknown column is an error before there is a client
         client = stack.enter_context(open_client())
         try:
             stats = client.batch_to(

@@ -72,6 +72,8 @@ def _run(arguments: Arguments) -> int:
     for notice in [*arguments.notices, *file_notices(getattr(arguments, "words", []))]:
         print_status(notice)
     output = getattr(arguments, "output", None)
+    if output is not None and output.endswith(".json") and arguments.command != "prompt":
+        arguments.format = "json"  # a prompt's answer may be JSON of its own
     if output is None and isinstance(sys.stdout, _ClosedOutput):
         raise OSError(errno.EBADF, "standard output is closed")  # before anything is paid for
     with open_output(output), saved.with_demo(arguments.demo):

@@ -53,10 +53,11 @@ class Stats:
 
     @property
     def seconds_left(self) -> Optional[float]:
-        """How long the rest will take at this rate; None if that is not known."""
+        """How long the rest will take at this rate, or at that of the pace; None if that is not known."""
         if self.total is None or not self.done:
             return None
-        return max(0, self.total - self.done - self.skipped) / self.per_second
+        limit = float("inf") if self.requests_per_minute is None else self.requests_per_minute / 60
+        return max(0, self.total - self.done - self.skipped) / min(self.per_second, limit)
 
     def add(self, result: Result, model: str) -> None:
         """Count one result."""

@@ -285,3 +285,13 @@ def test_conversations_with_the_demo_are_kept_apart(at_fake: FakeGemini, monkeyp
         assert saved.names() == ["trial"]
     monkeypatch.setenv("GEMINI_API_KEY", "demo")  # as `python -m gemini_lite.demo` has it
     assert saved.names() == ["trial"]
+
+
+def test_a_name_that_ends_in_json_gets_json(at_fake: FakeGemini, tmp_path: Path) -> None:
+    at_fake.reply("Rome it is.")
+    out = tmp_path / "trip.json"
+    assert run("--conversation", "trip", "Where to?") == 0
+    assert run("conversations", "export", "trip", "-o", str(out)) == 0
+    assert json.loads(out.read_text())["name"] == "trip"
+    at_fake.reply("Plain.")
+    assert run("Hi", "-o", str(out)) == 0 and out.read_text() == "Plain.\n"

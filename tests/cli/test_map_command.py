@@ -1,9 +1,14 @@
 """Laws of ``gemini-lite map``: any list of prompts in, a line for each out, and exit codes that a script can use."""
+import csv
 import json
 import os
+import re
+import shutil
+import subprocess
 
 import pytest
 
+from gemini_lite.cli import map_help
 from gemini_lite.cli.main import main
 from gemini_lite.testing import FakeGemini
 from gemini_lite.testing.server import Error
@@ -48,6 +53,7 @@ def test_rows_of_a_csv_become_prompts(served):
 
 
 @pytest.mark.parametrize("flags, words", [
+    (["--prompt", "Mood?"], "names no column, so that all prompts would be the same; there is: {id}, {text}"),
     (["--prompt", "{txt}"], "no such column; there is: id, text"), (["--prompt", "{text}", "--key", "no"], "--key"),
     ([], "say what to ask")])
 def test_what_is_wrong_with_the_columns_is_said_before_the_first_call(served, capsys, flags, words):
@@ -110,12 +116,77 @@ def test_a_schema_is_asked_for_and_checked(served):
 
 
 @pytest.mark.parametrize("name, content, words", [
-    ("in.jsonl", "{", "line 1 of in.jsonl is no JSON"), ("none.txt", None, "cannot be read")])
-def test_an_input_that_cannot_be_read_is_named(served, capsys, name, content, words):
+    ("in.jsonl", b'"a"\n{', "line 2 of in.jsonl is no JSON"), ("none.txt", None, "cannot be read"),
+    ("in.txt", b"one\ntwo\ncaf\xe9\n", "line 3 of in.txt is not UTF-8 (the byte 0xe9): convert it first"),
+    ("in.csv", b"id,text\na,x\nb,caf\xe9\n", "line 3 of in.csv is not UTF-8"),
+    ("in.csv", b"id,text\na,x\nb,y\na,z\n", "prompt 3 of in.csv has the key 'a', and so has one before it"),
+    ("in.jsonl", b'{"key": "0", "prompt": "x"}\n{"key": "0", "prompt": "y"}', "prompt 2 of in.jsonl has the key '0'"),
+])
+def test_what_is_wrong_anywhere_in_the_input_is_said_before_the_first_call(served, capsys, name, content, words):
     if content is not None:
-        write(name, content)
-    assert main(["map", name, "-o", "out.jsonl"]) in (2, 3)
-    assert words in capsys.readouterr().err
+        with open(name, "wb") as file:
+            file.write(content)
+    table = ["--prompt", "{text}", "--key", "id"] if name == "in.csv" else []
+    for command in ("map", "batch"):
+        assert main([command, name, "-o", "out.jsonl", *table]) == 2
+        assert words in capsys.readouterr().err
+    assert not served.requests and not os.path.exists("out.jsonl")
+
+
+def test_what_is_wrong_in_a_pipe_is_said_with_what_was_done(served, capsys, monkeypatch):
+    read, write_end = os.pipe()
+    os.write(write_end, (b"one" + b" " * 500 + b"\n") * 100 + b"caf\xe9\n")  # more than is read at once
+    os.close(write_end)
+    with open(read, encoding="utf-8") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["map", "-", "-o", "out.jsonl"]) == 2
+    said = capsys.readouterr().err
+    assert "- is not UTF-8 (the byte 0xe9)" in said and " answered, 0 failed" in said and lines()
+
+
+def test_the_number_of_prompts_is_known_before_the_first_call(served, monkeypatch):
+    totals = []
+    write("in.csv", 'id,text\na,"two\nlines"\nb,y\n')
+    monkeypatch.setattr("gemini_lite.many.progress._choose", lambda progress: lambda stats: totals.append(stats.total))
+    assert main(["map", "in.csv", "--prompt", "{text}", "-o", "out.jsonl"]) == 0
+    assert set(totals) == {2}
+
+
+def test_a_table_of_a_spreadsheet_may_have_semicolons_and_long_cells(served):
+    write("in.csv", f"id;text\na;one\nb;{'x' * 200_000}\n")
+    assert main(["map", "in.csv", "--prompt", "{text}", "--key", "id", "-o", "out.jsonl"]) == 0
+    assert sorted(map(len, map(asked, served.requests))) == [3, 200_000]
+
+
+def test_set_reaches_the_request_of_map(served):
+    write("in.txt", "one\n")
+    flags = ["--set", "max_output_tokens=9", "--set", "thinking_budget=0"]
+    assert main(["map", "in.txt", "-o", "out.jsonl", *flags]) == 0
+    assert served.requests[0].body["generationConfig"] == {
+        "maxOutputTokens": 9, "thinkingConfig": {"thinkingBudget": 0}}
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.TSV", "o.json"])
+@pytest.mark.parametrize("command", ["map", "batch"])
+def test_a_name_that_is_not_of_json_lines_is_refused(served, capsys, name, command):
+    write("in.txt", "one\n")
+    assert main([command, "in.txt", "-o", name]) == 2
+    assert "write -o o.jsonl" in capsys.readouterr().err and not served.requests and not os.path.exists(name)
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+def test_the_table_that_the_help_shows_is_one(served):
+    write("in.csv", 'id,text\na,"one, two"\nb,bad\n')
+    assert main(["map", "in.csv", "--prompt", "{text}", "--key", "id", "-o", "answers.jsonl"]) == 1
+    line, = re.findall("^  (jq .*)$", map_help.EXAMPLES, re.MULTILINE)
+    table = subprocess.run(line, shell=True, stdout=subprocess.PIPE, check=True, universal_newlines=True).stdout
+    assert sorted(csv.reader(table.splitlines()))[0] == ["a", "answer to one, two", ""] and '"b",,"no' in table
+
+
+def test_a_prompt_without_its_flag_is_said_to_need_it(served, capsys):
+    with pytest.raises(SystemExit):
+        main(["map", "in.csv", "Mood? {text}", "-o", "out.jsonl"])
+    assert "the prompt for each row stands behind --prompt" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["map", "batch"])
