@@ -106,6 +106,11 @@ def _open_text(name: str) -> "contextlib.AbstractContextManager[TextIO]":
         raise ValueError(f"{name} cannot be read: {error.strerror}") from None
 
 
+def is_table(name: str) -> bool:
+    """Whether the name is that of a file of rows, and not of lines of text."""
+    return _kind_of(name) != "txt"
+
+
 def _kind_of(name: str) -> str:
     ending = os.path.splitext(name)[1].lower()
     return {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}.get(ending, "txt")
