@@ -43,7 +43,8 @@ def test_options_stand_before_or_after_the_command(argv: List[str], command: str
 
 
 @pytest.mark.parametrize("argv, notice", [
-    (["model"], "a command named models"), (["count", "the", "stars"], "gemini-lite prompt count"),
+    (["model"], "a command named models"), (["conversation", "list"], "a command named conversations"),
+    (["count", "the", "stars"], "gemini-lite prompt count"),
 ])
 def test_what_might_have_been_meant_otherwise_is_said(
         at_fake: FakeGemini, capsys: pytest.CaptureFixture[str], argv: List[str], notice: str) -> None:
@@ -51,7 +52,7 @@ def test_what_might_have_been_meant_otherwise_is_said(
     at_fake.answer("countTokens", {"totalTokens": 1})
     assert run(*argv) == 0
     assert notice in capsys.readouterr().err
-    run("count", "x") if argv == ["model"] else run("x")  # what the other form of the answer is for
+    run("count", "x") if argv[0] != "count" else run("x")  # what the other form of the answer is for
 
 
 def test_continue_goes_on_with_the_conversation_that_was_saved_last(
@@ -295,3 +296,31 @@ def test_a_name_that_ends_in_json_gets_json(at_fake: FakeGemini, tmp_path: Path)
     assert json.loads(out.read_text())["name"] == "trip"
     at_fake.reply("Plain.")
     assert run("Hi", "-o", str(out)) == 0 and out.read_text() == "Plain.\n"
+
+
+@pytest.mark.parametrize("argv, hint", [
+    (["Hi", "--max-tokens", "9"], "did you mean --set max_output_tokens=VALUE?"),
+    (["Hi", "--top-p=0.9"], "did you mean --set top_p=VALUE?"),
+    (["Hi", "--temp", "0"], "did you mean --temperature?"),
+    (["models", "--formats", "json"], "did you mean --format?"),
+    (["Hi", "--set", "stop_sequences=END"], """--set stop_sequences='["END"]'"""),
+    (["Hi", "-T", "tools2.py:rain"], "write --tool tools2:rain, or --functions tools2.py"),
+])
+def test_what_was_meant_is_said(
+        fake: FakeGemini, capsys: pytest.CaptureFixture[str], argv: Any, hint: str) -> None:
+    assert run(*argv) == 2
+    assert hint in capsys.readouterr().err and fake.requests == []
+
+
+@pytest.mark.parametrize("argv, usage", [
+    (["help"], "gemini-lite [COMMAND]"), (["help", "map"], "gemini-lite map"),
+    (["help", "prompt"], "gemini-lite [-h]"),
+])
+def test_help_is_no_prompt(fake: FakeGemini, capsys: pytest.CaptureFixture[str], argv: Any, usage: str) -> None:
+    assert run(*argv) == 0
+    assert f"usage: {usage}" in capsys.readouterr().out and fake.requests == []
+
+
+def test_help_with_more_words_is_a_prompt(at_fake: FakeGemini) -> None:
+    at_fake.reply("a")
+    assert run("help", "me") == 0 and prompt_of(at_fake.requests[0]) == ["help me"]
