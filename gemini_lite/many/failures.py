@@ -10,14 +10,14 @@ from ..errors import (
 )
 
 LONGEST_WAIT = 3600.0  # seconds that a server may ask for
-IN_A_ROW = 20  # failures of one kind end the run: in the beginning any, later those of the network or the server
+IN_A_ROW = 20  # so many failures of one kind end a run
 
 _OF_THE_NETWORK = ("TLS", "PROXY", "INVALID", "CLOSED")  # no retry mends these, and no other prompt either
 _OWN_FILES = re.compile(r"\bfiles?\b|cached_?\s?contents?", re.IGNORECASE)
 
 
 def is_fatal(error: GeminiError) -> bool:
-    """Whether every other prompt would fail in the same way: no credentials, no quota, no such model."""
+    """Whether every other prompt would fail in the same way: no credentials, no quota, no such model, no way there."""
     if isinstance(error, (CredentialsError, AuthenticationError, QuotaExhaustedError)):
         return True
     if isinstance(error, TransportError):
@@ -57,11 +57,13 @@ def invalid_prompt(error: Exception) -> GeminiError:
 class FailuresInARow:
     """Notices that prompts fail for what they share, so that the others will, too.
 
-    In the beginning that is any failure of one kind; later, one that may pass and no quota's: the network or the server
-    is down, which each prompt's own tries did not outlast.
+    In the beginning that is any failure of one kind; later, if `goes_on`, one that may pass and is no quota's: the
+    network or the server is down, which each prompt's own tries did not outlast. A run that nothing goes on with does
+    not end then: whoever has its answers in memory would lose them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, goes_on: bool) -> None:
+        self._goes_on = goes_on
         self._count = 0
         self._kind: Optional[Tuple[object, ...]] = None
         self._is_beginning = True
@@ -72,7 +74,7 @@ class FailuresInARow:
         self._is_beginning = self._is_beginning and error is not None and self._kind in (None, kind)
         self._count = self._count + 1 if kind == self._kind else 1
         self._kind = kind
-        if error is None or self._count < IN_A_ROW or not (self._is_beginning or kind == _OUTAGE):
+        if error is None or self._count < IN_A_ROW or not (self._is_beginning or self._goes_on and kind == _OUTAGE):
             return None
         which = f"The first {IN_A_ROW} prompts all failed for one reason" if self._is_beginning else \
             f"{IN_A_ROW} prompts in a row failed, and none was answered meanwhile"

@@ -187,16 +187,26 @@ def test_twenty_failures_alike_at_the_beginning_end_the_run(serving, client):
 
 @pytest.mark.parametrize("error", [Error(500, "oops"), Error(503, "busy"), Raw(cut=True)], ids=["500", "503", "cut"])
 @pytest.mark.parametrize("answered", [0, 100])
-def test_an_outage_ends_the_run_at_its_beginning_and_later(serving, client, error, answered):
+def test_an_outage_ends_a_run_into_a_file_at_its_beginning_and_later(serving, client, tmp_path, error, answered):
     def goes_down(request):
         return echo(request) if int(asked(request)) < answered else error
-    fake, results = serving(goes_down), []
+    fake, out = serving(goes_down), tmp_path / "out.jsonl"
     with pytest.raises(GeminiError, match="20 prompts .*failed.*so the run was stopped") as caught:
-        for result in client(fake).map(map(str, range(3000)), retries=1, concurrency=8):
-            results.append(result)
-    assert caught.value.retryable and caught.value.summary.may_pass == caught.value.summary.failed
-    assert len([result for result in results if result.error is None]) == answered
-    assert 20 <= caught.value.summary.failed < 300 and len(fake.requests) < answered + 700
+        client(fake).map_to(out, map(str, range(3000)), retries=1, concurrency=8)
+    summary = caught.value.summary
+    assert caught.value.retryable and summary.may_pass == summary.failed and summary.answered == answered
+    assert 20 <= summary.failed < 300 and len(fake.requests) < answered + 700
+
+
+def test_an_outage_loses_no_answers_that_are_in_memory(serving, client):
+    fake = serving(lambda request: echo(request) if int(asked(request)) < 30 else Error(503, "busy"))
+    texts = [result.text for result in client(fake).map(map(str, range(100)), retries=0)]
+    assert len(texts) == 100 and texts[29] == "answer to 29" and texts[30:] == [None] * 70
+
+
+def test_an_outage_at_the_beginning_ends_a_run_without_a_file(serving, client):
+    with pytest.raises(GeminiError, match="The first 20 prompts all failed"):
+        list(client(serving(lambda request: Error(503, "busy"))).map(map(str, range(3000)), retries=0))
 
 
 def test_failures_among_answers_are_no_outage(serving, client):
