@@ -73,7 +73,7 @@ class Run:
         self._in_flight: Dict[int, Task] = {}  # by index
         self._ready: Deque[Result] = collections.deque()
         self._order = ResultOrder() if settings.ordered else None
-        self._failures_in_a_row = failures.FailuresInARow(goes_on=keeper is not None)
+        self._failures_in_a_row = failures.FailuresInARow(settings.ends_in_outage, goes_on=keeper is not None)
         self._stop: Optional[BaseException] = None  # why no more is sent
         self._is_open = True
         self._next_turn = 0.0

@@ -11,6 +11,7 @@ from ..errors import (
 
 LONGEST_WAIT = 3600.0  # seconds that a server may ask for
 IN_A_ROW = 20  # so many failures of one kind end a run
+_OUTAGE = ("outage",)
 
 _OF_THE_NETWORK = ("TLS", "PROXY", "INVALID", "CLOSED")  # no retry mends these, and no other prompt either
 _OWN_FILES = re.compile(r"\bfiles?\b|cached_?\s?contents?", re.IGNORECASE)
@@ -59,11 +60,11 @@ class FailuresInARow:
 
     In the beginning that is any failure of one kind; later, if `goes_on`, one that may pass and is no quota's: the
     network or the server is down, which each prompt's own tries did not outlast. A run that nothing goes on with does
-    not end then: whoever has its answers in memory would lose them.
+    not end then: whoever has its answers in memory would lose them. Without `ends_in_outage`, none does.
     """
 
-    def __init__(self, *, goes_on: bool) -> None:
-        self._goes_on = goes_on
+    def __init__(self, ends_in_outage: bool, *, goes_on: bool) -> None:
+        self._ends_in_outage, self._goes_on = ends_in_outage, goes_on
         self._count = 0
         self._kind: Optional[Tuple[object, ...]] = None
         self._is_beginning = True
@@ -74,7 +75,7 @@ class FailuresInARow:
         self._is_beginning = self._is_beginning and error is not None and self._kind in (None, kind)
         self._count = self._count + 1 if kind == self._kind else 1
         self._kind = kind
-        if error is None or self._count < IN_A_ROW or not (self._is_beginning or self._goes_on and kind == _OUTAGE):
+        if error is None or self._count < IN_A_ROW or not self._ends_the_run():
             return None
         which = f"The first {IN_A_ROW} prompts all failed for one reason" if self._is_beginning else \
             f"{IN_A_ROW} prompts in a row failed, and none was answered meanwhile"
@@ -83,8 +84,10 @@ class FailuresInARow:
         stop.__cause__ = error
         return stop
 
-
-_OUTAGE = ("outage",)
+    def _ends_the_run(self) -> bool:
+        if self._kind != _OUTAGE:
+            return self._is_beginning
+        return self._ends_in_outage and (self._is_beginning or self._goes_on)
 
 
 def _kind_of(error: GeminiError) -> Tuple[object, ...]:

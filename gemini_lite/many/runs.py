@@ -31,7 +31,8 @@ class Caller(NamedTuple):
 def start_run(
     caller: Caller, prompts: Iterable[object], *, concurrency: int = 64, ordered: bool = True,
     requests_per_minute: Optional[float] = None, max_errors: Optional[int] = None, progress: Progress = None,
-    pace: Optional[Pace] = None, keeper: Optional[Keeper] = None, overrides: Mapping[str, Any] = {},
+    pace: Optional[Pace] = None, keeper: Optional[Keeper] = None, ends_in_outage: bool = True,
+    overrides: Mapping[str, Any] = {},
 ) -> Run:
     """A run over `prompts`; see `GeminiClient.map`."""
     limits, changes = caller.limits.split(overrides)
@@ -41,7 +42,7 @@ def start_run(
     check_prompts(prompts)
     check_options(options)
     retries = caller.transport.retries if limits.retries is None else limits.retries
-    settings = Settings(concurrency, ordered, retries, max_errors, limits)
+    settings = Settings(concurrency, ordered, retries, max_errors, limits, ends_in_outage)
     return Run(caller.route, caller.transport, options, prompts, settings,
                pace=pace or Pace(concurrency, requests_per_minute), keeper=keeper, progress=reporter(progress))
 
