@@ -17,7 +17,8 @@ examples:
   zcat prompts.txt.gz | gemini-lite map - -o - | jq -r .key
 
 a table of the output:
-  jq -r '[.key, .response.candidates[0].content.parts[0].text, .error.message] | @csv' answers.jsonl
+  jq -r '[.key, .response.candidates[0].content.parts[0].text, .error.message]
+    | @csv' answers.jsonl > answers.csv
 
 Stop it with Ctrl-C, and write the same line to go on. Exit codes: 0 all are answered, 1 some failed, 2 wrong usage,
 3 stopped, and the same line goes on, 130 interrupted.

@@ -10,6 +10,7 @@ import pytest
 
 from gemini_lite.cli import map_help
 from gemini_lite.cli.main import main
+from gemini_lite.cli.prompt_file import PromptFile
 from gemini_lite.testing import FakeGemini
 from gemini_lite.testing.server import Error
 
@@ -144,12 +145,10 @@ def test_what_is_wrong_in_a_pipe_is_said_with_what_was_done(served, capsys, monk
     assert "- is not UTF-8 (the byte 0xe9)" in said and " answered, 0 failed" in said and lines()
 
 
-def test_the_number_of_prompts_is_known_before_the_first_call(served, monkeypatch):
-    totals = []
+def test_the_number_of_prompts_is_known_before_the_first_call(served):
     write("in.csv", 'id,text\na,"two\nlines"\nb,y\n')
-    monkeypatch.setattr("gemini_lite.many.progress._choose", lambda progress: lambda stats: totals.append(stats.total))
-    assert main(["map", "in.csv", "--prompt", "{text}", "-o", "out.jsonl"]) == 0
-    assert set(totals) == {2}
+    prompts = PromptFile(map_help.MapArguments(input="in.csv", input_format=None, prompt="{text}", key="id"))
+    assert len(prompts) == 2 and list(prompts) == list(prompts) == [("a", "two\nlines"), ("b", "y")]
 
 
 def test_a_table_of_a_spreadsheet_may_have_semicolons_and_long_cells(served):
@@ -178,8 +177,10 @@ def test_a_name_that_is_not_of_json_lines_is_refused(served, capsys, name, comma
 def test_the_table_that_the_help_shows_is_one(served):
     write("in.csv", 'id,text\na,"one, two"\nb,bad\n')
     assert main(["map", "in.csv", "--prompt", "{text}", "--key", "id", "-o", "answers.jsonl"]) == 1
-    line, = re.findall("^  (jq .*)$", map_help.EXAMPLES, re.MULTILINE)
-    table = subprocess.run(line, shell=True, stdout=subprocess.PIPE, check=True, universal_newlines=True).stdout
+    line, = re.findall("^  (jq .*> answers.csv)$", map_help.EXAMPLES, re.MULTILINE | re.DOTALL)
+    subprocess.run(line, shell=True, check=True)
+    with open("answers.csv", encoding="utf-8") as file:
+        table = file.read()
     assert sorted(csv.reader(table.splitlines()))[0] == ["a", "answer to one, two", ""] and '"b",,"no' in table
 
 
