@@ -212,7 +212,8 @@ class GeminiClient(Chat):
         `poll` and `deadline` are seconds, as for ``client.batches.wait``. A prompt that the job has no result for stays
         without a line, for the same call again or for `map_to`. JobFailedError if the job failed, expired or was
         cancelled (the same call hands in another one), or with the reason UNKNOWN if nobody can know whether it was
-        made: `again` says that another one may be. ValueError for other prompts than those of the job under way.
+        made, GONE if it was and is not there: `again` says that another one may be. ValueError for other prompts than
+        those of the job under way.
         """
         from .many.batch import run_batch
         return run_batch(
@@ -253,7 +254,12 @@ class GeminiClient(Chat):
         title: Optional[str] = None, output_dimensionality: Optional[int] = None, normalize: bool = False,
         concurrency: int = 1, deadline: Optional[float] = None,
     ) -> Embeddings:
-        """A vector for each item of `prompts`; see `gemini_lite.api.embeddings`."""
+        """A vector for each item of `prompts`, a list of any length.
+
+        Each has `output_dimensionality` numbers, and the length 1 with `normalize`. `task_type`, such as
+        "RETRIEVAL_QUERY", and `title` are for models that know them. `concurrency` calls are under way at a time;
+        `deadline` is in seconds, for all of them. An error has ``embeddings``: the vectors that were made before it.
+        """
         from .api.embeddings import embed
         return embed(self._sender(), prompts, model=model, task_type=task_type, title=title,
                      output_dimensionality=output_dimensionality, normalize=normalize, concurrency=concurrency,

@@ -17,6 +17,7 @@ import sys
 from typing import Any, Dict, List, Optional
 
 from . import media
+from .auth.api_key import DEMO_KEY
 from .json_data import JSON, dict_or_empty, list_of_dicts
 from .testing import FakeGemini, Reply, Request, call
 from .testing.demo_texts import THOUGHTS, demo_text
@@ -25,6 +26,14 @@ from .testing.samples import picture, sample, sound
 DELAY = 0.02  # seconds between two words
 _OTHER_SIGN_INS = (  # variables that would send a command to Gemini itself
     "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_GCA", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
+_USAGE = """\
+usage: python -m gemini_lite.demo COMMAND ARGUMENT...
+
+Runs the command with a stand-in on 127.0.0.1 in place of Gemini: no model, no account.
+
+examples:
+  python -m gemini_lite.demo python script.py
+  python -m gemini_lite.demo bash      a shell in which gemini-lite and programs talk to the stand-in"""
 _SOURCES = {
     "webSearchQueries": ["gemini-lite demo"],
     "groundingChunks": [{"web": {"title": "example.com", "uri": "https://example.com/"}}],
@@ -102,12 +111,12 @@ def _choose_function(request: Request, prompt: str) -> Optional[JSON]:
 
 def main(command: List[str]) -> int:
     """Run `command` with the stand-in as its Gemini, and return its exit code; a signal's is 128 and its number."""
-    if not command:
-        print("usage: python -m gemini_lite.demo COMMAND ARGUMENT...", file=sys.stderr)
-        return 2
+    if not command or command[0] in ("-h", "--help"):
+        print(_USAGE, file=sys.stdout if command else sys.stderr)
+        return 0 if command else 2
     with demo() as server:
         environment = {name: value for name, value in os.environ.items() if name not in _OTHER_SIGN_INS}
-        environment.update(GEMINI_API_KEY="demo", GOOGLE_GEMINI_BASE_URL=server.url)
+        environment.update(GEMINI_API_KEY=DEMO_KEY, GOOGLE_GEMINI_BASE_URL=server.url)
         print("demo: a stand-in on 127.0.0.1 answers in place of Gemini; there is no model behind it", file=sys.stderr)
         try:
             code = _run_command(command, environment)

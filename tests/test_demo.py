@@ -136,6 +136,7 @@ def test_a_command_runs_with_the_stand_in_as_its_gemini_whoever_is_signed_in() -
 def test_the_command_s_exit_code_is_passed_on() -> None:
     assert run(sys.executable, "-c", "raise SystemExit(7)").returncode == 7
     assert run().returncode == 2
+    assert run("--help").returncode == 0 and "usage: " in run("--help").stdout and "usage: " in run().stderr
     missing = run("no-such-command")
     assert missing.returncode == 127 and "no-such-command cannot be run: No such file" in missing.stderr
 

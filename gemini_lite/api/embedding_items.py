@@ -1,13 +1,13 @@
 """What is to be embedded, as a caller gives it: one content for each item, and what is said of all of them."""
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Sequence, Union, cast
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Union, cast
 
 from .. import contents, media
 from ..contents import Prompt, PromptItem
 from ..json_data import JSON
 
-EmbedPrompts = Union[PromptItem, Sequence[Prompt]]
+EmbedPrompts = Union[PromptItem, Sequence[Prompt], Iterator[Prompt]]
 
 DEFAULT_MODEL = "gemini-embedding-001"
 _NO_TASK_TYPES = ("gemini-embedding-2",)  # models whose task is said in the text
@@ -27,22 +27,26 @@ def read_items(
 ) -> EmbeddingItems:
     """The arguments of `GeminiClient.embed`, checked; ValueError for what the model does not take."""
     model = _bare_model(model or DEFAULT_MODEL)
-    return EmbeddingItems(model, [_content(item) for item in _items(prompts)],
+    return EmbeddingItems(model, [_content(item, number) for number, item in enumerate(_items(prompts))],
                           _fields(model, task_type, title, output_dimensionality))
 
 
 def _items(prompts: EmbedPrompts) -> List[Prompt]:
-    """The items of a list or tuple; anything else, such as (bytes, MIME type) or a `Blob`, is one item."""
-    if isinstance(prompts, (list, tuple)) and not media.is_media(prompts):
+    """The items of a list, tuple or iterator; anything else, such as (bytes, MIME type) or a `Blob`, is one item."""
+    if isinstance(prompts, (list, tuple, Iterator)) and not media.is_media(prompts):
         return list(prompts)
     return [cast(Prompt, prompts)]
 
 
-def _content(item: Prompt) -> JSON:
-    """The one content that an item is."""
+def _content(item: Prompt, number: int) -> JSON:
+    """The one content that an item is; what is wrong with it is said with its `number`."""
     if isinstance(item, tuple) and not media.is_media(item):
         item = list(item)
-    found = contents.from_prompt(item)
+    try:
+        found = contents.from_prompt(item)
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"item {number} cannot be embedded: {error}") from None
     if len(found) != 1:
         raise ValueError("an item to embed is one content: give the contents as items of the list")
     return found[0]

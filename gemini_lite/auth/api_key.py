@@ -9,6 +9,8 @@ import requests.auth
 from ..errors import KEYS_PAGE
 from .secret import Secret, as_secret, check_secret
 
+DEMO_KEY = "demo"  # what the stand-in of `gemini_lite.demo` is asked with; no key of Google's
+
 
 class APIKey(requests.auth.AuthBase):
     """An API key in the header ``x-goog-api-key``, never in a URL."""
@@ -27,3 +29,8 @@ class APIKey(requests.auth.AuthBase):
     def renew(self, session: requests.Session, timeout: Tuple[float, float]) -> bool:
         """False: a key that was refused stays refused."""
         return False
+
+
+def is_demo(auth: object) -> bool:
+    """Whether `auth` is for the stand-in, whose answers are made up."""
+    return isinstance(auth, APIKey) and auth._key.value == DEMO_KEY

@@ -15,10 +15,11 @@ from .base import JSON_HEADERS, Post, all_pages, check_url, model_resource
 
 log = logging.getLogger("gemini_lite")
 
+_KEY_NAMES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 _NO_CREDENTIALS = (
-    f"Nobody is signed in. Set GEMINI_API_KEY (or GOOGLE_API_KEY) to a key from {errors.KEYS_PAGE}, or write "
-    "GeminiClient(api_key=...); for Code Assist write GeminiClient(credentials_path=...) or set "
-    "GOOGLE_GENAI_USE_GCA=true. To try without an account: gemini-lite --demo \"Hello\""
+    f"Nobody is signed in. Set GEMINI_API_KEY (or GOOGLE_API_KEY) to a key from {errors.KEYS_PAGE}, or for Code Assist "
+    "GOOGLE_GENAI_USE_GCA=true. To try without an account: gemini-lite --demo \"Hello\". In Python there are "
+    "GeminiClient(api_key=...) and GeminiClient(credentials_path=...), too"
 )
 
 
@@ -37,7 +38,8 @@ class DeveloperAPI:
     ) -> None:
         api_key = as_secret(api_key) or key_from_environment()
         if api_key is None:
-            raise errors.CredentialsError(_NO_CREDENTIALS)
+            empty = [f"{name} is there and empty. " for name in _KEY_NAMES if name in os.environ]
+            raise errors.CredentialsError("".join(empty) + _NO_CREDENTIALS)
         self.auth = APIKey(api_key)
         base = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or "https://generativelanguage.googleapis.com"
         self.endpoints: Tuple[str, ...] = (check_url(base, "base_url"),)
@@ -82,7 +84,7 @@ class DeveloperAPI:
 
 def key_from_environment() -> Optional[Secret]:
     """GOOGLE_API_KEY, then GEMINI_API_KEY: the order of Google's own Python client."""
-    google, gemini = [as_secret(os.environ.get(name) or None) for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY")]
+    google, gemini = [as_secret(os.environ.get(name) or None) for name in _KEY_NAMES]
     if google and gemini and google.value != gemini.value:
         log.warning("GOOGLE_API_KEY and GEMINI_API_KEY are both set and differ: GOOGLE_API_KEY is used")
     return google or gemini

@@ -24,11 +24,13 @@ examples:
   gemini-lite caches delete cachedContents/abc
 """
 EMBED_HELP = """\
-Each line of the file is an item; empty lines are left out. The output is JSON Lines ({"text": ..., "embedding": [...]})
-on standard output or in a .jsonl file, or a NumPy array of doubles, a row for each item, in a .npy file.
+Each line of the file is an item; empty lines are left out. Of a .csv, .tsv or .jsonl file, --prompt "{column}" says
+what of each row is its item. The output is JSON Lines ({"text": ..., "embedding": [...]}) on standard output or in a
+.jsonl file, or a NumPy array of doubles, a row for each item, in a .npy file.
 
 examples:
   gemini-lite embed lines.txt -o vectors.jsonl
+  gemini-lite embed reviews.csv --prompt "{text}" -o vectors.jsonl
   sort words | gemini-lite embed - -o w.npy --dimensions 768 --normalize
 """
 
@@ -58,7 +60,8 @@ def add_caches_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_embed_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``embed``."""
-    parser.add_argument("file", metavar="FILE", help="a text file, '-' for standard input")
+    parser.add_argument("file", metavar="FILE", help="a text file, '-' for standard input; or a table")
+    parser.add_argument("--prompt", metavar="TEXT", help="the item for each row: {column} becomes the row's value")
     parser.add_argument("-o", "--output", metavar="FILE", help="a .jsonl or .npy file (default: standard output)")
     parser.add_argument("-m", "--model", help="the embedding model")
     parser.add_argument("--task", metavar="TYPE", help="such as RETRIEVAL_DOCUMENT, where the model knows task types")

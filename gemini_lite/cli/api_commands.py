@@ -61,7 +61,7 @@ def run_embed(arguments: argparse.Namespace, open_client: OpenClient) -> int:
     """``gemini-lite embed``."""
     from ..errors import GeminiError
     write = _writer(arguments.output)
-    texts = _lines(arguments.file)
+    texts = _read_texts(arguments)
     if not texts:
         raise ValueError("there is nothing to embed: each line that is not empty is an item")
     with open_client(arguments) as client:
@@ -73,7 +73,8 @@ def run_embed(arguments: argparse.Namespace, open_client: OpenClient) -> int:
             done = error.embeddings
             if done is not None and len(done.missing) < len(done) and write is not _write_npy:
                 write(arguments.output, texts, done)
-                print_status(f"{len(done) - len(done.missing)} of {len(done)} vectors were made and are written")
+                print_status(f"{len(done) - len(done.missing)} of {len(done)} vectors were made and are written; the "
+                             "same command makes all of them anew")
             raise
     write(arguments.output, texts, vectors)
     return 0
@@ -134,6 +135,24 @@ def _print_all(found: Sequence[Any], arguments: argparse.Namespace) -> None:
 
 def _cell(value: Any) -> Any:
     return value.strftime("%Y-%m-%d %H:%M") if hasattr(value, "strftime") else value
+
+
+def _read_texts(arguments: argparse.Namespace) -> List[str]:
+    """The items of the file: its lines, or what --prompt makes of the rows of a table."""
+    from .map_help import MapArguments
+    from .prompt_file import is_table, naming, read_prompts
+    name: str = arguments.file
+    if not is_table(name):
+        if arguments.prompt is not None:
+            raise ValueError(f"--prompt is for a .csv, .tsv or .jsonl file, and {name} is none")
+        return _lines(name)
+    with contextlib.ExitStack() as stack, naming(name):
+        table = MapArguments(input=name, input_format=None, prompt=arguments.prompt, key=None)
+        items = list(read_prompts(stack, table))
+    texts = [item for item in items if isinstance(item, str)]
+    if len(texts) < len(items):
+        raise ValueError(f"a line of {name} is no JSON string: write --prompt with {{field}} in it")
+    return texts
 
 
 def _lines(name: str) -> List[str]:

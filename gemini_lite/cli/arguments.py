@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import difflib
 import itertools
 import textwrap
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+from ..options import GeminiOptions
 from ..version import __version__
 from . import batch_help, map_help, record_help
 from .api_arguments import (
@@ -59,7 +61,7 @@ _HELP_END = """\
 Any other first word begins a prompt. Options stand before or after commands:
   gemini-lite -m gemini-2.5-pro -a photo.jpg "What is this?"
   gemini-lite --demo "Hello"      a stand-in on this machine, no account needed
-  gemini-lite COMMAND --help      its options, with examples; --version
+  gemini-lite prompt --help       -a, -c, -x ...; so for any COMMAND; --version
 GEMINI_API_KEY: your key. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ^C.
 """
 _PROMPT_EXAMPLES = """\
@@ -137,6 +139,8 @@ examples:
 
 def parse_arguments(argv: List[str]) -> Tuple[argparse.ArgumentParser, Arguments]:
     """The parser of the command that `argv` names, "prompt" if it names none, and what it parsed."""
+    if argv[:1] == ["help"] and (len(argv) == 1 or argv[1:2] and argv[1] in COMMANDS):
+        argv = [*argv[1:2], "--help"]
     position = _command_position(argv)
     if position is None and not any(word not in ("-h", "--help", "--version", "--demo") for word in argv) and argv:
         make_parser().parse_args(argv)  # prints the help or the version, and exits
@@ -148,10 +152,23 @@ def parse_arguments(argv: List[str]) -> Tuple[argparse.ArgumentParser, Arguments
         arguments, unknown = parser.parse_known_intermixed_args(rest, Arguments())
     if unknown:
         asked = "" if name == "prompt" else f"; if this is a prompt, write: gemini-lite prompt {name} ..."
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{asked}")
+        if name in ("map", "batch"):
+            asked = f"; the prompt for each row stands behind --prompt{asked}"
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{_similar_option(unknown[0], parser) or asked}")
     arguments.command = name
     arguments.notices = _find_ambiguities(arguments, is_named=position is not None and name != "prompt")
     return parser, arguments
+
+
+def _similar_option(unknown: str, parser: argparse.ArgumentParser) -> str:
+    """What might have been meant by an unknown option, as the end of a sentence; empty if nothing is like it."""
+    known = {option: option for option in parser._option_string_actions}
+    if "--set" in known:
+        known.update((f"--{field.name.replace('_', '-')}", f"--set {field.name}=VALUE")
+                     for field in dataclasses.fields(GeminiOptions) if f"--{field.name}" not in known)
+    name = unknown.partition("=")[0]
+    close = [option for option in known if option.startswith(name)] or difflib.get_close_matches(name, known, 1, 0.6)
+    return f"; did you mean {known[close[0]]}?" if close and name.startswith("--") else ""
 
 
 def _command_position(argv: List[str]) -> Optional[int]:
@@ -178,11 +195,17 @@ def _find_ambiguities(arguments: Arguments, *, is_named: bool) -> List[str]:
     words = getattr(arguments, "words", [])
     if is_named and arguments.command == "count" and len(words) > 1:
         return ["this counts the tokens of these words; to ask them, write: gemini-lite prompt count ..."]
-    if not is_named and arguments.command == "prompt" and len(words) == 1:
+    if not is_named and arguments.command == "prompt" and words and words[0] not in COMMANDS:
         close = difflib.get_close_matches(words[0], COMMANDS, 1, 0.8)
-        if close and words[0] not in COMMANDS:
-            return [f"{words[0]!r} is sent as a prompt; there is a command named {close[0]}"]
+        if close and (len(words) == 1 or words[1] in _actions(close[0])):
+            return [f"{' '.join(words)!r} is sent as a prompt; there is a command named {close[0]}"]
     return []
+
+
+def _actions(command: str) -> Sequence[str]:
+    """What the first argument of `command` may be, such as list; empty if that is free."""
+    actions = make_parsers()[command]._actions
+    return next((list(action.choices or ()) for action in actions if action.dest == "action"), [])
 
 
 def make_parser() -> argparse.ArgumentParser:

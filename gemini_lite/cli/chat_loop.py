@@ -8,6 +8,7 @@ from typing import Callable, Dict, List, NamedTuple
 from ..client import GeminiClient
 from ..display.waits import stop_waits
 from ..errors import GeminiError
+from ..json_data.previews import counted
 from ..options import GeminiOptions
 from . import saved
 from .arguments import Arguments
@@ -33,12 +34,15 @@ class ChatLoop:
     def run(self) -> int:
         """Read and answer to the end of the input; the exit code is 1 if a message from a pipe failed."""
         if self._line_reader.interactive:
-            print_status("/help lists the commands, Ctrl-D leaves")
+            print_status("/help lists the commands, " + (
+                "/save NAME keeps the conversation, " if self._current.saved_name is None else "") + "Ctrl-D leaves")
         with contextlib.suppress(EOFError):
             while True:
                 with self._line_reader.catch_interrupt():
                     self._handle(self._read_message())
         self._current.save()  # Ctrl-C between an answer and its saving has skipped that
+        if self._line_reader.interactive and self._current.has_unsaved_turns:
+            print_status("this conversation was not kept: /save NAME, or --conversation NAME from the start, keeps one")
         return int(self._has_failed and not self._line_reader.interactive)
 
     def _read_message(self) -> str:
@@ -120,7 +124,7 @@ class ChatLoop:
         if self._current.has_unsaved_turns:
             raise ValueError("this conversation is not saved: /save NAME keeps it, /clear gives it up")
         self._current.load(name)
-        print_status(f"{name}: {len(self._current.chat.history)} turns")
+        print_status(f"{name}: {counted(len(self._current.chat.history), 'turn')}")
 
     def _set_model(self, name: str) -> None:
         if name:

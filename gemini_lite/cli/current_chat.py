@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional, Sequence
 from ..chat import Chat
 from ..client import GeminiClient
 from ..json_data import JSON
+from ..json_data.previews import counted
 from ..options import GeminiOptions
 from . import saved
 from .arguments import Arguments
@@ -47,7 +48,10 @@ class CurrentChat:
                 raise ValueError(f"there is no conversation {resume} to save as {arguments.save}")
             print_status(f"a new conversation: {resume}")
             return cls(client, options, save_as=resume)
-        return cls(client, options, save_as=arguments.save, resume=resume)
+        current = cls(client, options, save_as=arguments.save, resume=resume)
+        if arguments.resume_last:
+            print_status(f"goes on with {resume}: {counted(len(current.chat.history), 'turn')}")
+        return current
 
     @property
     def has_unsaved_turns(self) -> bool:

@@ -63,6 +63,9 @@ def _asked(function: Callable[..., object], name: str) -> Callable[..., object]:
 
 def _import_tool(name: str) -> ToolLike:
     module, colon, path = name.partition(":")
+    if module.endswith(".py"):
+        raise ValueError(f"--tool takes a module's name and no file: write --tool {module[:-3]}:{path or 'function'}, "
+                         f"or --functions {module}")
     if not (module and colon and path):
         raise ValueError(f"{name!r} names no tool: write --tool module:function")
     with _import_errors(f"the tool {name}"):

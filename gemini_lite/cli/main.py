@@ -9,6 +9,8 @@ import sys
 from typing import Any, Callable, Dict, Iterator, List, Optional, cast
 
 from .. import CodeAssist, DeveloperAPI, GeminiClient, GeminiError
+from ..auth.api_key import DEMO_KEY
+from . import saved
 from .arguments import Arguments, parse_arguments
 from .inputs import Inputs, file_notices
 from .output import open_output
@@ -70,9 +72,11 @@ def _run(arguments: Arguments) -> int:
     for notice in [*arguments.notices, *file_notices(getattr(arguments, "words", []))]:
         print_status(notice)
     output = getattr(arguments, "output", None)
+    if output is not None and output.endswith(".json") and arguments.command != "prompt":
+        arguments.format = "json"  # a prompt's answer may be JSON of its own
     if output is None and isinstance(sys.stdout, _ClosedOutput):
         raise OSError(errno.EBADF, "standard output is closed")  # before anything is paid for
-    with open_output(output):
+    with open_output(output), saved.with_demo(arguments.demo):
         return _COMMANDS[arguments.command](arguments)
 
 
@@ -231,6 +235,6 @@ def _open_client(arguments: Arguments, **settings: Any) -> Iterator[GeminiClient
     print_status("demo: a stand-in on 127.0.0.1 answers, over real HTTP; there is no model behind it")
     with demo() as server:
         backend = CodeAssist(lambda: "demo", endpoints=[server.url]) if arguments.command == "quota" \
-            else DeveloperAPI("demo", base_url=server.url)
+            else DeveloperAPI(DEMO_KEY, base_url=server.url)
         with GeminiClient(backend=backend, **settings) as client:
             yield client

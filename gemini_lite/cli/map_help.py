@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Optional
+from typing import List, Optional
 
 EXAMPLES = """\
 The input is .jsonl (each line a JSON string, {"key": ..., "prompt": ...}, {"key": ..., "request": ...} as for Gemini's
@@ -13,7 +13,12 @@ examples:
   gemini-lite map prompts.txt -o answers.jsonl
   gemini-lite map rows.csv --prompt "Good or bad? {text}" --key id -o out.jsonl
   gemini-lite map rows.csv --prompt "Who? {text}" --schema who.json -o out.jsonl
+  gemini-lite map rows.csv --prompt "{text}?" --set seed=7 -o out.jsonl
   zcat prompts.txt.gz | gemini-lite map - -o - | jq -r .key
+
+a table of the output:
+  jq -r '[.key, .response.candidates[0].content.parts[0].text, .error.message]
+    | @csv' answers.jsonl > answers.csv
 
 Stop it with Ctrl-C, and write the same line to go on. Exit codes: 0 all are answered, 1 some failed, 2 wrong usage,
 3 stopped, and the same line goes on, 130 interrupted.
@@ -32,6 +37,7 @@ class MapArguments(argparse.Namespace):
     system: Optional[str]
     temperature: Optional[float]
     schema: Optional[str]
+    settings: List[str]  # --set
     concurrency: int
     requests_per_minute: Optional[float]
     max_errors: Optional[int]
@@ -39,6 +45,7 @@ class MapArguments(argparse.Namespace):
     on_crash: str
     no_resume: bool
     quiet: bool
+    demo: bool
 
 
 def add_map_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,4 +75,6 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     add("-m", "--model", help="the model's name")
     add("-s", "--system", metavar="TEXT", help="a system prompt")
     add("-t", "--temperature", type=float, metavar="NUMBER", help="0 is the most predictable")
-    add("--schema", metavar="FILE", help="a JSON Schema that every answer must fit")
+    add("--set", metavar="NAME=VALUE", dest="settings", action="append", default=[],
+        help="any field of GeminiOptions, such as max_output_tokens=9 or thinking_budget=0")
+    add("--schema", help="every answer is JSON that fits: a JSON Schema file, or 'name, age int, tags list'")

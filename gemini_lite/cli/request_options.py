@@ -36,7 +36,11 @@ def apply_settings(options: GeminiOptions, settings: List[str]) -> GeminiOptions
         try:
             options = options.replace(**changes)
         except TypeError:
-            options = options.replace(**{name: text})  # 7 as a system prompt; raises what is wrong with it otherwise
+            try:
+                options = options.replace(**{name: text})  # 7 as a system prompt
+            except TypeError as error:
+                example = f": --set {name}='{json.dumps([text])}'" if "must be a list" in str(error) else ""
+                raise TypeError(f"{error}{example}") from None
     return options
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional
 
 from .. import files_on_disk
+from ..auth.api_key import DEMO_KEY
 from ..errors import GeminiError
 from ..json_data import JSON
 from ..transport.retry import pause
 from ..turns.order import check_history
 
 VERSION = 1  # of the file's format
+_is_demo = False  # whether the command has --demo
 _LOCK_SECONDS = 60.0  # the longest wait for other processes that save chats; each takes milliseconds
 _LONGEST_NAME = 230  # bytes; file systems allow 255, of which the endings of the file and its lock need some
 _NAME = re.compile(r"\w[\w.-]{0,63}")
@@ -106,8 +108,20 @@ def data_folder() -> Path:
 
 
 def folder() -> Path:
-    """The folder of the saved chats."""
-    return data_folder() / "conversations"
+    """The folder of the saved chats; those with the stand-in, whose answers are made up, have one of their own."""
+    is_demo = _is_demo or os.environ.get("GEMINI_API_KEY") == DEMO_KEY
+    return data_folder() / ("demo-conversations" if is_demo else "conversations")
+
+
+@contextlib.contextmanager
+def with_demo(is_demo: bool) -> Iterator[None]:
+    """In the block, saved chats are those with the stand-in if `is_demo`."""
+    global _is_demo
+    _is_demo = is_demo
+    try:
+        yield
+    finally:
+        _is_demo = False
 
 
 def names() -> List[str]:

@@ -15,6 +15,11 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[:length]}..."
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 prompt``, ``2 prompts``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def preview(value: object, length: int = 80) -> str:
     """The ``repr`` of JSON data, cut to about `length` characters; the time it takes does not grow with the value."""
     return shorten(_preview(value, length, _DEEPEST, repr), length)

@@ -15,6 +15,7 @@ from ..api.batches import Batches
 from ..api.prompts import check_prompts
 from ..api.sending import Sender
 from ..api.waiting import seconds_left
+from ..auth.api_key import is_demo
 from ..errors import GeminiError, JobFailedError, NotFoundError
 from ..json_data import JSON
 from ..options import GeminiOptions
@@ -46,7 +47,8 @@ def run_batch(
     whole = Deadline.after(None if deadline is None else check_seconds(deadline, "deadline"))
     batch_jobs.Jobs(sender).check_prompts_are_taken()
     options = _options(sender, defaults, overrides)
-    with Journal(path, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every) as journal:
+    with Journal(path, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every,
+                 is_demo=is_demo(sender.route.backend.auth)) as journal:
         with tempfile.TemporaryFile(prefix="gemini-lite-batch-") as spool:
             model = sender.route.model(options)
             input = BatchInput(journal, options, model, spool)
@@ -157,6 +159,11 @@ class BatchRun:
             raise
 
     def _raise_unknown(self, manifest: Manifest, error: Optional[Exception]) -> NoReturn:
+        if manifest.step == CREATED:
+            raise JobFailedError(
+                f"The batch {manifest.name} was made and is gone: it was deleted, or has expired, or is another key's. "
+                "Make the same call with again=True, which hands the prompts in once more, and is paid for "
+                "again.", reason="GONE")
         job = manifest.name or f"with the display name {manifest.display_name}"
         raise JobFailedError(
             f"The batch {job} may or may not have been made: it is not in the list ({error or 'after a crash'}). "

@@ -14,8 +14,10 @@ from types import TracebackType
 from typing import Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sized, Tuple, Type
 
 from ..api.prompts import RequestBuilder, read_item
+from ..auth.api_key import is_demo
 from ..errors import GeminiError, OverloadedError
 from ..json_data import JSON
+from ..json_data.previews import counted
 from ..options import GeminiOptions
 from ..response import Result
 from ..route import Route
@@ -36,7 +38,7 @@ BATCH = 16  # calls started before the answers are looked at: more at once cost 
 BETWEEN_BATCHES = 0.002  # seconds
 BETWEEN_TURNS = 0.001  # seconds, in which results that are there are handed on and nothing else is looked at
 LONGEST_LOOK = 1.0  # seconds in which something may have changed that wakes nobody
-HELD = 16  # times `concurrency`: the results that may wait for a slow one before them
+HELD = 16  # times `concurrency`: the results that may wait for a slow one before them, and the prompts for a retry
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds, where the server named none
 
 
@@ -53,7 +55,7 @@ class Run:
         settings: Settings = Settings(), *, pace: Optional[Pace] = None, keeper: Optional[Keeper] = None,
         progress: Callable[[Stats, bool], None] = lambda stats, ended: None,
     ) -> None:
-        self.model = route.model(options)
+        self.model, self.is_demo = route.model(options), is_demo(route.backend.auth)
         self.stats = Stats(len(prompts) if isinstance(prompts, Sized) else None)
         self._settings, self._keeper, self._progress = settings, keeper, progress
         self._builder = RequestBuilder(options, self.model)
@@ -71,7 +73,7 @@ class Run:
         self._in_flight: Dict[int, Task] = {}  # by index
         self._ready: Deque[Result] = collections.deque()
         self._order = ResultOrder() if settings.ordered else None
-        self._first_failures = failures.FirstFailures()
+        self._failures_in_a_row = failures.FailuresInARow(settings.ends_in_outage, goes_on=keeper is not None)
         self._stop: Optional[BaseException] = None  # why no more is sent
         self._is_open = True
         self._next_turn = 0.0
@@ -165,7 +167,7 @@ class Run:
         pace, started = self._pace, 0
         while started < BATCH and self._stop is None:
             now = time.monotonic()
-            if len(self._in_flight) >= pace.room(now) or pace.opens_at() > now or self._holds_too_many():
+            if len(self._in_flight) >= pace.room(now) or pace.opens_at() > now:
                 break
             task = self._next_task(now)
             if task is None:
@@ -184,14 +186,11 @@ class Run:
         self._in_flight[task.index] = task
         self._threads.send(task, len(self._in_flight))
 
-    def _holds_too_many(self) -> bool:
-        return self._order is not None and len(self._order) >= HELD * self._settings.concurrency
-
     def _next_task(self, now: float) -> Optional[Task]:
         """A prompt to send now: one that failed before, if its time has come, else a new one."""
         if self._retries and self._retries[0][0] <= now:
             return heapq.heappop(self._retries)[2]
-        while not (self._exhausted or self._stop or self.interrupts.count):
+        while self._may_read() and not self.interrupts.count:
             pair = self._read()
             if pair is not None:
                 task = self._make_task(*pair)
@@ -199,6 +198,11 @@ class Run:
                     return task
             self._show()
         return None
+
+    def _may_read(self) -> bool:
+        """Whether there is room for another of the caller's prompts; one that is sent again needs none."""
+        held = max(len(self._retries), 0 if self._order is None else len(self._order))
+        return not (self._exhausted or self._stop) and held < HELD * self._settings.concurrency
 
     def _read(self) -> Optional[Tuple[int, object]]:
         """The next of the caller's prompts and its index; None at the end."""
@@ -256,12 +260,12 @@ class Run:
         if self._is_over():
             return 0.0
         now = time.monotonic()
-        if self._stop is not None or self._holds_too_many():
+        if self._stop is not None:
             return LONGEST_LOOK
         if len(self._in_flight) >= self._pace.room(now):
             return self._pace.next_change() or LONGEST_LOOK
         next_start = self._retries[0][0] if self._retries else float("inf")
-        if not self._exhausted:
+        if self._may_read():
             next_start = now
         return min(LONGEST_LOOK, max(next_start, self._pace.opens_at()) - now)
 
@@ -348,10 +352,11 @@ class Run:
             self._ready.append(result)
         else:
             self._ready.extend(self._order.add(result))
-        stop = self._first_failures.add(error)
+        stop = self._failures_in_a_row.add(error)
         most = self._settings.max_errors
         if stop is None and error is not None and most is not None and self.stats.failed > most:
-            stop = GeminiError(f"{self.stats.failed} prompts failed, more than max_errors={most}; the last: {error}",
+            failed = counted(self.stats.failed, "prompt")
+            stop = GeminiError(f"{failed} failed, more than max_errors={most}; the last: {error}",
                                code=error.code, status=error.status, reason="MAX_ERRORS")
         if stop is not None:
             self._end(stop)

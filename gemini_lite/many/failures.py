@@ -10,15 +10,19 @@ from ..errors import (
 )
 
 LONGEST_WAIT = 3600.0  # seconds that a server may ask for
-FIRST = 20  # so many failures of one kind, and nothing else, in the beginning end the run
+IN_A_ROW = 20  # so many failures of one kind end a run
+_OUTAGE = ("outage",)
 
+_OF_THE_NETWORK = ("TLS", "PROXY", "INVALID", "CLOSED")  # no retry mends these, and no other prompt either
 _OWN_FILES = re.compile(r"\bfiles?\b|cached_?\s?contents?", re.IGNORECASE)
 
 
 def is_fatal(error: GeminiError) -> bool:
-    """Whether every other prompt would fail in the same way: no credentials, no quota, no such model."""
+    """Whether every other prompt would fail in the same way: no credentials, no quota, no such model, no way there."""
     if isinstance(error, (CredentialsError, AuthenticationError, QuotaExhaustedError)):
         return True
+    if isinstance(error, TransportError):
+        return not error.retryable and error.reason in _OF_THE_NETWORK
     if isinstance(error, RateLimitError):
         return (error.retry_after or 0.0) > LONGEST_WAIT
     if isinstance(error, (PermissionDeniedError, NotFoundError)):
@@ -51,25 +55,43 @@ def invalid_prompt(error: Exception) -> GeminiError:
     return failure
 
 
-class FirstFailures:
-    """Notices that the first prompts all fail alike, so that the others will, too."""
+class FailuresInARow:
+    """Notices that prompts fail for what they share, so that the others will, too.
 
-    def __init__(self) -> None:
+    In the beginning that is any failure of one kind; later, if `goes_on`, one that may pass and is no quota's: the
+    network or the server is down, which each prompt's own tries did not outlast. A run that nothing goes on with does
+    not end then: whoever has its answers in memory would lose them. Without `ends_in_outage`, none does.
+    """
+
+    def __init__(self, ends_in_outage: bool, *, goes_on: bool) -> None:
+        self._ends_in_outage, self._goes_on = ends_in_outage, goes_on
         self._count = 0
         self._kind: Optional[Tuple[object, ...]] = None
-        self._over = False
+        self._is_beginning = True
 
     def add(self, error: Optional[GeminiError]) -> Optional[GeminiError]:
         """Count what became of one more prompt; the error that ends the run, if it is to end."""
-        if self._over:
-            return None
-        kind = None if error is None else (type(error), error.code, error.status, error.reason)
-        self._over = error is None or error.retryable or self._kind not in (None, kind)
+        kind = None if error is None else _kind_of(error)
+        self._is_beginning = self._is_beginning and error is not None and self._kind in (None, kind)
+        self._count = self._count + 1 if kind == self._kind else 1
         self._kind = kind
-        self._count += 1
-        if self._over or error is None or self._count < FIRST:
+        if error is None or self._count < IN_A_ROW or not self._ends_the_run():
             return None
-        stop = GeminiError(f"The first {FIRST} prompts all failed for one reason, so the run was stopped: {error}",
-                           code=error.code, status=error.status, reason=error.reason)
+        which = f"The first {IN_A_ROW} prompts all failed for one reason" if self._is_beginning else \
+            f"{IN_A_ROW} prompts in a row failed, and none was answered meanwhile"
+        stop = GeminiError(f"{which}, so the run was stopped: {error}", code=error.code, status=error.status,
+                           reason=error.reason, retryable=error.retryable)
         stop.__cause__ = error
         return stop
+
+    def _ends_the_run(self) -> bool:
+        if self._kind != _OUTAGE:
+            return self._is_beginning
+        return self._ends_in_outage and (self._is_beginning or self._goes_on)
+
+
+def _kind_of(error: GeminiError) -> Tuple[object, ...]:
+    """What failures alike have in common; those of an outage come with many codes."""
+    if error.retryable and not is_refusal(error):
+        return _OUTAGE
+    return type(error), error.code, error.status, error.reason

@@ -15,7 +15,7 @@ from ..errors import GeminiError
 from ..json_data import JSON
 from ..response import Result
 from ..transport import retry
-from .records import LOST, hash_of, hash_request, is_error, is_transient, to_line
+from .records import LOST, hash_of, hash_request, is_error, is_of_demo, is_transient, to_line
 from .results_file import read_lines
 from .senders import Task
 from .sent_keys import SentKeys
@@ -35,7 +35,7 @@ class Journal:
 
     def __init__(
         self, path: Union[str, "os.PathLike[str]"], *, resume: bool = True, retry_errors: str = "transient",
-        fsync_every: float = 1.0, on_crash: str = "resend",
+        fsync_every: float = 1.0, on_crash: str = "resend", is_demo: bool = False,
     ) -> None:
         if retry_errors not in _RETRIED:
             raise ValueError(f"retry_errors is 'transient', 'all' or 'none', not {retry_errors!r}")
@@ -44,7 +44,7 @@ class Journal:
         if isinstance(fsync_every, bool) or not isinstance(fsync_every, (int, float)) or not fsync_every >= 0:
             raise ValueError(f"fsync_every is a number of seconds, 0 for every line, not {fsync_every!r}")
         self.path = os.path.realpath(os.fspath(path))  # a link stays one when the file is written anew
-        self._resume, self._fsync_every = resume, fsync_every
+        self._resume, self._fsync_every, self._is_demo = resume, fsync_every, is_demo
         self._is_retried: Callable[[JSON], bool] = _RETRIED[retry_errors]
         self._sent = SentKeys(f"{self.path}.sent", is_wanted=on_crash == "report")
         self._open = contextlib.ExitStack()
@@ -96,7 +96,7 @@ class Journal:
 
     def add(self, result: Result, hash: int, model: str) -> None:
         """Write one result; on OSError (a full disk) the file is as it was before."""
-        self._append(to_line(result, hash, model))
+        self._append(to_line(result, hash, model, is_demo=self._is_demo))
         now = time.monotonic()
         if now - self._synced_at >= self._fsync_every:
             os.fsync(self._file)
@@ -133,6 +133,7 @@ class Journal:
             for line in read_lines(file, self.path):
                 if line.record is None:
                     break
+                self._check_origin(line.record)
                 end, last = line.start + len(line.data), line.data
                 if is_error(line.record) and self._is_retried(line.record):
                     is_to_rewrite = True
@@ -144,6 +145,14 @@ class Journal:
                 known.add(key, hash_of(line.record), seen=False)
         self._mend(is_to_rewrite, end, last)
         return known
+
+    def _check_origin(self, record: JSON) -> None:
+        """Keep answers that were made up and answers of a model in files of their own."""
+        if is_of_demo(record) and not self._is_demo:
+            raise ValueError(f"{self.path} was written by the demo, whose answers are made up: give another name, or "
+                             "remove the file")
+        if self._is_demo and not is_of_demo(record):
+            raise ValueError(f"{self.path} has the answers of a model, and this is the demo: give another name")
 
     def _mend(self, is_to_rewrite: bool, end: int, last: bytes) -> None:
         """Leave the first `end` bytes; what is to be tried again is taken out of them, whole or not at all."""
@@ -166,7 +175,7 @@ class Journal:
             if key not in self._known:
                 error = GeminiError("This prompt was sent and may be billed, and a crash took its answer. It is sent "
                                     "again with retry_errors='all'.", reason=LOST)
-                self._append(to_line(Result(index, key, None, error), hash, ""))
+                self._append(to_line(Result(index, key, None, error), hash, "", is_demo=self._is_demo))
                 self._known.add(key, hash, seen=False)
         os.fsync(self._file)
         self._sent.replace([])

@@ -33,9 +33,11 @@ def encode_line(value: object) -> bytes:
         return (_encode_ascii(value) + "\n").encode("ascii")
 
 
-def to_line(result: Result, hash: int, model: str) -> bytes:
+def to_line(result: Result, hash: int, model: str, *, is_demo: bool = False) -> bytes:
     """The line for `result`; `hash` is that of its request, 0 if it has none."""
     meta: JSON = {"v": VERSION, "index": result.index, "tries": result.tries, "model": model}
+    if is_demo:
+        meta["demo"] = True
     if hash:
         meta["hash"] = f"{hash:016x}"
     if result.error is None:
@@ -83,6 +85,11 @@ def hash_of(record: JSON) -> int:
 def is_error(record: JSON) -> bool:
     """Whether the record has an error in place of an answer."""
     return "error" in record
+
+
+def is_of_demo(record: JSON) -> bool:
+    """Whether the stand-in made the answer up."""
+    return dict_or_empty(record.get("meta")).get("demo") is True
 
 
 def is_transient(record: JSON) -> bool:

@@ -5,6 +5,7 @@ import os
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional, Union
 
 from ..api.prompts import check_prompts
+from ..auth.api_key import is_demo
 from ..options import GeminiOptions
 from ..route import Route
 from ..transport.deadline import CallLimits
@@ -30,7 +31,8 @@ class Caller(NamedTuple):
 def start_run(
     caller: Caller, prompts: Iterable[object], *, concurrency: int = 64, ordered: bool = True,
     requests_per_minute: Optional[float] = None, max_errors: Optional[int] = None, progress: Progress = None,
-    pace: Optional[Pace] = None, keeper: Optional[Keeper] = None, overrides: Mapping[str, Any] = {},
+    pace: Optional[Pace] = None, keeper: Optional[Keeper] = None, ends_in_outage: bool = True,
+    overrides: Mapping[str, Any] = {},
 ) -> Run:
     """A run over `prompts`; see `GeminiClient.map`."""
     limits, changes = caller.limits.split(overrides)
@@ -40,7 +42,7 @@ def start_run(
     check_prompts(prompts)
     check_options(options)
     retries = caller.transport.retries if limits.retries is None else limits.retries
-    settings = Settings(concurrency, ordered, retries, max_errors, limits)
+    settings = Settings(concurrency, ordered, retries, max_errors, limits, ends_in_outage)
     return Run(caller.route, caller.transport, options, prompts, settings,
                pace=pace or Pace(concurrency, requests_per_minute), keeper=keeper, progress=reporter(progress))
 
@@ -52,7 +54,8 @@ def run_to_file(
 ) -> Stats:
     """Answer `prompts` into the file `path`; see `GeminiClient.map_to`."""
     check_prompts(prompts)
-    with Journal(path, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every, on_crash=on_crash) as journal:
+    with Journal(path, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every, on_crash=on_crash,
+                 is_demo=is_demo(caller.route.backend.auth)) as journal:
         with start_run(caller, prompts, ordered=False, keeper=journal, **settings) as run, run.interrupts:
             began(run)
             for _ in run:

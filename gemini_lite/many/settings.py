@@ -26,10 +26,11 @@ class Keeper(Protocol):
 
 
 class Settings(NamedTuple):
-    """How a run goes about its work."""
+    """How a run goes about its work; one that is a part of others does not end in an outage, which theirs outlast."""
 
     concurrency: int = 64
     ordered: bool = True
     retries: int = 4
     max_errors: Optional[int] = None
     limits: CallLimits = CallLimits()
+    ends_in_outage: bool = True

@@ -5,26 +5,32 @@ import html
 import time
 from typing import Dict, List, Optional
 
+from ..errors import GeminiError
 from ..json_data import JSON, int_or_none
+from ..json_data.previews import counted, shorten
 from ..response import Result
 
 _TOKEN_NAMES = {
     "prompt": "promptTokenCount", "cached": "cachedContentTokenCount", "answer": "candidatesTokenCount",
     "thoughts": "thoughtsTokenCount", "tool_use": "toolUsePromptTokenCount", "total": "totalTokenCount",
 }
+_MOST_REASONS = 10  # that are told apart
 
 
 class Stats:
     """Counts of prompts, requests and tokens.
 
-    `answered` and `failed` are of this run, `skipped` were in the file already. `retried` counts requests that were
-    sent again after a failure, `refused` those that met a quota. `tokens` counts by model and kind: prompt, cached,
-    answer, thoughts, tool_use, total. `total` prompts, None if nobody knows.
+    `answered` and `failed` are of this run, `skipped` were in the file already. `reasons` counts the failures by their
+    kind, with the first message of each; `may_pass` of them are tried again by the same call on a file. `retried`
+    counts requests that were sent again after a failure, `refused` those that met a quota. `tokens` counts by model and
+    kind: prompt, cached, answer, thoughts, tool_use, total. `total` prompts, None if nobody knows.
     """
 
     def __init__(self, total: Optional[int] = None) -> None:
-        self.answered = self.failed = self.skipped = self.retried = self.refused = self.in_flight = 0
+        self.answered = self.failed = self.may_pass = self.skipped = self.retried = self.refused = self.in_flight = 0
         self.total = total
+        self.reasons: Dict[str, int] = {}
+        self._kinds: Dict[str, str] = {}  # of failures, and the reason that stands for each
         self.tokens: Dict[str, Dict[str, int]] = {}
         self.requests_per_minute: Optional[float] = None  # that the pace allows; None: as many as there are answers
         self._begun = time.monotonic()
@@ -47,17 +53,18 @@ class Stats:
 
     @property
     def seconds_left(self) -> Optional[float]:
-        """How long the rest will take at this rate; None if that is not known."""
+        """How long the rest will take at this rate, or at that of the pace; None if that is not known."""
         if self.total is None or not self.done:
             return None
-        return max(0, self.total - self.done - self.skipped) / self.per_second
+        limit = float("inf") if self.requests_per_minute is None else self.requests_per_minute / 60
+        return max(0, self.total - self.done - self.skipped) / min(self.per_second, limit)
 
     def add(self, result: Result, model: str) -> None:
         """Count one result."""
         if result.error is None:
             self.answered += 1
         else:
-            self.failed += 1
+            self._add_failure(result.error)
         usage = result.usage_metadata.data
         if usage:
             self._add_tokens(usage, (result.response and result.response.model_version) or model)
@@ -70,7 +77,17 @@ class Stats:
         """The counts as JSON data."""
         return {
             "done": self.done, "answered": self.answered, "failed": self.failed, "skipped": self.skipped,
-            "retried": self.retried, "refused": self.refused, "seconds": round(self.seconds, 3), "tokens": self.tokens}
+            "retried": self.retried, "refused": self.refused, "seconds": round(self.seconds, 3), "tokens": self.tokens,
+            "reasons": self.reasons}
+
+    def _add_failure(self, error: GeminiError) -> None:
+        self.failed += 1
+        self.may_pass += error.retryable
+        kind = " ".join(map(str, filter(None, (type(error).__name__, error.code, error.reason or error.status))))
+        if len(self._kinds) >= _MOST_REASONS and kind not in self._kinds:
+            kind = "other failures"
+        reason = self._kinds.setdefault(kind, f"{kind}: {shorten(' '.join(str(error).split()), 300)}")
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
     def _add_tokens(self, usage: JSON, model: str) -> None:
         counts = self.tokens.setdefault(model, dict.fromkeys(_TOKEN_NAMES, 0))
@@ -78,11 +95,12 @@ class Stats:
             counts[name] += int_or_none(usage.get(wire)) or 0
 
     def __str__(self) -> str:
-        lines = [f"{self.done:,} prompts in {in_words(self.seconds)} ({self.per_second:,.0f}/s): {self.answered:,} "
-                 f"answered, {self.failed:,} failed"
+        lines = [f"{counted(self.done, 'prompt')} in {in_words(self.seconds)} ({self.per_second:,.0f}/s): "
+                 f"{self.answered:,} answered, {self.failed:,} failed"
                  + (f"; {self.skipped:,} were there already" if self.skipped else "")]
+        lines += [f"{count:,} x {reason}" for reason, count in sorted(self.reasons.items(), key=lambda item: -item[1])]
         if self.retried or self.refused:
-            lines.append(f"{self.retried:,} requests sent again, {self.refused:,} refused for a quota")
+            lines.append(f"{counted(self.retried, 'request')} sent again, {self.refused:,} refused for a quota")
         return "\n".join(lines + [f"{model}: {_in_words(counts)}" for model, counts in self.tokens.items()])
 
     def __repr__(self) -> str:
@@ -93,6 +111,7 @@ class Stats:
         rows = [("answered", self.answered), ("failed", self.failed), ("there already", self.skipped),
                 ("sent again", self.retried), ("refused", self.refused)]
         cells = [_row(name, f"{count:,}") for name, count in rows]
+        cells += [_row(f"{count:,} x", html.escape(reason)) for reason, count in self.reasons.items()]
         cells += [_row(html.escape(model), html.escape(_in_words(counts))) for model, counts in self.tokens.items()]
         cells.append(_row("time", f"{in_words(self.seconds)} ({self.per_second:,.0f}/s)"))
         return f"<table>{''.join(cells)}</table>"

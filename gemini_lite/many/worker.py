@@ -78,7 +78,7 @@ def answer_chunk(recipe: Instructions, serial: str, prompts: List[object]) -> Li
     """The results of `prompts` as lines of a file of results; `serial` makes each call differ from all others."""
     caller, pace = _tools_for(recipe)
     size = max(1, min(recipe.concurrency, len(prompts)))
-    with start_run(caller, prompts, concurrency=size, pace=pace, progress=False) as run:
+    with start_run(caller, prompts, concurrency=size, pace=pace, progress=False, ends_in_outage=False) as run:
         return [to_line(result, 0, run.model) for result in run]
 
 

@@ -51,6 +51,17 @@ def test_a_lone_string_is_one_item(ours: Any) -> None:
     assert len(vectors) == 1 and vectors[0].tolist() == expected("abc")
 
 
+def test_an_iterator_is_a_list_of_items(ours: Any) -> None:
+    assert ours.embed(text for text in "ab").to_list() == [expected("a"), expected("b")]
+
+
+@pytest.mark.parametrize("wrong, kind", [("", ValueError), (3.5, TypeError)])
+def test_an_item_that_cannot_be_embedded_is_said_by_its_number(ours: Any, fake: Any, wrong: Any, kind: Any) -> None:
+    with pytest.raises(kind, match="item 2 cannot be embedded: "):
+        ours.embed(["a", "b", wrong, "d"])
+    assert fake.requests == []
+
+
 @pytest.mark.parametrize("empty", [[], ()])
 def test_an_empty_list_has_no_vectors_and_makes_no_call(ours: Any, fake: Any, empty: Any) -> None:
     assert len(ours.embed(empty)) == 0 and not fake.requests

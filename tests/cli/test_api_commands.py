@@ -91,6 +91,18 @@ def test_each_line_is_embedded(files: Any, tmp_path: Any, capsys: Any) -> None:
     assert lines[0]["embedding"] == vector({"parts": [{"text": "one"}]}, size=2)
 
 
+@pytest.mark.parametrize("name, content", [
+    ("a.csv", 'id,text\n1,"one, or\n two"\n2,three\n'), ("a.jsonl", '{"text": "one, or\\n two"}\n{"text": "three"}\n')])
+def test_the_rows_of_a_table_are_embedded_by_a_column(
+    files: Any, at_fake: FakeGemini, tmp_path: Any, capsys: Any, name: str, content: str,
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert run("embed", str(tmp_path / name)) == 2 and at_fake.requests == []
+    assert "--prompt" in capsys.readouterr().err
+    assert run("embed", str(tmp_path / name), "--prompt", "{text}") == 0
+    assert [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()] == ["one, or\n two", "three"]
+
+
 def test_vectors_are_written_as_jsonl_and_npy(files: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("out.jsonl", "out.npy"):
         pipe_stdin(monkeypatch, b"one\ntwo\nthree\n")
@@ -114,4 +126,5 @@ def test_vectors_that_were_paid_for_are_written_when_the_rest_fails(
     assert run("embed", str(tmp_path / "a.txt"), "-o", str(tmp_path / "out.jsonl"), "--concurrency", "1",
                "--dimensions", "2") == 1
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 100
-    assert "100 of 200" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "100 of 200" in said and "makes all of them anew" in said

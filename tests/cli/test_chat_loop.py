@@ -263,7 +263,19 @@ def test_a_terminal_has_a_prompt_and_ctrl_d_leaves(at_fake: FakeGemini) -> None:
         assert "Hello\r\n> " in terminal.wait("> ")
         terminal.press(CTRL_D)
         assert terminal.end() == 0
-    assert "/help lists the commands" in terminal.text
+    assert "/help lists the commands, /save NAME keeps the conversation, Ctrl-D leaves" in terminal.text
+    assert "this conversation was not kept" in terminal.text
+
+
+@at_terminal
+def test_a_saved_chat_is_left_without_a_word(at_fake: FakeGemini) -> None:
+    at_fake.reply("Hello")
+    with chat_at_terminal("--conversation", "x") as terminal:
+        terminal.press("Hi\n")
+        terminal.wait("Hello\r\n> ")
+        terminal.press(CTRL_D)
+        assert terminal.end() == 0
+    assert "/save" not in terminal.text and "not kept" not in terminal.text and saved.names() == ["x"]
 
 
 @at_terminal

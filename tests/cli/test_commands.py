@@ -43,7 +43,8 @@ def test_options_stand_before_or_after_the_command(argv: List[str], command: str
 
 
 @pytest.mark.parametrize("argv, notice", [
-    (["model"], "a command named models"), (["count", "the", "stars"], "gemini-lite prompt count"),
+    (["model"], "a command named models"), (["conversation", "list"], "a command named conversations"),
+    (["count", "the", "stars"], "gemini-lite prompt count"),
 ])
 def test_what_might_have_been_meant_otherwise_is_said(
         at_fake: FakeGemini, capsys: pytest.CaptureFixture[str], argv: List[str], notice: str) -> None:
@@ -51,14 +52,16 @@ def test_what_might_have_been_meant_otherwise_is_said(
     at_fake.answer("countTokens", {"totalTokens": 1})
     assert run(*argv) == 0
     assert notice in capsys.readouterr().err
-    run("count", "x") if argv == ["model"] else run("x")  # what the other form of the answer is for
+    run("count", "x") if argv[0] != "count" else run("x")  # what the other form of the answer is for
 
 
-def test_continue_goes_on_with_the_conversation_that_was_saved_last(at_fake: FakeGemini) -> None:
+def test_continue_goes_on_with_the_conversation_that_was_saved_last(
+        at_fake: FakeGemini, capsys: pytest.CaptureFixture[str]) -> None:
     for reply in "abcde":
         at_fake.reply(reply)
     assert run("--conversation", "one", "1") == run("--conversation", "two", "2") == 0
-    assert run("-c", "3") == run("--conversation", "one", "4") == run("5", "--continue") == 0
+    assert run("-c", "3") == 0 and "goes on with two: 2 turns\n" in capsys.readouterr().err
+    assert run("--conversation", "one", "4") == run("5", "--continue") == 0
     assert len(saved.ChatFile("one").read().history) == 6 and len(saved.ChatFile("two").read().history) == 4
 
 
@@ -270,3 +273,54 @@ def test_ctrl_d_answers_a_question_with_no_and_ends_its_line(at_fake: FakeGemini
         terminal.press(CTRL_D)
         assert terminal.end() == 1
     assert terminal.text.endswith("delete trip? [y/N] \n") and saved.names() == ["trip"]
+
+
+def test_conversations_with_the_demo_are_kept_apart(at_fake: FakeGemini, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gemini_lite.demo.DELAY", 0)
+    at_fake.reply("Rome it is.")
+    assert run("--conversation", "trip", "Where to?") == 0
+    assert run("--demo", "-c", "And then?") == 2  # there is none with the demo
+    assert run("--demo", "--conversation", "trial", "Hi") == run("--demo", "-c", "And then?") == 0
+    assert saved.names() == ["trip"] and len(saved.ChatFile("trip").read().history) == 2
+    with saved.with_demo(True):
+        assert saved.names() == ["trial"]
+    monkeypatch.setenv("GEMINI_API_KEY", "demo")  # as `python -m gemini_lite.demo` has it
+    assert saved.names() == ["trial"]
+
+
+def test_a_name_that_ends_in_json_gets_json(at_fake: FakeGemini, tmp_path: Path) -> None:
+    at_fake.reply("Rome it is.")
+    out = tmp_path / "trip.json"
+    assert run("--conversation", "trip", "Where to?") == 0
+    assert run("conversations", "export", "trip", "-o", str(out)) == 0
+    assert json.loads(out.read_text())["name"] == "trip"
+    at_fake.reply("Plain.")
+    assert run("Hi", "-o", str(out)) == 0 and out.read_text() == "Plain.\n"
+
+
+@pytest.mark.parametrize("argv, hint", [
+    (["Hi", "--max-tokens", "9"], "did you mean --set max_output_tokens=VALUE?"),
+    (["Hi", "--top-p=0.9"], "did you mean --set top_p=VALUE?"),
+    (["Hi", "--temp", "0"], "did you mean --temperature?"),
+    (["models", "--formats", "json"], "did you mean --format?"),
+    (["Hi", "--set", "stop_sequences=END"], """--set stop_sequences='["END"]'"""),
+    (["Hi", "-T", "tools2.py:rain"], "write --tool tools2:rain, or --functions tools2.py"),
+])
+def test_what_was_meant_is_said(
+        fake: FakeGemini, capsys: pytest.CaptureFixture[str], argv: Any, hint: str) -> None:
+    assert run(*argv) == 2
+    assert hint in capsys.readouterr().err and fake.requests == []
+
+
+@pytest.mark.parametrize("argv, usage", [
+    (["help"], "gemini-lite [COMMAND]"), (["help", "map"], "gemini-lite map"),
+    (["help", "prompt"], "gemini-lite [-h]"),
+])
+def test_help_is_no_prompt(fake: FakeGemini, capsys: pytest.CaptureFixture[str], argv: Any, usage: str) -> None:
+    assert run(*argv) == 0
+    assert f"usage: {usage}" in capsys.readouterr().out and fake.requests == []
+
+
+def test_help_with_more_words_is_a_prompt(at_fake: FakeGemini) -> None:
+    at_fake.reply("a")
+    assert run("help", "me") == 0 and prompt_of(at_fake.requests[0]) == ["help me"]

@@ -103,7 +103,14 @@ def test_nobody_signed_in_is_one_line_and_code_1(
     assert run(*words) == 1
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("gemini-lite: ") and err.count("\n") == 1
-    assert "GEMINI_API_KEY" in err and "--demo" in err
+    assert "GEMINI_API_KEY" in err and "--demo" in err and err.index("--demo") < err.index("In Python")
+
+
+def test_a_key_that_is_there_and_empty_is_said(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "")
+    assert run("Hi") == 1
+    assert "GEMINI_API_KEY is there and empty. Nobody is signed in." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flags", [[], ["--no-stream"], ["--json"]])

@@ -1,10 +1,16 @@
 """Laws of ``gemini-lite map``: any list of prompts in, a line for each out, and exit codes that a script can use."""
+import csv
 import json
 import os
+import re
+import shutil
+import subprocess
 
 import pytest
 
+from gemini_lite.cli import map_help
 from gemini_lite.cli.main import main
+from gemini_lite.cli.prompt_file import PromptFile
 from gemini_lite.testing import FakeGemini
 from gemini_lite.testing.server import Error
 
@@ -48,6 +54,7 @@ def test_rows_of_a_csv_become_prompts(served):
 
 
 @pytest.mark.parametrize("flags, words", [
+    (["--prompt", "Mood?"], "names no column, so that all prompts would be the same; there is: {id}, {text}"),
     (["--prompt", "{txt}"], "no such column; there is: id, text"), (["--prompt", "{text}", "--key", "no"], "--key"),
     ([], "say what to ask")])
 def test_what_is_wrong_with_the_columns_is_said_before_the_first_call(served, capsys, flags, words):
@@ -81,7 +88,9 @@ def test_lines_of_text_are_prompts_and_flags_are_options(served):
 def test_some_failures_are_exit_code_1_and_the_second_call_sends_nothing_anew(served, capsys):
     write("in.txt", "one\nbad\n")
     assert main(["map", "in.txt", "-o", "out.jsonl"]) == 1
-    assert "1 answered, 1 failed" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "1 answered, 1 failed" in said and "1 x BadRequestError 400 INVALID_ARGUMENT: no" in said
+    assert "with --retry-errors all it tries all that failed again" in said
     assert main(["map", "in.txt", "-o", "out.jsonl"]) == 0
     assert len(served.requests) == 2
 
@@ -108,9 +117,97 @@ def test_a_schema_is_asked_for_and_checked(served):
 
 
 @pytest.mark.parametrize("name, content, words", [
-    ("in.jsonl", "{", "line 1 of in.jsonl is no JSON"), ("none.txt", None, "cannot be read")])
-def test_an_input_that_cannot_be_read_is_named(served, capsys, name, content, words):
+    ("in.jsonl", b'"a"\n{', "line 2 of in.jsonl is no JSON"), ("none.txt", None, "cannot be read"),
+    ("in.txt", b"one\ntwo\ncaf\xe9\n", "line 3 of in.txt is not UTF-8 (the byte 0xe9): convert it first"),
+    ("in.csv", b"id,text\na,x\nb,caf\xe9\n", "line 3 of in.csv is not UTF-8"),
+    ("in.csv", b"id,text\na,x\nb,y\na,z\n", "prompt 3 of in.csv has the key 'a', and so has one before it"),
+    ("in.jsonl", b'{"key": "0", "prompt": "x"}\n{"key": "0", "prompt": "y"}', "prompt 2 of in.jsonl has the key '0'"),
+])
+def test_what_is_wrong_anywhere_in_the_input_is_said_before_the_first_call(served, capsys, name, content, words):
     if content is not None:
-        write(name, content)
-    assert main(["map", name, "-o", "out.jsonl"]) in (2, 3)
-    assert words in capsys.readouterr().err
+        with open(name, "wb") as file:
+            file.write(content)
+    table = ["--prompt", "{text}", "--key", "id"] if name == "in.csv" else []
+    for command in ("map", "batch"):
+        assert main([command, name, "-o", "out.jsonl", *table]) == 2
+        assert words in capsys.readouterr().err
+    assert not served.requests and not os.path.exists("out.jsonl")
+
+
+def test_what_is_wrong_in_a_pipe_is_said_with_what_was_done(served, capsys, monkeypatch):
+    read, write_end = os.pipe()
+    os.write(write_end, (b"one" + b" " * 500 + b"\n") * 100 + b"caf\xe9\n")  # more than is read at once
+    os.close(write_end)
+    with open(read, encoding="utf-8") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["map", "-", "-o", "out.jsonl"]) == 2
+    said = capsys.readouterr().err
+    assert "- is not UTF-8 (the byte 0xe9)" in said and " answered, 0 failed" in said and lines()
+
+
+def test_the_number_of_prompts_is_known_before_the_first_call(served):
+    write("in.csv", 'id,text\na,"two\nlines"\nb,y\n')
+    prompts = PromptFile(map_help.MapArguments(input="in.csv", input_format=None, prompt="{text}", key="id"))
+    assert len(prompts) == 2 and list(prompts) == list(prompts) == [("a", "two\nlines"), ("b", "y")]
+
+
+def test_a_table_of_a_spreadsheet_may_have_semicolons_and_long_cells(served):
+    write("in.csv", f"id;text\na;one\nb;{'x' * 200_000}\n")
+    assert main(["map", "in.csv", "--prompt", "{text}", "--key", "id", "-o", "out.jsonl"]) == 0
+    assert sorted(map(len, map(asked, served.requests))) == [3, 200_000]
+
+
+def test_set_reaches_the_request_of_map(served):
+    write("in.txt", "one\n")
+    flags = ["--set", "max_output_tokens=9", "--set", "thinking_budget=0"]
+    assert main(["map", "in.txt", "-o", "out.jsonl", *flags]) == 0
+    assert served.requests[0].body["generationConfig"] == {
+        "maxOutputTokens": 9, "thinkingConfig": {"thinkingBudget": 0}}
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.TSV", "o.json"])
+@pytest.mark.parametrize("command", ["map", "batch"])
+def test_a_name_that_is_not_of_json_lines_is_refused(served, capsys, name, command):
+    write("in.txt", "one\n")
+    assert main([command, "in.txt", "-o", name]) == 2
+    assert "write -o o.jsonl" in capsys.readouterr().err and not served.requests and not os.path.exists(name)
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+def test_the_table_that_the_help_shows_is_one(served):
+    write("in.csv", 'id,text\na,"one, two"\nb,bad\n')
+    assert main(["map", "in.csv", "--prompt", "{text}", "--key", "id", "-o", "answers.jsonl"]) == 1
+    line, = re.findall("^  (jq .*> answers.csv)$", map_help.EXAMPLES, re.MULTILINE | re.DOTALL)
+    subprocess.run(line, shell=True, check=True)
+    with open("answers.csv", encoding="utf-8") as file:
+        table = file.read()
+    assert sorted(csv.reader(table.splitlines()))[0] == ["a", "answer to one, two", ""] and '"b",,"no' in table
+
+
+def test_a_prompt_without_its_flag_is_said_to_need_it(served, capsys):
+    with pytest.raises(SystemExit):
+        main(["map", "in.csv", "Mood? {text}", "-o", "out.jsonl"])
+    assert "the prompt for each row stands behind --prompt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["map", "batch"])
+def test_answers_of_the_demo_and_of_a_model_do_not_mix(served, capsys, monkeypatch, no_sleep, command):
+    monkeypatch.setattr("gemini_lite.demo.DELAY", 0)
+    write("in.txt", "one\ntwo\n")
+    assert main(["--demo", command, "in.txt", "-o", "trial.jsonl"]) == 0
+    assert main(["--demo", command, "in.txt", "-o", "trial.jsonl"]) == 0
+    before = lines("trial.jsonl")
+    assert all(line["meta"]["demo"] is True for line in before.values())
+    assert main([command, "in.txt", "-o", "trial.jsonl"]) == 2
+    assert "trial.jsonl was written by the demo, whose answers are made up" in capsys.readouterr().err
+    assert lines("trial.jsonl") == before and not served.requests
+    assert main(["map", "in.txt", "-o", "real.jsonl"]) == 0 and "demo" not in str(lines("real.jsonl"))
+    assert main(["--demo", command, "in.txt", "-o", "real.jsonl"]) == 2
+    assert "real.jsonl has the answers of a model" in capsys.readouterr().err
+
+
+def test_a_program_under_the_demo_marks_its_answers_too(served, monkeypatch, capfdbinary):
+    monkeypatch.setenv("GEMINI_API_KEY", "demo")
+    write("in.txt", "one\n")
+    assert main(["map", "in.txt", "-o", "-"]) == 0
+    assert json.loads(capfdbinary.readouterr().out)["meta"]["demo"] is True

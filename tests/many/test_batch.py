@@ -212,12 +212,12 @@ def test_again_makes_no_second_job_while_nobody_can_look(fake, client, service, 
     assert client.batch_to(out, PROMPTS, again=True).answered == 5 and len(created(fake)) == 1
 
 
-def test_a_job_that_was_deleted_is_unknown(fake, client, service, out):
+def test_a_job_that_was_deleted_is_gone_and_not_unknown(fake, client, service, out):
     client.batch_to(out, PROMPTS, wait=False)
     service.jobs.clear()
     with pytest.raises(JobFailedError, match="batches/b1") as caught:
         client.batch_to(out, PROMPTS)
-    assert caught.value.reason == "UNKNOWN"
+    assert caught.value.reason == "GONE"
     assert client.batch_to(out, PROMPTS, again=True).answered == 5
 
 

@@ -15,7 +15,7 @@ import pytest
 import gemini_lite
 from gemini_lite import (
     AuthenticationError, BadRequestError, BlockedError, GeminiError, GeminiOptions, NotFoundError, ParseError,
-    QuotaExhaustedError, RateLimitError, TransportTimeout,
+    QuotaExhaustedError, RateLimitError, TransportError, TransportTimeout,
 )
 from gemini_lite.testing import FakeGemini
 from gemini_lite.testing.server import Error, Raw, Reply
@@ -185,10 +185,83 @@ def test_twenty_failures_alike_at_the_beginning_end_the_run(serving, client):
     assert len(fake.requests) <= 24
 
 
-def test_twenty_failures_that_a_retry_may_mend_do_not(serving, client):
-    fake = serving(lambda request: Error(500, "oops"))
-    results = list(client(fake).map(map(str, range(30)), retries=0))
-    assert len(results) == 30 and all(result.error.code == 500 for result in results)
+@pytest.mark.parametrize("error", [Error(500, "oops"), Error(503, "busy"), Raw(cut=True)], ids=["500", "503", "cut"])
+@pytest.mark.parametrize("answered", [0, 100])
+def test_an_outage_ends_a_run_into_a_file_at_its_beginning_and_later(serving, client, tmp_path, error, answered):
+    def goes_down(request):
+        return echo(request) if int(asked(request)) < answered else error
+    fake, out = serving(goes_down), tmp_path / "out.jsonl"
+    with pytest.raises(GeminiError, match="20 prompts .*failed.*so the run was stopped") as caught:
+        client(fake).map_to(out, map(str, range(3000)), retries=1, concurrency=8)
+    summary = caught.value.summary
+    assert caught.value.retryable and summary.may_pass == summary.failed and summary.answered == answered
+    assert 20 <= summary.failed < 300 and len(fake.requests) < answered + 700
+
+
+def test_an_outage_loses_no_answers_that_are_in_memory(serving, client):
+    fake = serving(lambda request: echo(request) if int(asked(request)) < 30 else Error(503, "busy"))
+    texts = [result.text for result in client(fake).map(map(str, range(100)), retries=0)]
+    assert len(texts) == 100 and texts[29] == "answer to 29" and texts[30:] == [None] * 70
+
+
+def test_an_outage_at_the_beginning_ends_a_run_without_a_file(serving, client):
+    with pytest.raises(GeminiError, match="The first 20 prompts all failed"):
+        list(client(serving(lambda request: Error(503, "busy"))).map(map(str, range(3000)), retries=0))
+
+
+def test_failures_among_answers_are_no_outage(serving, client):
+    fake = serving(lambda request: Error(500, "oops") if int(asked(request)) % 10 else echo(request))
+    results = list(client(fake).map(map(str, range(100)), retries=0, concurrency=1))
+    assert len(results) == 100 and sum(result.error is None for result in results) == 10
+
+
+def test_what_an_outage_failed_is_answered_by_the_second_call(serving, client, tmp_path):
+    is_down = [True]
+    fake = serving(lambda request: Error(503, "busy") if is_down else echo(request))
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(GeminiError, match="busy"):
+        client(fake).map_to(out, map(str, range(200)), retries=1)
+    is_down.clear()
+    assert client(fake).map_to(out, map(str, range(200))).failed == 0
+    assert sorted(int(result.key) for result in gemini_lite.read_results(out) if result.text) == list(range(200))
+
+
+def test_certificates_that_are_not_there_end_the_run_and_mark_no_prompt(client, tmp_path, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(TransportError) as caught:
+        client("https://127.0.0.1:1").map_to(out, map(str, range(200)))
+    assert caught.value.reason == "TLS" and out.read_bytes() == b""
+
+
+def test_an_outage_does_not_read_all_prompts(serving, client, monkeypatch):
+    monkeypatch.setattr("gemini_lite.many.engine.FIRST_RETRY", 0.4)
+    read = []
+    prompts = (read.append(number) or str(number) for number in range(5000))
+    with pytest.raises(GeminiError, match="stopped"):
+        list(client(serving(lambda request: Error(500, "oops"))).map(prompts, retries=1, concurrency=2))
+    assert len(read) <= 2 * 16 + 30
+
+
+def test_results_that_wait_for_a_retry_do_not_hold_it_back(serving, client, monkeypatch):
+    monkeypatch.setattr("gemini_lite.many.engine.FIRST_RETRY", 0.5)
+    seen = []
+
+    def first_fails_once(request):
+        seen.append(asked(request))
+        return Error(500, "oops") if asked(request) == "0" and seen.count("0") == 1 else echo(request)
+    results = list(client(serving(first_fails_once)).map(map(str, range(200)), concurrency=2))
+    assert [result.text for result in results] == [f"answer to {number}" for number in range(200)]
+
+
+def test_failures_are_counted_by_their_reason(serving, client):
+    def two_reasons(request):
+        number = int(asked(request))
+        return Error(400, f"no picture {number}") if number % 3 else Error(500, "oops") if number % 2 else "x"
+    run = client(serving(two_reasons)).map(map(str, range(18)), retries=0, concurrency=1)
+    assert len(list(run)) == 18
+    assert list(run.stats.reasons.values()) == [12, 3] and run.stats.may_pass == 3
+    assert re.search(r"12 x BadRequestError 400 \w+: no picture 1\n3 x ServerError 500 \w+: oops", str(run.stats))
 
 
 def test_more_than_max_errors_end_the_run(serving, client):

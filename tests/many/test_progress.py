@@ -30,6 +30,12 @@ def test_the_line_says_done_rate_failed_limit_tokens_and_time_left(stats):
         assert words in line
 
 
+def test_the_time_left_is_by_the_pace_where_that_is_slower(stats):
+    stats._begun -= 1  # one prompt a second so far
+    stats.requests_per_minute = 6.0
+    assert 80 < stats.seconds_left < 100 and "1:30 left" in progress.describe(stats)
+
+
 def test_a_terminal_gets_one_line_that_is_written_over(stats, monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

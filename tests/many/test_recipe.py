@@ -60,6 +60,16 @@ def test_results_come_from_processes(recipe):
     assert results[1].error.code == 400
 
 
+def test_an_outage_in_one_chunk_loses_no_other(monkeypatch):
+    monkeypatch.setenv("MY_KEY", KEY)
+    monkeypatch.setattr("gemini_lite.many.engine.FIRST_RETRY", 0.01)
+    with FakeGemini(lambda request: "x" if int(asked(request)) < 30 else Error(503, "busy")) as fake:
+        recipe = Recipe(backend=functools.partial(DeveloperAPI, base_url=fake.url), key_env="MY_KEY")
+        with ThreadPoolExecutor(1) as executor:
+            results = list(recipe.map(map(str, range(60)), executor=executor, chunk=30))
+    assert [result.text for result in results] == ["x"] * 30 + [None] * 30 and "busy" in str(results[59].error)
+
+
 def test_calls_have_the_names_that_the_user_gave_the_tools(monkeypatch):
     monkeypatch.setenv("MY_KEY", KEY)
     with FakeGemini(lambda request: FakeGemini.call(request.functions[0]["name"], {})) as fake:

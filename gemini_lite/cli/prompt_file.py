@@ -1,0 +1,206 @@
+"""The file of prompts that ``map`` and ``batch`` answer: lines of JSON or text, or the rows of a table."""
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import re
+import sys
+from typing import Iterable, Iterator, List, Mapping, Optional, TextIO, Tuple
+
+from ..api.known_keys import KnownKeys
+from ..api.prompts import read_item
+from ..contents import build_request
+from ..json_data import JSON
+from ..openai_compat import from_openai
+from ..options import GeminiOptions
+from .map_help import MapArguments
+
+_PLACE = re.compile(r"\{([^{}]*)\}")
+_BYTES_A_PROMPT = 100  # or so, to guess how many keys there are
+_LONGEST_FIELD = 2 ** 31 - 1  # of a table; Python's own limit is 128 KB
+
+
+class PromptFile:
+    """The prompts of the input, read anew by each iteration.
+
+    It is read to its end once when it is made, so that what is wrong with it is said before anything is paid for.
+    """
+
+    def __init__(self, arguments: MapArguments) -> None:
+        self._arguments = arguments
+        self._count = 0
+        keys = KnownKeys(os.stat(arguments.input).st_size // _BYTES_A_PROMPT)
+        for prompt in self:
+            key = read_item(prompt).key
+            key = str(self._count) if key is None else key
+            self._count += 1
+            if key in keys:
+                raise ValueError(f"prompt {self._count:,} of {arguments.input} has the key {key!r}, and so has one "
+                                 "before it: every prompt needs one of its own")
+            keys.add(key, 0, seen=False)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[object]:
+        with contextlib.ExitStack() as stack:
+            yield from read_prompts(stack, self._arguments)
+
+
+def open_prompts(stack: contextlib.ExitStack, arguments: MapArguments) -> Iterable[object]:
+    """The prompts of the input; those of a pipe, which can be read once, unchecked."""
+    return PromptFile(arguments) if os.path.isfile(arguments.input) else read_prompts(stack, arguments)
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """ValueError that names the input where the block meets what is not UTF-8, or no table."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        place = f"line {_undecodable_line(name):,} of {name}" if os.path.isfile(name) else name
+        raise ValueError(f"{place} is not UTF-8 (the byte 0x{error.object[error.start]:02x}): convert it first, as "
+                         "iconv -f latin1 -t utf-8 does") from None
+    except csv.Error as error:
+        raise ValueError(f"{name} cannot be read as a table: {error}") from None
+
+
+def _undecodable_line(name: str) -> int:
+    with open(name, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+# Reading
+
+def read_prompts(stack: contextlib.ExitStack, arguments: MapArguments) -> Iterator[object]:
+    """The prompts of the input, read as they are needed; ValueError for a column that is not there."""
+    file = stack.enter_context(_open_text(arguments.input))
+    kind = arguments.input_format or _kind_of(arguments.input)
+    if kind in ("csv", "tsv"):
+        return _read_table(file, "," if kind == "csv" else "\t", arguments)
+    if kind == "jsonl":
+        return _read_json_lines(file, arguments)
+    if arguments.key:
+        raise ValueError("--key names a column, which a text file does not have")
+    lines = (line.rstrip("\r\n") for line in file)
+    if arguments.prompt is None:
+        return (line for line in lines if line.strip())
+    template = Template(arguments.prompt, ["line"])
+    return (template.fill({"line": line}) for line in lines if line.strip())
+
+
+def _open_text(name: str) -> "contextlib.AbstractContextManager[TextIO]":
+    if name == "-":
+        stdin: TextIO = open(sys.stdin.fileno(), encoding="utf-8-sig", newline="", closefd=False)
+        return stdin
+    try:
+        return open(name, encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read: {error.strerror}") from None
+
+
+def is_table(name: str) -> bool:
+    """Whether the name is that of a file of rows, and not of lines of text."""
+    return _kind_of(name) != "txt"
+
+
+def _kind_of(name: str) -> str:
+    ending = os.path.splitext(name)[1].lower()
+    return {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}.get(ending, "txt")
+
+
+class Template:
+    """A prompt with ``{column}`` in it; other braces stay as they are only where they hold no name alone."""
+
+    def __init__(self, text: str, columns: Iterable[str]) -> None:
+        self._text, self._columns = text, list(columns)
+        unknown = [name for name in _PLACE.findall(text) if name.isidentifier() and name not in self._columns]
+        if unknown:
+            raise ValueError(f"--prompt names {{{unknown[0]}}}, and there is no such column; there is: "
+                             f"{', '.join(self._columns) or 'none'}")
+        if not any(name in self._columns for name in _PLACE.findall(text)):
+            raise ValueError("--prompt names no column, so that all prompts would be the same; there is: "
+                             f"{', '.join(f'{{{name}}}' for name in self._columns) or 'none'}")
+
+    def fill(self, row: Mapping[str, object]) -> str:
+        """The prompt for one row."""
+        return _PLACE.sub(lambda place: str(row.get(place.group(1), place.group())), self._text)
+
+
+def _read_table(file: TextIO, delimiter: str, arguments: MapArguments) -> Iterator[object]:
+    csv.field_size_limit(_LONGEST_FIELD)
+    rows = csv.DictReader(file, delimiter=delimiter, restval="")
+    columns = list(rows.fieldnames or ())
+    if len(columns) == 1 and ";" in columns[0]:  # as spreadsheets write it where the comma is in the numbers
+        columns = next(csv.reader(columns, delimiter=";"))
+        rows = csv.DictReader(file, columns, delimiter=";", restval="")
+    if arguments.prompt is None:
+        raise ValueError(f"say what to ask about each row: --prompt \"... {{{columns[0] if columns else 'column'}}}\"")
+    _check_key(arguments.key, columns)
+    return _fill_rows(rows, Template(arguments.prompt, columns), arguments.key)
+
+
+def _check_key(key: Optional[str], columns: List[str]) -> None:
+    if key is not None and key not in columns:
+        raise ValueError(f"--key names {key}, and there is no such column; there is: {', '.join(columns) or 'none'}")
+
+
+def _fill_rows(rows: Iterable[Mapping[str, str]], template: Template, key: Optional[str]) -> Iterator[object]:
+    for row in rows:
+        prompt = template.fill(row)
+        yield prompt if key is None else (row[key], prompt)
+
+
+def _read_json_lines(file: TextIO, arguments: MapArguments) -> Iterator[object]:
+    numbered = ((number, line) for number, line in enumerate(file, 1) if line.strip())
+    parsed = ((number, _parse(line, number, arguments.input)) for number, line in numbered)
+    if arguments.prompt is None:
+        return (_line_prompt(value) for _, value in parsed)
+    first = next(parsed, None)
+    if first is None:
+        return iter(())
+    columns = list(first[1]) if isinstance(first[1], dict) else []
+    _check_key(arguments.key, columns)
+    template = Template(arguments.prompt, columns)
+    return _fill_objects(first, parsed, template, arguments.key)
+
+
+def _fill_objects(
+    first: Tuple[int, object], others: Iterable[Tuple[int, object]], template: Template, key: Optional[str],
+) -> Iterator[object]:
+    def fill(number: int, value: object) -> object:
+        if not isinstance(value, dict) or key is not None and key not in value:
+            raise ValueError(f"line {number} of the input is no object{'' if key is None else f' with {key!r}'}")
+        prompt = template.fill(value)
+        return prompt if key is None else (str(value[key]), prompt)
+
+    yield fill(*first)
+    for number, value in others:
+        yield fill(number, value)
+
+
+def _parse(line: str, number: int, name: str) -> object:
+    try:
+        value: object = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"line {number} of {name} is no JSON: {error}") from None
+    return value
+
+
+def _line_prompt(value: object) -> object:
+    """A line as a prompt; one in OpenAI's form as the request that it stands for."""
+    if not isinstance(value, dict) or "custom_id" not in value:
+        return value
+    body: JSON = dict(value["body"]) if isinstance(value.get("body"), dict) else {}
+    messages = body.pop("messages", ())
+    for name in ("model", "stream"):  # a run is for one model, and OpenAI's names are not Gemini's
+        body.pop(name, None)
+    contents, fields = from_openai(messages, body.pop("tools", None), drop_params=True, **body)
+    return {"key": str(value["custom_id"]), "request": build_request(contents, GeminiOptions(**fields))}
