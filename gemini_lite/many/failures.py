@@ -92,6 +92,6 @@ class FailuresInARow:
 
 def _kind_of(error: GeminiError) -> Tuple[object, ...]:
     """What failures alike have in common; those of an outage come with many codes."""
-    if error.retryable and not is_refusal(error):
+    if error.retryable and isinstance(error, (APIError, TransportError)) and not is_refusal(error):
         return _OUTAGE
     return type(error), error.code, error.status, error.reason

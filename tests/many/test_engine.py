@@ -215,6 +215,13 @@ def test_failures_among_answers_are_no_outage(serving, client):
     assert len(results) == 100 and sum(result.error is None for result in results) == 10
 
 
+def test_answers_that_the_model_does_not_finish_are_no_outage(serving, client, tmp_path):
+    reasons = ["MALFORMED_RESPONSE", "OTHER"]  # each may pass, and says nothing of the other prompts
+    fake = serving(lambda request: Reply(finishReason=reasons[int(asked(request)) % 2]))
+    summary = client(fake).map_to(tmp_path / "out.jsonl", map(str, range(100)), retries=0)
+    assert summary.failed == summary.may_pass == 100
+
+
 def test_what_an_outage_failed_is_answered_by_the_second_call(serving, client, tmp_path):
     is_down = [True]
     fake = serving(lambda request: Error(503, "busy") if is_down else echo(request))
