@@ -20,7 +20,8 @@ from openai_server import serve
 
 from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.openai_compat import OpenAIChat
-from gemini_lite.testing import Error, FakeGemini
+from gemini_lite.testing import Error, FakeGemini, Request
+from gemini_lite.testing.field_names import as_list
 
 if not os.environ.get("GEMINI_LITE_WITNESSES"):
     pytest.skip("tox -e witnesses runs these", allow_module_level=True)
@@ -146,8 +147,10 @@ def broken(here: Here) -> None:
 
 
 def embeddings(here: Here) -> None:
-    ours = here.ours.embed(["one", "two"], model="gemini-embedding-001").to_list()
-    assert here.ask() == [pytest.approx(vector) for vector in ours]
+    found = here.ask()
+    kind = as_list(here.fake.requests[-1].json.get("requests"))[-1].get("taskType")    # some clients name one
+    ours = here.ours.embed(["one", "two"], model="gemini-embedding-001", task_type=kind).to_list()
+    assert found == [pytest.approx(vector) for vector in ours]
 
 
 def files(here: Here) -> None:
@@ -241,9 +244,14 @@ def run(client: Client, url: str, feature: str, home: pathlib.Path) -> Any:
     return found
 
 
+def nothing_more(request: Request) -> Error:
+    """What a client gets that asks again after a failure."""
+    return Error(400, "nothing more is scripted")
+
+
 @contextlib.contextmanager
 def here(client: Client, feature: str, home: pathlib.Path) -> Iterator[Here]:
-    with FakeGemini(strict=True) as fake, GeminiClient(
+    with FakeGemini(nothing_more, strict=True) as fake, GeminiClient(
             backend=DeveloperAPI("test-key", base_url=fake.url), model="gemini-3-flash-preview", retries=0,
             fill_missing_signatures=True) as ours:    # clients made for OpenAI's format lose them
         with serve(OpenAIChat(ours)) if client.at_openai else contextlib.nullcontext(fake.url) as url:

@@ -32,6 +32,6 @@ export async function cut(pieces) {
 }
 
 export async function run(features) {
-  console.log(JSON.stringify(await features[process.argv[3]]?.() ?? null));
-  process.exit(0);    // whatever a client has left running
+  const answer = JSON.stringify(await features[process.argv[3]]?.() ?? null);
+  process.stdout.write(answer, () => process.exit(0));    // all of it, and whatever a client has left running
 }
