@@ -81,11 +81,13 @@ def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
 
 
 def _chain(error: BaseException) -> Sequence[BaseException]:
-    """`error` and what caused it, the root last; urllib3 and requests keep causes in ``args`` and ``reason`` too."""
+    """`error` and what caused it, the root last; urllib3 and requests keep causes in ``args`` and ``reason`` too, PySocks
+    in ``socket_err``: the context of an error is another's where the call was made while that was handled."""
     chain = [error]
     while len(chain) < 12:
         last = chain[-1]
-        inner = [item for item in (getattr(last, "reason", None), *last.args) if isinstance(item, BaseException)]
+        held = getattr(last, "reason", None), getattr(last, "socket_err", None), *last.args
+        inner = [item for item in held if isinstance(item, BaseException)]
         cause = (inner or [last.__cause__ or last.__context__])[0]  # type: ignore[list-item]
         # What else was being handled is no cause: urllib3 1.26 tries an argument of old (TypeError), callers iterate.
         if cause is None or cause in chain or not isinstance(cause, (*NETWORK_ERRORS, ValueError)):
