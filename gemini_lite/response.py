@@ -102,7 +102,7 @@ class GenerateContentResponse(Generic[T]):
         except (ValueError, RecursionError, ParseError) as error:
             cut = f" (the answer was cut: {self.finish_reason})" if self.finish_reason not in (None, "STOP") else ""
             reason = "MISMATCH" if isinstance(error, ParseError) else "NOT_JSON"
-            what = "is no JSON, which response_schema=... asks for" if hint is None else "does not fit its schema"
+            what = "is no JSON (response_schema=... asks for it)" if hint is None else "does not fit its schema"
             raise ParseError(f"The answer {what}{cut}: {error}. The answer: {text[:500]}",
                              reason=reason, response=self) from None
 

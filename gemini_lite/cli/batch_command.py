@@ -68,7 +68,7 @@ def _report(stats: Stats, arguments: BatchArguments) -> int:
             print_status(f"no result for {waiting}; the same command hands in what is missing")
     if stats.in_flight:
         return 0 if arguments.step == "submit" and manifest is not None else 3
-    return 1 if stats.failed else 0
+    return 1 if stats.failed or stats.failed_before else 0
 
 
 def _report_stop(error: BaseException, arguments: BatchArguments) -> int:

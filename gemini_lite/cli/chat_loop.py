@@ -35,7 +35,7 @@ class ChatLoop:
         """Read and answer to the end of the input; the exit code is 1 if a message from a pipe failed."""
         if self._line_reader.interactive:
             print_status("/help lists the commands, " + (
-                "/save NAME keeps the conversation, " if self._current.saved_name is None else "") + "Ctrl-D leaves")
+                "/save NAME keeps this, " if self._current.saved_name is None else "") + "Ctrl-D leaves")
         with contextlib.suppress(EOFError):
             while True:
                 with self._line_reader.catch_interrupt():

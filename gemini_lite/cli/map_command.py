@@ -41,14 +41,14 @@ def run_map(arguments: MapArguments, open_client: OpenClient) -> int:
         except (GeminiError, OSError, ValueError, KeyboardInterrupt) as error:
             return _report_stop(error, arguments)
     _report(stats, arguments)
-    if stats.failed and arguments.output_file != "-" and not arguments.quiet:
+    if (stats.failed or stats.failed_before) and arguments.output_file != "-" and not arguments.quiet:
         print_status(_next_step(stats))
-    return 1 if stats.failed else 0
+    return 1 if stats.failed or stats.failed_before else 0
 
 
 def _next_step(stats: Stats) -> str:
     """What becomes of the failures in the file."""
-    if stats.may_pass == stats.failed:
+    if stats.may_pass == stats.failed + stats.failed_before:
         return "the same command tries what failed again"
     some = f"the same command tries {stats.may_pass:,} of them again; " if stats.may_pass else ""
     return f"{some}with --retry-errors all it tries all that failed again"

@@ -13,6 +13,7 @@ from ..api.known_keys import KnownKeys
 from ..api.prompts import read_item
 from ..contents import build_request
 from ..json_data import JSON
+from ..json_data.previews import counted
 from ..openai_compat import from_openai
 from ..options import GeminiOptions
 from .map_help import MapArguments
@@ -136,15 +137,26 @@ class Template:
 
 def _read_table(file: TextIO, delimiter: str, arguments: MapArguments) -> Iterator[object]:
     csv.field_size_limit(_LONGEST_FIELD)
-    rows = csv.DictReader(file, delimiter=delimiter, restval="")
+    rows = csv.DictReader(file, delimiter=delimiter)
     columns = list(rows.fieldnames or ())
     if len(columns) == 1 and ";" in columns[0]:  # as spreadsheets write it where the comma is in the numbers
         columns = next(csv.reader(columns, delimiter=";"))
-        rows = csv.DictReader(file, columns, delimiter=";", restval="")
+        rows = csv.DictReader(file, columns, delimiter=";")
     if arguments.prompt is None:
         raise ValueError(f"say what to ask about each row: --prompt \"... {{{columns[0] if columns else 'column'}}}\"")
     _check_key(arguments.key, columns)
-    return _fill_rows(rows, Template(arguments.prompt, columns), arguments.key)
+    return _fill_rows(_whole(rows, len(columns), arguments.input), Template(arguments.prompt, columns), arguments.key)
+
+
+def _whole(rows: "csv.DictReader[str]", width: int, name: str) -> Iterator[Mapping[str, str]]:
+    """The rows, each of which must have a cell for each column."""
+    for row in rows:
+        found = len([key for key, cell in row.items() if key is not None and cell is not None]) + len(
+            row.get(None, ()))
+        if found != width:
+            raise ValueError(f"line {rows.line_num:,} of {name} has {counted(found, 'cell')}, and the table has "
+                             f"{counted(width, 'column')}: a text with the separator in it stands in double quotes")
+        yield row
 
 
 def _check_key(key: Optional[str], columns: List[str]) -> None:

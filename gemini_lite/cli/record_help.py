@@ -39,6 +39,7 @@ def add_record_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", dest="output_file", metavar="FILE", required=True,
         help="JSON Lines; a file that is there is replaced")
     add("--port", type=int, default=8080, metavar="NUMBER", help="the port; 0 for a free one (default: 8080)")
-    add("--upstream", metavar="URL", help="the server to pass everything on to (default: Google's)")
+    add("--upstream", metavar="URL",
+        help="the server to pass everything on to (default: GOOGLE_GEMINI_BASE_URL, else Google's)")
     add("--redact-text", action="store_true", help="hashes in place of prompts and answers")
     add("--send-key", action="store_true", help="send your key (GEMINI_API_KEY) in place of what a program has")

@@ -98,7 +98,7 @@ class BatchRun:
         try:
             self._input.read(prompts)
         finally:
-            self.stats.skipped = len(self._input.answered)
+            self.stats.skipped, self.stats.failed_before = len(self._input.answered), self._journal.failed_before
             self.stats.total = self._input.digest.count
 
     # The job

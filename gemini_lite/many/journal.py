@@ -49,6 +49,7 @@ class Journal:
         self._sent = SentKeys(f"{self.path}.sent", is_wanted=on_crash == "report")
         self._open = contextlib.ExitStack()
         self._known = KnownKeys()
+        self.failed_before = 0  # errors in the file that are not tried again
         self._file, self._size = -1, 0
         self._synced_at = 0.0
 
@@ -135,9 +136,11 @@ class Journal:
                     break
                 self._check_origin(line.record)
                 end, last = line.start + len(line.data), line.data
-                if is_error(line.record) and self._is_retried(line.record):
-                    is_to_rewrite = True
-                    continue
+                if is_error(line.record):
+                    if self._is_retried(line.record):
+                        is_to_rewrite = True
+                        continue
+                    self.failed_before += 1
                 key = line.record["key"]
                 if key in known:
                     raise ValueError(f"line {line.number} of {self.path} has the key {key!r}, which stands there "

@@ -57,6 +57,7 @@ def run_to_file(
     with Journal(path, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every, on_crash=on_crash,
                  is_demo=is_demo(caller.route.backend.auth)) as journal:
         with start_run(caller, prompts, ordered=False, keeper=journal, **settings) as run, run.interrupts:
+            run.stats.failed_before = journal.failed_before
             began(run)
             for _ in run:
                 pass

@@ -20,14 +20,16 @@ _MOST_REASONS = 10  # that are told apart
 class Stats:
     """Counts of prompts, requests and tokens.
 
-    `answered` and `failed` are of this run, `skipped` were in the file already. `reasons` counts the failures by their
+    `answered` and `failed` are of this run; `skipped` were in the file already, which has `failed_before` errors that
+    are not tried again. `reasons` counts the failures by their
     kind, with the first message of each; `may_pass` of them are tried again by the same call on a file. `retried`
     counts requests that were sent again after a failure, `refused` those that met a quota. `tokens` counts by model and
     kind: prompt, cached, answer, thoughts, tool_use, total. `total` prompts, None if nobody knows.
     """
 
     def __init__(self, total: Optional[int] = None) -> None:
-        self.answered = self.failed = self.may_pass = self.skipped = self.retried = self.refused = self.in_flight = 0
+        self.answered = self.failed = self.may_pass = self.retried = self.refused = self.in_flight = 0
+        self.skipped = self.failed_before = 0
         self.total = total
         self.reasons: Dict[str, int] = {}
         self._kinds: Dict[str, str] = {}  # of failures, and the reason that stands for each
@@ -77,6 +79,7 @@ class Stats:
         """The counts as JSON data."""
         return {
             "done": self.done, "answered": self.answered, "failed": self.failed, "skipped": self.skipped,
+            "failed_before": self.failed_before,
             "retried": self.retried, "refused": self.refused, "seconds": round(self.seconds, 3), "tokens": self.tokens,
             "reasons": self.reasons}
 
@@ -97,7 +100,8 @@ class Stats:
     def __str__(self) -> str:
         lines = [f"{counted(self.done, 'prompt')} in {in_words(self.seconds)} ({self.per_second:,.0f}/s): "
                  f"{self.answered:,} answered, {self.failed:,} failed"
-                 + (f"; {self.skipped:,} were there already" if self.skipped else "")]
+                 + (f"; {self.skipped:,} were there already" if self.skipped else "")
+                 + (f", and {self.failed_before:,} failed before" if self.failed_before else "")]
         lines += [f"{count:,} x {reason}" for reason, count in sorted(self.reasons.items(), key=lambda item: -item[1])]
         if self.retried or self.refused:
             lines.append(f"{counted(self.retried, 'request')} sent again, {self.refused:,} refused for a quota")

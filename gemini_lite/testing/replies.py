@@ -41,6 +41,9 @@ class Raw(Answer):
 
     def __init__(self, *pieces: bytes, status: Optional[int] = 200, headers: Optional[Mapping[str, str]] = None,
                  cut: bool = False, delay: float = 0) -> None:
+        odd = [piece for piece in pieces if not isinstance(piece, (bytes, bytearray, memoryview))]
+        if odd:
+            raise TypeError(f"raw() sends bytes, not {type(odd[0]).__name__}: write b\"...\" or text.encode()")
         self.pieces: Iterable[bytes] = pieces
         self.status = status
         self.headers = {name.lower(): value for name, value in (headers or {}).items()}

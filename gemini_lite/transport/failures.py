@@ -81,8 +81,10 @@ def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
 
 
 def _chain(error: BaseException) -> Sequence[BaseException]:
-    """`error` and what caused it, the root last; urllib3 and requests keep causes in ``args`` and ``reason`` too, PySocks
-    in ``socket_err``: the context of an error is another's where the call was made while that was handled."""
+    """`error` and what caused it, the root last; urllib3 and requests keep causes in ``args`` and ``reason`` too.
+
+    PySocks keeps them in ``socket_err``; its error's context is another where the call was made in an except block.
+    """
     chain = [error]
     while len(chain) < 12:
         last = chain[-1]

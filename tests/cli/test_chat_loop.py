@@ -263,7 +263,7 @@ def test_a_terminal_has_a_prompt_and_ctrl_d_leaves(at_fake: FakeGemini) -> None:
         assert "Hello\r\n> " in terminal.wait("> ")
         terminal.press(CTRL_D)
         assert terminal.end() == 0
-    assert "/help lists the commands, /save NAME keeps the conversation, Ctrl-D leaves" in terminal.text
+    assert "/help lists the commands, /save NAME keeps this, Ctrl-D leaves" in terminal.text
     assert "this conversation was not kept" in terminal.text
 
 

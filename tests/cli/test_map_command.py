@@ -91,7 +91,7 @@ def test_some_failures_are_exit_code_1_and_the_second_call_sends_nothing_anew(se
     said = capsys.readouterr().err
     assert "1 answered, 1 failed" in said and "1 x BadRequestError 400 INVALID_ARGUMENT: no" in said
     assert "with --retry-errors all it tries all that failed again" in said
-    assert main(["map", "in.txt", "-o", "out.jsonl"]) == 0
+    assert main(["map", "in.txt", "-o", "out.jsonl"]) == 1
     assert len(served.requests) == 2
 
 
@@ -211,3 +211,20 @@ def test_a_program_under_the_demo_marks_its_answers_too(served, monkeypatch, cap
     write("in.txt", "one\n")
     assert main(["map", "in.txt", "-o", "-"]) == 0
     assert json.loads(capfdbinary.readouterr().out)["meta"]["demo"] is True
+
+
+@pytest.mark.parametrize("row, found", [("2,cold, the wine warm", "3 cells"), ("3", "1 cell")])
+def test_a_row_that_does_not_fit_its_table_is_named_before_anything_is_sent(served, capsys, row, found):
+    write("in.csv", f"id,text\n1,good\n{row}\n")
+    assert main(["map", "in.csv", "--prompt", "{text}", "--key", "id", "-o", "out.jsonl"]) == 2
+    assert f"line 3 of in.csv has {found}, and the table has 2 columns" in capsys.readouterr().err
+    assert not served.requests
+
+
+def test_failures_that_are_in_the_file_are_told_by_the_next_run_too(served, capsys):
+    write("in.txt", "good\nbad\n")
+    assert main(["map", "in.txt", "-o", "out.jsonl"]) == 1
+    capsys.readouterr()
+    assert main(["map", "in.txt", "-o", "out.jsonl"]) == 1
+    err = capsys.readouterr().err
+    assert "2 were there already, and 1 failed before" in err and "--retry-errors all" in err

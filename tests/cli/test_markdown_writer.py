@@ -289,7 +289,7 @@ def test_thoughts_answers_and_tool_calls_stand_in_their_order_at_a_terminal(fake
         assert terminal.end() == 0
     screen = Screen(24, 80)
     screen.feed(re.sub(r"\x1b\[\?\d+[hl]", "", terminal.seen))
-    assert [row for row in screen.text.splitlines() if row][1:-1] == [
+    assert [row for row in screen.text.splitlines() if row][1:10] == [
         "> Hi", "hm", "Let me look.", "looking", 'gemini-lite: called now() -> {"result": "noon"}', "so",
         "It is noon.", "hm 2", "Really."]
 

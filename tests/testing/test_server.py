@@ -544,3 +544,8 @@ def test_256_clients_are_let_in_at_once(fake: FakeGemini) -> None:
         assert sock.recv(4096).startswith(b"HTTP/1.1 200")
         sock.close()
     assert fake.connections == 256
+
+
+def test_raw_takes_bytes_alone() -> None:
+    with pytest.raises(TypeError, match="encode"):
+        FakeGemini().raw("<html>")    # type: ignore[arg-type]
