@@ -16,8 +16,7 @@ from .chat import Chat
 from .contents import Prompt
 from .errors import ParseError
 from .errors.hints import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
-from .json_data import JSON, readable
-from .json_data.previews import preview
+from .json_data import JSON, preview, readable
 from .options import (
     ChatOverrides, GeminiOptions, OptionFields, QueryOverrides, list_options, options_for_one_request, reject_unknown,
 )

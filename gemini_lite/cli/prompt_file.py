@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from typing import Iterable, Iterator, List, Mapping, Optional, TextIO, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, Optional, TextIO, Tuple
 
 from ..api.known_keys import KnownKeys
 from ..api.prompts import read_item
@@ -137,26 +137,26 @@ class Template:
 
 def _read_table(file: TextIO, delimiter: str, arguments: MapArguments) -> Iterator[object]:
     csv.field_size_limit(_LONGEST_FIELD)
-    rows = csv.DictReader(file, delimiter=delimiter)
-    columns = list(rows.fieldnames or ())
+    rows, above = csv.reader(file, delimiter=delimiter), 0
+    columns = next(rows, [])
     if len(columns) == 1 and ";" in columns[0]:  # as spreadsheets write it where the comma is in the numbers
         columns = next(csv.reader(columns, delimiter=";"))
-        rows = csv.DictReader(file, columns, delimiter=";")
+        rows, above = csv.reader(file, delimiter=";"), rows.line_num
     if arguments.prompt is None:
         raise ValueError(f"say what to ask about each row: --prompt \"... {{{columns[0] if columns else 'column'}}}\"")
     _check_key(arguments.key, columns)
-    return _fill_rows(_whole(rows, len(columns), arguments.input), Template(arguments.prompt, columns), arguments.key)
+    return _fill_rows(_named(rows, columns, above, arguments.input), Template(arguments.prompt, columns), arguments.key)
 
 
-def _whole(rows: "csv.DictReader[str]", width: int, name: str) -> Iterator[Mapping[str, str]]:
-    """The rows, each of which must have a cell for each column."""
-    for row in rows:
-        found = len([key for key, cell in row.items() if key is not None and cell is not None]) + len(
-            row.get(None, ()))
-        if found != width:
-            raise ValueError(f"line {rows.line_num:,} of {name} has {counted(found, 'cell')}, and the table has "
-                             f"{counted(width, 'column')}: a text with the separator in it stands in double quotes")
-        yield row
+def _named(rows: Any, columns: List[str], above: int, name: str) -> Iterator[Mapping[str, str]]:
+    """The cells of each row by their columns; a row must have one for each. `above` lines stand before the `rows`."""
+    for cells in rows:
+        if cells and len(cells) != len(columns):
+            raise ValueError(f"line {above + rows.line_num:,} of {name} has {counted(len(cells), 'cell')}, and the "
+                             f"table has {counted(len(columns), 'column')}: a text with the separator in it stands in "
+                             "double quotes")
+        if cells:
+            yield dict(zip(columns, cells))
 
 
 def _check_key(key: Optional[str], columns: List[str]) -> None:

@@ -123,11 +123,19 @@ class BatchRun:
             self._finish(job, poll)
 
     def _adopt(self, manifest: Manifest, again: bool) -> Optional[Batch]:
-        """The job of `manifest`; None if another one is to be handed in, JobFailedError if nobody can know."""
+        """The job of `manifest`; None if another one is to be handed in.
+
+        JobFailedError if it is gone, or nobody can know.
+        """
         if manifest.step == UPLOADING:
             return None
         job = find_job(self._batches, manifest, self._deadline)
         if job is None and not again:
+            if manifest.step == CREATED:
+                raise JobFailedError(
+                    f"The batch {manifest.name} was made and is gone: it was deleted, or has expired, or is another "
+                    "key's. Make the same call with again=True, which hands the prompts in once more, and is paid for "
+                    "again.", reason="GONE")
             self._raise_unknown(manifest, None)
         if job is not None and manifest.step != CREATED:
             write_manifest(self._journal.path, manifest._replace(step=CREATED, name=job.name))
@@ -159,11 +167,6 @@ class BatchRun:
             raise
 
     def _raise_unknown(self, manifest: Manifest, error: Optional[Exception]) -> NoReturn:
-        if manifest.step == CREATED:
-            raise JobFailedError(
-                f"The batch {manifest.name} was made and is gone: it was deleted, or has expired, or is another key's. "
-                "Make the same call with again=True, which hands the prompts in once more, and is paid for "
-                "again.", reason="GONE")
         job = manifest.name or f"with the display name {manifest.display_name}"
         raise JobFailedError(
             f"The batch {job} may or may not have been made: it is not in the list ({error or 'after a crash'}). "

@@ -60,11 +60,18 @@ class Recorder:
         with self._lock:  # nothing is written before the first line is
             self.url = self._listener.start(port)
             try:
+                self._check_upstream()
                 self._file = new_recording(self._path, self._redact_text)
-            except OSError:
+            except (OSError, ValueError):
                 self._listener.close()
                 raise
         return self
+
+    def _check_upstream(self) -> None:
+        own, other = urlsplit(self.url), urlsplit(self.upstream)
+        if other.hostname in _LOCAL and other.port == own.port:
+            raise ValueError(f"the recorder would pass everything on to itself, at {self.url}: name the server with "
+                             "--upstream (or upstream=), or unset GOOGLE_GEMINI_BASE_URL")
 
     def close(self) -> None:
         """Stop, and close the file."""
@@ -206,7 +213,8 @@ def _checked(upstream: str) -> str:
     """The URL of a server, without a slash at its end."""
     parts = urlsplit(upstream)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
-        raise ValueError(f"{upstream!r} is no server's URL: write one such as {GOOGLE}")
+        shown = "what has an @" if "@" in upstream else repr(upstream)  # a password may stand before it
+        raise ValueError(f"{shown} is no server's URL: write one such as {GOOGLE}")
     return upstream.rstrip("/")
 
 

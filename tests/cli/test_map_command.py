@@ -228,3 +228,12 @@ def test_failures_that_are_in_the_file_are_told_by_the_next_run_too(served, caps
     assert main(["map", "in.txt", "-o", "out.jsonl"]) == 1
     err = capsys.readouterr().err
     assert "2 were there already, and 1 failed before" in err and "--retry-errors all" in err
+
+
+def test_columns_of_one_name_and_semicolons_are_no_reason_to_refuse_a_row(served, capsys):
+    write("in.csv", "text,,\none,,\n\ntwo,,\n")
+    assert main(["map", "in.csv", "--prompt", "{text}", "-o", "out.jsonl"]) == 0
+    assert sorted(text(line) for line in lines().values()) == ["answer to one", "answer to two"]
+    write("semicolons.csv", "id;text\n1;one\n2\n")
+    assert main(["map", "semicolons.csv", "--prompt", "{text}", "-o", "other.jsonl"]) == 2
+    assert "line 3 of semicolons.csv has 1 cell" in capsys.readouterr().err

@@ -272,6 +272,13 @@ def test_a_terminal_shows_markdown_and_a_pipe_gets_it_as_it_is(
     assert (tmp_path / "out").read_text("utf-8") == MARKDOWN + "\n" and terminal.text == ""
 
 
+def rows(terminal: Terminal) -> List[str]:
+    """What stands on the screen of a terminal in the end, without empty lines."""
+    screen = Screen(24, 80)
+    screen.feed(re.sub(r"\x1b\[\?\d+[hl]", "", terminal.seen))
+    return [row for row in screen.text.splitlines() if row]
+
+
 def test_thoughts_answers_and_tool_calls_stand_in_their_order_at_a_terminal(fake: FakeGemini, tmp_path: Path) -> None:
     pytest.importorskip("rich.markdown")
     (tmp_path / "tools.py").write_text("def now() -> str:\n    print('looking')\n    return 'noon'\n")
@@ -287,9 +294,7 @@ def test_thoughts_answers_and_tool_calls_stand_in_their_order_at_a_terminal(fake
         terminal.wait("> ")
         terminal.press(CTRL_D)
         assert terminal.end() == 0
-    screen = Screen(24, 80)
-    screen.feed(re.sub(r"\x1b\[\?\d+[hl]", "", terminal.seen))
-    assert [row for row in screen.text.splitlines() if row][1:10] == [
+    assert rows(terminal)[1:10] == [
         "> Hi", "hm", "Let me look.", "looking", 'gemini-lite: called now() -> {"result": "noon"}', "so",
         "It is noon.", "hm 2", "Really."]
 
@@ -306,6 +311,4 @@ def test_ctrl_c_in_a_chat_leaves_what_had_come_standing_once(fake: FakeGemini, t
         terminal.interrupt("cancelled: the conversation is as it was before\r\n> ")
         terminal.press(CTRL_D)
         assert terminal.end() == 0
-    screen = Screen(24, 80)
-    screen.feed(re.sub(r"\x1b\[\?\d+[hl]", "", terminal.seen))
-    assert [row for row in screen.text.splitlines() if row][1:4] == ["> Hi", "Once", "upon a time"]
+    assert rows(terminal)[1:4] == ["> Hi", "Once", "upon a time"]

@@ -355,3 +355,19 @@ def test_an_upstream_that_is_no_server_is_refused(path: pathlib.Path, upstream: 
     with pytest.raises(ValueError, match="is no server's URL"):
         record(path, upstream)
     assert not path.exists()
+
+
+def test_a_recorder_does_not_pass_on_to_itself_and_keeps_the_old_file(path: pathlib.Path) -> None:
+    path.write_text("old")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    recorder = Recorder(path, f"http://localhost:{port}")
+    with pytest.raises(ValueError, match="to itself"):
+        recorder.start(port)
+    assert path.read_text() == "old"
+
+
+def test_a_password_in_the_address_of_a_server_is_not_shown(path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="no server's URL") as caught:
+        Recorder(path, "https://user:hunter2@server.example")
+    assert "hunter2" not in str(caught.value)
