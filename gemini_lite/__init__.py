@@ -49,14 +49,17 @@ _LAZY = {
     "OAuthCredentials": ".auth.oauth", "Recipe": ".many.recipe", "Tool": ".tools",
     "UploadState": ".api.upload_state", "VertexAI": ".backends.vertex", "read_results": ".many.results_file",
 }
+_ROOMS = ("demo", "media", "openai_compat", "testing")  # whose names are public in them
 
 
 def __getattr__(name: str) -> object:
     """What is imported when it is asked for, because its import takes time that few programs need to spend."""
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_LAZY[name], __name__), name)
 
 
 def __dir__() -> List[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_ROOMS})

@@ -27,7 +27,7 @@ from .turns.order import check_history, check_next, copy_json, sendable
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .options import ChatOverrides, Overrides
+    from .options.overrides import ChatOverrides, Overrides
 
 S = TypeVar("S")  # what ``response_schema`` names
 ToolResult = Union[Tuple[str, object], Tuple[str, object, Optional[str]]]  # (name, response[, id])

@@ -17,9 +17,7 @@ from .contents import Prompt
 from .errors import ParseError
 from .errors.hints import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
 from .json_data import JSON, preview, readable
-from .options import (
-    ChatOverrides, GeminiOptions, OptionFields, QueryOverrides, list_options, options_for_one_request, reject_unknown,
-)
+from .options import GeminiOptions, list_options, options_for_one_request, reject_unknown
 from .response import GenerateContentResponse
 from .route import Route, new_fold, new_session_id
 from .stream import Stream, chunks
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
     from .many.progress import Progress
     from .many.runs import Caller
     from .many.stats import Stats
-    from .options import Overrides
+    from .options.overrides import ChatOverrides, OptionFields, Overrides, QueryOverrides
 
 log = logging.getLogger("gemini_lite")
 
@@ -355,9 +353,9 @@ def query(
         return client.send_message(prompt, **overrides)
 
 
-list_options(OptionFields, GeminiClient)
-list_options(ChatOverrides, GeminiClient.generate, GeminiClient.stream, GeminiClient.chat, GeminiClient.count_tokens,
+list_options(GeminiClient)
+list_options(GeminiClient.generate, GeminiClient.stream, GeminiClient.chat, GeminiClient.count_tokens,
              GeminiClient.map, GeminiClient.map_to, GeminiClient.batch_to,
              Chat.send_message, Chat.send_message_stream, Chat.send_tool_result, Chat.send_tool_result_stream,
-             Chat.send_tool_results, Chat.send_tool_results_stream)
-list_options(QueryOverrides, query)
+             Chat.send_tool_results, Chat.send_tool_results_stream, also=CALL_SETTINGS)
+list_options(query, without=("model", "response_schema"), also=CALL_SETTINGS)

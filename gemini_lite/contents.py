@@ -5,7 +5,6 @@ import logging
 import os
 from typing import IO, Any, List, Mapping, Optional, Protocol, Sequence, Tuple, Union
 
-from . import media
 from .json_data import JSON
 from .options import GeminiOptions, SystemPrompt
 from .response import AnswerFormat
@@ -30,7 +29,7 @@ class Figure(Protocol):
 
 
 class PartLike(Protocol):
-    """What stands for a part, such as a `File`."""
+    """What stands for a part, such as a `Blob` or a `File`."""
 
     def to_part(self) -> JSON:
         """The part."""
@@ -38,7 +37,7 @@ class PartLike(Protocol):
 
 PromptItem = Union[
     str, bytes, bytearray, memoryview, Mapping[str, Any], Tuple[Union[bytes, bytearray, memoryview], str],
-    "os.PathLike[str]", media.Blob, Image, Figure, PartLike,
+    "os.PathLike[str]", Image, Figure, PartLike,
 ]
 Prompt = Union[PromptItem, Sequence[PromptItem]]
 
@@ -179,6 +178,7 @@ def _part(item: object) -> JSON:
         return {"text": item}
     if isinstance(item, Mapping) and item:
         return copy_json(item)  # type: ignore[no-any-return]
+    from . import media  # most prompts are text
     if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], _BYTES):
         return media.from_bytes(*item)
     if isinstance(item, os.PathLike):

@@ -4,9 +4,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Generic, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, cast
 
-from . import media
-from .answers.citations import Citation, citations
-from .answers.streamed_calls import assembled
 from .answers.usage import UsageMetadata
 from .errors import GeminiError, ParseError
 from .errors.hints import no_attribute
@@ -18,7 +15,9 @@ from .turns.calls import FunctionCall, FunctionResult, open_calls
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
+    from .answers.citations import Citation
     from .display.pages import MimeBundle, Page
+    from .media import Blob
     T = TypeVar("T", default=Any)  # what `GenerateContentResponse.parsed` is
 else:
     from typing import TypeVar
@@ -107,21 +106,22 @@ class GenerateContentResponse(Generic[T]):
                              reason=reason, response=self) from None
 
     @property
-    def files(self) -> List[media.Blob]:
+    def files(self) -> List[Blob]:
         """The files in the answer: pictures, sound and others, each with ``mime_type``, ``data`` and ``save(path)``.
 
         Pieces of raw PCM that follow each other, as a stream brings them, are one.
         """
+        from . import media  # most answers are text
         found = [media.blob(dict_or_empty(part.get("inlineData"))) for part in self._plain_parts()]
         return media.joined(file for file in found if file is not None)
 
     @property
-    def images(self) -> List[media.Blob]:
+    def images(self) -> List[Blob]:
         """The pictures in the answer."""
         return [file for file in self.files if file.mime_type.startswith("image/")]
 
     @property
-    def audio(self) -> List[media.Blob]:
+    def audio(self) -> List[Blob]:
         """Sound; raw PCM is saved as WAV."""
         return [file for file in self.files if file.mime_type.startswith("audio/")]
 
@@ -136,6 +136,7 @@ class GenerateContentResponse(Generic[T]):
     @property
     def citations(self) -> List[Citation]:
         """The sources of the answer: from search, maps and files, one for each piece of text, and of recited text."""
+        from .answers.citations import citations  # most answers have none
         return citations(self._first())
 
     @property
@@ -254,6 +255,7 @@ class GenerateContentResponse(Generic[T]):
         parts = _parts(self.data)
         for part in parts:
             if "functionCall" in part:
+                from .answers.streamed_calls import assembled
                 return assembled(parts)
         return parts
 

@@ -21,7 +21,7 @@ from gemini_lite import (
     BlockedError, CredentialsError, DeveloperAPI, GeminiClient, GeminiError, GeminiOptions, GenerateContentResponse,
     IncompleteError, NotFoundError, ParseError, Stream, StreamChunk, TransportTimeout, query,
 )
-from gemini_lite.options import ChatOverrides, OptionFields, QueryOverrides
+from gemini_lite.options.overrides import ChatOverrides, OptionFields, QueryOverrides
 from gemini_lite.testing import Error, FakeGemini, Raw, Request
 
 Client = Callable[..., GeminiClient]

@@ -9,7 +9,7 @@ import pytest
 import gemini_lite.options as options_room
 from gemini_lite import GeminiOptions, Tool
 from gemini_lite.contents import build_request
-from gemini_lite.options import ChatOverrides, OptionFields, Overrides, QueryOverrides
+from gemini_lite.options.overrides import ChatOverrides, OptionFields, Overrides, QueryOverrides
 from gemini_lite.tools import ToolLike
 
 NAMES = [field.name for field in dataclasses.fields(GeminiOptions)]
@@ -132,7 +132,7 @@ def test_numpys_own_scalars_are_taken():
 
 
 def fields_of(typed):
-    return typing.get_type_hints(typed, vars(options_room))
+    return typing.get_type_hints(typed)
 
 
 def test_the_typed_keywords_have_the_names_and_types_of_the_fields(monkeypatch):

@@ -174,12 +174,22 @@ def test_importing_reaches_no_network_reads_no_files_of_the_user_and_starts_noth
 
 
 @pytest.mark.parametrize("name", [
-    "gemini_lite.many", "concurrent.futures",
+    "gemini_lite.many", "gemini_lite.api", "gemini_lite.tools", "gemini_lite.schema", "gemini_lite.media",
+    "gemini_lite.display", "gemini_lite.answers.citations", "gemini_lite.answers.streamed_calls",
+    "gemini_lite.options.overrides", "concurrent.futures",
     "asyncio", "gemini_lite.testing", "gemini_lite.cli", "gemini_lite.openai_compat", "http.server", "pydantic", "PIL",
     "IPython", "tqdm", "numpy",
 ])
 def test_importing_does_not_bring(imported, name):
     assert name not in imported[1]
+
+
+@pytest.mark.parametrize("name", ["demo", "media", "openai_compat", "testing"])
+def test_a_public_room_is_reached_without_an_import_of_its_own(name):
+    code = f"import gemini_lite; assert {name!r} in dir(gemini_lite); print(gemini_lite.{name}.__name__)"
+    run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True,
+                         env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)})
+    assert run.stdout.decode().strip() == f"gemini_lite.{name}"
 
 
 def test_every_public_member_has_a_docstring():

@@ -7,7 +7,6 @@ from typing import List, Optional, Protocol, Tuple
 
 from ..errors import BlockedError, GeminiError, IncompleteError
 from ..json_data import JSON, dict_or_empty, first_candidate, list_of_dicts
-from .streamed_calls import CallPieces
 from .usage import UsageMetadata
 
 
@@ -151,13 +150,16 @@ def _is_visible(part: JSON) -> bool:
 
 def _check_calls(parts: List[JSON], response: Answer) -> None:
     """Raise IncompleteError for calls that cannot be run, and results without a name."""
+    calls = [part for part in parts if "functionCall" in part or "functionResponse" in part]
+    if not calls:
+        return
+    from .streamed_calls import CallPieces
     problem = ""
     pieces = CallPieces()
-    for part in parts:
-        if "functionCall" in part or "functionResponse" in part:
-            if pieces.is_piece(part):
-                part = pieces.add(part) or {}
-            problem = problem or _why_no_call(part)
+    for part in calls:
+        if pieces.is_piece(part):
+            part = pieces.add(part) or {}
+        problem = problem or _why_no_call(part)
     if not problem and (pieces.problem or pieces.open):
         problem = f"a call that came in pieces is not whole: {pieces.problem or 'its last piece is missing'}"
     if problem:

@@ -27,7 +27,7 @@ from .waiting import JobProgress, Poll, wait_until, whole_deadline
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..options import ChatOverrides
+    from ..options.overrides import ChatOverrides
 
 _CANCEL_SECONDS = 120.0  # for how long Vertex AI may take to cancel a job that is to be deleted
 

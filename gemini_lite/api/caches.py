@@ -18,7 +18,7 @@ from .sending import Sender
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..options import ModelOptions
+    from ..options.overrides import ModelOptions
 
 Seconds = Union[float, datetime.timedelta]
 Moment = Union[datetime.datetime, str]

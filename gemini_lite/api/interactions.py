@@ -20,7 +20,7 @@ from .waiting import JobProgress, Poll, wait_until, whole_deadline
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..options import ChatOverrides
+    from ..options.overrides import ChatOverrides
 
 T = TypeVar("T")
 Resume = Callable[[str, str], Iterator[JSON]]  # the events of an interaction's id after the event of this id

@@ -44,6 +44,7 @@ class ChatFile:
 
     @property
     def path(self) -> Path:
+        """Where the conversation is kept."""
         return folder() / f"{self.name}.json"
 
     def check_can_create(self) -> None:

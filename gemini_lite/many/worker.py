@@ -24,17 +24,28 @@ class Instructions(Protocol):
     """A `Recipe`, as far as a worker reads it."""
 
     @property
-    def options(self) -> GeminiOptions: ...
+    def options(self) -> GeminiOptions:
+        """What each prompt asks for."""
+
     @property
-    def backend(self) -> Optional[Callable[..., Backend]]: ...
+    def backend(self) -> Optional[Callable[..., Backend]]:
+        """What makes the backend, in the worker; None for the developer API."""
+
     @property
-    def key_env(self) -> Optional[str]: ...
+    def key_env(self) -> Optional[str]:
+        """The environment variable that holds the key."""
+
     @property
-    def key_file(self) -> Optional[str]: ...
+    def key_file(self) -> Optional[str]:
+        """The file that holds the key."""
+
     @property
-    def key_function(self) -> Union[str, Callable[[], str], None]: ...
+    def key_function(self) -> Union[str, Callable[[], str], None]:
+        """The function that returns the key, or its name as ``"module:function"``."""
+
     @property
-    def concurrency(self) -> int: ...
+    def concurrency(self) -> int:
+        """The most calls in flight at once."""
 
 
 class SharedPace(Pace):

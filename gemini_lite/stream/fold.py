@@ -1,12 +1,14 @@
 """The events of a stream, folded into the one answer that the unary call would have given."""
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from ..answers.check import check
-from ..answers.streamed_calls import CallPieces
 from ..json_data import JSON, list_of_dicts
 from ..response import AnswerFormat, GenerateContentResponse
+
+if TYPE_CHECKING:
+    from ..answers.streamed_calls import CallPieces
 
 
 class Fold:
@@ -150,6 +152,7 @@ class _Candidate:
 
     def _is_piece(self, part: JSON) -> bool:
         if self.pieces is None:
+            from ..answers.streamed_calls import CallPieces  # a piece of a call has a ``functionCall``
             self.pieces = CallPieces()
         return self.pieces.is_piece(part)
 

@@ -10,11 +10,14 @@ class Server(Protocol):
     """What can be served: a `FakeGemini` or a `Recorder`."""
 
     @property
-    def url(self) -> str: ...
+    def url(self) -> str:
+        """Where it listens, without a path."""
 
-    def start(self, port: int = 0) -> object: ...
+    def start(self, port: int = 0) -> object:
+        """Listen on `port`, 0 for a free one, in a thread; OSError if it is taken."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Stop listening."""
 
 
 def serve(server: Server, port: int, announce: Callable[[], object] = lambda: None) -> None:

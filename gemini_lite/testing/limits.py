@@ -21,6 +21,7 @@ class Limits:
         self._buckets: List[TokenBucket] = []
 
     def add(self, bucket: TokenBucket) -> None:
+        """Hold later requests against `bucket` too."""
         self._buckets.append(bucket)
 
     def refusal(self, request: Request) -> Optional[Error]:

@@ -20,6 +20,7 @@ class Script:
         self._served: Counter[str] = Counter()
 
     def add(self, name: str, answers: List[Answer]) -> None:
+        """Put `answers` behind those that wait under `name`."""
         self._answers[name].extend(answers)
 
     def count(self, request: Request) -> int:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from typing import Callable, Iterable, Iterator, Optional
+from typing import Any, Callable, Iterable, Iterator, Optional, Union
 
 import requests
 
@@ -13,7 +13,7 @@ from .body import too_large
 from .error_body import error_from_event
 from .failures import host_of
 
-_decode = json.JSONDecoder().decode
+_decoder = json.JSONDecoder()
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 Unwrap = Callable[[JSON], JSON]
@@ -39,18 +39,17 @@ def read_json(blocks: Iterable[bytes], response: requests.Response, unwrap: Unwr
     body = bytearray()  # and no list: a block of 2 bytes would take 70
     for block in blocks:
         body += block
-    answer = _parse_answer(bytes(body), response)
-    return unwrap(answer)
+    return unwrap(_parse_answer(body, response))
 
 
-def _parse_answer(body: bytes, response: requests.Response) -> JSON:
+def _parse_answer(body: bytearray, response: requests.Response) -> JSON:
     try:
-        answer = _decode(body.decode("utf-8"))
+        answer = _decode(body)
     except (ValueError, RecursionError):
-        raise not_json(response, body) from None
+        raise not_json(response, bytes(body[:200])) from None
     failure: Optional[errors.GeminiError] = error_from_event(answer, response.headers)
     if failure is None and not isinstance(answer, dict):
-        failure = not_json(response, body)
+        failure = not_json(response, bytes(body[:200]))
     if failure is not None:
         raise failure
     return answer  # type: ignore[no-any-return]
@@ -73,13 +72,13 @@ def read_events(
         raise not_json(response, b"")
 
 
-def _parse_event(data: bytes, response: requests.Response) -> Optional[JSON]:
+def _parse_event(data: sse.Data, response: requests.Response) -> Optional[JSON]:
     """The event in `data`; None where there is none to deliver."""
     is_bare = isinstance(data, sse.BareText)
     try:
-        event = _decode(data.decode("utf-8"))
+        event = _decode(data)
     except (ValueError, RecursionError):
-        if is_bare or data.strip() == b"[DONE]":
+        if is_bare or bytes(data).strip() == b"[DONE]":
             return None
         raise _broken(data) from None
     if type(event) is not dict or "error" in event:
@@ -91,7 +90,17 @@ def _parse_event(data: bytes, response: requests.Response) -> Optional[JSON]:
     return None if is_bare else event
 
 
-def _broken(data: bytes) -> errors.GeminiError:
+def _decode(data: Union[sse.Data, bytearray]) -> Any:
+    """The JSON value in `data`; ValueError or RecursionError if it is none."""
+    text = str(data, "utf-8")
+    if text[:1] == "{":
+        value, end = _decoder.raw_decode(text)  # without the two searches for blanks: bench row "streamed event"
+        if end == len(text):
+            return value
+    return _decoder.decode(text)
+
+
+def _broken(data: sse.Data) -> errors.GeminiError:
     if isinstance(data, sse.Unterminated):
         return errors.IncompleteError("The stream broke off inside an event. Ask again.", reason="CUT", retryable=True)
     return errors.ParseError(f"The stream holds an event that is no JSON object: {bytes(data[:200])!r:.200}",

@@ -14,7 +14,8 @@ import pytest
 import gemini_lite
 from gemini_lite import GeminiClient, GeminiOptions, Tool, query
 from gemini_lite.errors.hints import attribute_hint, unknown_option
-from gemini_lite.options import FixedOptions, OptionFields
+from gemini_lite.options import FixedOptions
+from gemini_lite.options.overrides import OptionFields
 from gemini_lite.testing import FakeGemini
 
 Client = Callable[..., GeminiClient]

@@ -202,6 +202,20 @@ def test_lines_that_open_brackets_for_ever_take_no_memory():
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("size", [*range((1 << 14) - 8, (1 << 14) + 2), 100_000])
+@pytest.mark.parametrize("block", [1000, 1 << 16])
+def test_data_is_the_same_where_it_is_too_large_to_be_copied(size, block):
+    text = b'{"a":"' + b"x" * (size - 8) + b'"}'
+    error = b'{"error": {"code": 503}}\n'
+    for stream, data in (
+        (b"data: %s\n\n" % text, whole(text)), (b"data:%s\n\n" % text, whole(text)),
+        (b"data: %s\ndata: b\ndata:%s\n\n" % (text, text), whole(text + b"\nb\n" + text)),
+        (b"data:\ndata:  %s\n\n" % text, whole(b"\n " + text)),
+        (b"data: %s" % text, [(text, False)]), (b"data: %s\n%s" % (text, error), whole(text)),
+    ):
+        assert read(*[stream[at:at + block] for at in range(0, len(stream), block)]) == data
+
+
 def test_a_line_in_tiny_blocks_takes_no_more_memory_than_a_few_copies():
     size = 1 << 20
     tracemalloc.start()

@@ -4,17 +4,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-import textwrap
 from typing import (
-    TYPE_CHECKING, Any, Callable, Dict, Mapping, NoReturn, Optional, Protocol, Sequence, Tuple, TypedDict, TypeVar,
-    Union,
+    TYPE_CHECKING, Any, Callable, Dict, Mapping, NoReturn, Optional, Protocol, Sequence, Tuple, TypeVar, Union,
 )
 
-from .errors.hints import no_attribute, unknown_option
-from .transport.deadline import Timeout
+from ..errors.hints import no_attribute, unknown_option
 
 if TYPE_CHECKING:
-    from .tools import Toolbox, ToolLike
+    from ..tools import Toolbox, ToolLike
 
 SystemPrompt = Union[str, Sequence[Union[str, Mapping[str, Any]]]]
 F = TypeVar("F", bound=Callable[..., object])
@@ -159,13 +156,13 @@ class GeminiOptions:
     @functools.cached_property
     def toolbox(self) -> Toolbox:
         """The ``tools`` as declarations and as functions to call."""
-        from .tools import Toolbox  # most programs declare no tools, and need not wait for its import
+        from ..tools import Toolbox  # most programs declare no tools, and need not wait for its import
         return Toolbox(self.tools or ())
 
     @functools.cached_property
     def without_functions(self) -> GeminiOptions:
         """These options without the tools that are Python functions, and without a choice among nothing."""
-        from .tools import Toolbox, is_function
+        from ..tools import Toolbox, is_function
         kept = [tool for tool in self.tools or () if not is_function(tool)]
         if len(kept) == len(self.tools or ()):
             return self
@@ -197,74 +194,6 @@ class FixedOptions:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: write "
                                      f".options.{name}")
             raise no_attribute(self._hints, self, name)
-
-
-class BaseOptions(TypedDict, total=False):
-    """The fields of `GeminiOptions` as keywords of a call, for type checkers; all but the model and the schema."""
-
-    system_prompt: Optional[SystemPrompt]
-    temperature: Optional[float]
-    top_p: Optional[float]
-    top_k: Optional[int]
-    max_output_tokens: Optional[int]
-    stop_sequences: Optional[Sequence[str]]
-    seed: Optional[int]
-    candidate_count: Optional[int]
-    presence_penalty: Optional[float]
-    frequency_penalty: Optional[float]
-    thinking_budget: Optional[int]
-    thinking_level: Optional[str]
-    include_thoughts: Optional[bool]
-    response_mime_type: Optional[str]
-    tools: Optional[Sequence[ToolLike]]
-    tool_choice: Union[str, Sequence[str], None]
-    tool_config: Optional[Mapping[str, Any]]
-    max_tool_rounds: int
-    parallel_tools: bool
-    fill_missing_signatures: bool
-    safety_settings: Optional[Sequence[Mapping[str, Any]]]
-    labels: Optional[Mapping[str, str]]
-    cached_content: Union[str, CacheLike, None]
-    session_id: Optional[str]
-    response_modalities: Optional[Sequence[str]]
-    media_resolution: Optional[str]
-    speech_config: Union[str, Mapping[str, Any], None]
-    image_config: Optional[Mapping[str, Any]]
-    response_logprobs: Optional[bool]
-    logprobs: Optional[int]
-    extra: Optional[Mapping[str, Any]]
-
-
-class ModelOptions(BaseOptions, total=False):
-    """`BaseOptions` and the model."""
-
-    model: Optional[str]
-
-
-class OptionFields(ModelOptions, total=False):
-    """All fields of `GeminiOptions`."""
-
-    response_schema: object
-
-
-class QueryOverrides(BaseOptions, total=False):
-    """`BaseOptions`, and what holds for the call itself."""
-
-    deadline: Optional[float]
-    timeout: Union[float, Timeout, None]
-    retries: Optional[int]
-
-
-class Overrides(QueryOverrides, total=False):
-    """What one call may set; ``response_schema``, which gives the answer its type, is a parameter of its own."""
-
-    model: Optional[str]
-
-
-class ChatOverrides(Overrides, total=False):
-    """`Overrides` and the schema."""
-
-    response_schema: object
 
 
 _IN_CACHE = ("system_prompt", "tools", "tool_choice", "tool_config")  # said when a cache is made, and never again
@@ -350,16 +279,13 @@ def options_for_one_request(options: GeminiOptions, overrides: Mapping[str, obje
     return reduced
 
 
-def list_options(typed: type, *documented: object) -> None:
-    """Add to each docstring the names of the keywords that are taken: the keys of the TypedDict `typed`."""
+def list_options(*documented: object, without: Sequence[str] = (), also: Sequence[str] = ()) -> None:
+    """Add to each docstring the names of the keywords that are taken: the fields, but those `without`, and `also`."""
+    names = [f"``{name}``" for name in sorted({*_NAMES, *also}.difference(without))]
+    rows = [", ".join(names[start:start + 5]) for start in range(0, len(names), 5)]
     for item in documented:
         text = item.__doc__ or ""  # none with python -OO
         indent = text[len(text.rstrip(" ")):] if "\n" in text else "    "
         if text:
-            item.__doc__ = f"{text.rstrip()}\n\n{_listed(typed, indent)}\n{indent}"
-
-
-@functools.lru_cache(maxsize=None)
-def _listed(typed: type, indent: str) -> str:
-    names = ", ".join([f"``{name}``" for name in sorted(typed.__annotations__)])
-    return textwrap.fill(f"Keywords: {names}.", 112, initial_indent=indent, subsequent_indent=indent)
+            listed = f",\n{indent}".join(rows)
+            item.__doc__ = f"{text.rstrip()}\n\n{indent}Keywords: {listed}.\n{indent}"
