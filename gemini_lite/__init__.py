@@ -49,12 +49,12 @@ _LAZY = {
     "OAuthCredentials": ".auth.oauth", "Recipe": ".many.recipe", "Tool": ".tools",
     "UploadState": ".api.upload_state", "VertexAI": ".backends.vertex", "read_results": ".many.results_file",
 }
-_ROOMS = ("demo", "media", "openai_compat", "testing")  # whose names are public in them
+_PUBLIC_MODULES = ("demo", "media", "openai_compat", "testing")  # whose names are public in them
 
 
 def __getattr__(name: str) -> object:
     """What is imported when it is asked for, because its import takes time that few programs need to spend."""
-    if name in _ROOMS:
+    if name in _PUBLIC_MODULES:
         return importlib.import_module(f".{name}", __name__)
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -62,4 +62,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> List[str]:
-    return sorted({*globals(), *__all__, *_ROOMS})
+    return sorted({*globals(), *__all__, *_PUBLIC_MODULES})

@@ -22,7 +22,7 @@ from .stream.fold import Fold
 from .tool_loop import run_calls, runnable_calls
 from .transport.deadline import CallLimits, CallSettings
 from .turns.calls import CallResult, named_results, owed_calls, results_content
-from .turns.order import check_history, check_next, copy_json, sendable
+from .turns.history import check_history, check_next, copy_json, sendable
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -8,7 +8,7 @@ from typing import IO, Any, List, Mapping, Optional, Protocol, Sequence, Tuple, 
 from .json_data import JSON
 from .options import GeminiOptions, SystemPrompt
 from .response import AnswerFormat
-from .turns.order import GivenTurns, check_content, copy_json, is_content
+from .turns.history import GivenTurns, check_content, copy_json, is_content
 
 
 class Image(Protocol):

@@ -9,7 +9,7 @@ from .json_data import JSON, dict_or_empty, str_or_none
 from .options import GeminiOptions
 from .response import GenerateContentResponse, plain_parts
 from .turns.calls import CallResult, FunctionCall, FunctionResult, open_calls, results_content
-from .turns.order import sendable
+from .turns.history import sendable
 
 if TYPE_CHECKING:
     from .tools import Tool

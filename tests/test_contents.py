@@ -9,7 +9,7 @@ import pytest
 
 from gemini_lite import GeminiOptions, contents
 from gemini_lite.turns.calls import results_content
-from gemini_lite.turns.order import check_history, check_next
+from gemini_lite.turns.history import check_history, check_next
 
 PNG = b"\x89PNG\r\n\x1a\n"
 IMAGE = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG).decode()}}

@@ -59,9 +59,9 @@ class Jobs:
         id = resource_name(batch, Batch, self._collection).rpartition("/")[2]
         return f"{self.path()}/{quote(id, safe='-._~')}"
 
-    def look(self, batch: BatchOrName, deadline: Deadline = NEVER) -> Batch:
+    def get(self, batch: BatchOrName, deadline: Deadline = NEVER) -> Batch:
         """The job as it is now."""
-        return Batch(self._sender.look(self.path_of(batch), deadline))
+        return Batch(self._sender.get_resource(self.path_of(batch), deadline))
 
     def list(self, page_size: Optional[int] = None) -> Iterator[Batch]:
         """All jobs of the project, each page fetched when it is needed."""

@@ -76,7 +76,7 @@ class Batches:
 
     def get(self, batch: BatchOrName) -> Batch:
         """The job as it is now."""
-        return self._jobs.look(batch)
+        return self._jobs.get(batch)
 
     def list(self, *, page_size: Optional[int] = None) -> Iterator[Batch]:
         """All jobs of the project, each page fetched when it is needed."""
@@ -106,7 +106,7 @@ class Batches:
         prints a line.
         """
         whole = whole_deadline(deadline)
-        first = batch if isinstance(batch, Batch) else self._jobs.look(batch, whole)
+        first = batch if isinstance(batch, Batch) else self._jobs.get(batch, whole)
         ended = self._wait(first, poll, whole, progress)
         check_ended(ended)
         return ended
@@ -177,7 +177,7 @@ class Batches:
             yield BatchRequest(key, route.backend.wrap("generateContent", model, request, options, "", post))
 
     def _wait(self, job: Batch, poll: Poll, deadline: Deadline, progress: JobProgress[Batch]) -> Batch:
-        return wait_until(job, lambda seen: self._jobs.look(seen, deadline), lambda seen: seen.has_ended, poll=poll,
+        return wait_until(job, lambda seen: self._jobs.get(seen, deadline), lambda seen: seen.has_ended, poll=poll,
                           deadline=deadline, progress=progress, describe=describe)
 
     def _hand_in_file(

@@ -53,7 +53,7 @@ def _get(sender: Sender, url: Secret, deadline: Deadline, take: Callable[[OpenAn
                     return take(answer)
                 location = answer.headers.get("Location") if 300 <= answer.status < 400 else None
                 if not location:
-                    body = b"".join(_beginning(answer.blocks(sender.transport.limits.error)))
+                    body = b"".join(_until_broken(answer.blocks(sender.transport.limits.error)))
                     raise raw.RawAnswer(answer.status, answer.headers, body).error()
             place = Secret(check_https(joined(place.value, location), endpoint))
         raise TransportError(f"The download was redirected more than {REDIRECTS} times. Ask again, or check the base "
@@ -62,7 +62,7 @@ def _get(sender: Sender, url: Secret, deadline: Deadline, take: Callable[[OpenAn
     return raw.run(sender.transport, attempt, settings)
 
 
-def _beginning(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _until_broken(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """The body of an error as far as it came."""
     try:
         yield from blocks

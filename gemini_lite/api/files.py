@@ -199,7 +199,7 @@ class Files:
         return file
 
     def _get(self, name: str, deadline: Deadline) -> File:
-        return File(self._sender.look(self._path_of(name), deadline))
+        return File(self._sender.get_resource(self._path_of(name), deadline))
 
     def _path(self) -> str:
         return collection_path(self._sender, "files", _ADVICE)

@@ -61,7 +61,7 @@ def _steps(content: JSON) -> List[JSON]:
     kind = "model_output" if content["role"] == "model" else "user_input"
     steps: List[JSON] = []
     for part in content["parts"]:
-        step = _call_step(part)
+        step = _thought_or_call_step(part)
         if step is not None:
             steps.append(step)
         elif steps and steps[-1]["type"] == kind:
@@ -71,7 +71,7 @@ def _steps(content: JSON) -> List[JSON]:
     return steps
 
 
-def _call_step(part: JSON) -> Optional[JSON]:
+def _thought_or_call_step(part: JSON) -> Optional[JSON]:
     """The step for a thought, a function call or its result; None for a part that is content."""
     if part.get("thought") or "thoughtSignature" in part and not part.get("text") and "functionCall" not in part:
         return {"type": "thought", "signature": part.get("thoughtSignature", "")}

@@ -51,7 +51,7 @@ class Interactions:
         """
         options, body, settings = self._request(prompt, agent, previous_interaction, background, store, overrides)
         data = self._send(self._path(), body, settings)
-        data = self._continued(data, body, settings)
+        data = self._follow_continuations(data, body, settings)
         return _checked(Interaction(data, options.response_schema))
 
     def stream(
@@ -109,7 +109,7 @@ class Interactions:
     def _send(self, path: str, body: JSON, settings: CallSettings) -> JSON:
         return self._route.send(path, body, settings=settings, creates=True)
 
-    def _continued(self, data: JSON, body: JSON, settings: CallSettings) -> JSON:
+    def _follow_continuations(self, data: JSON, body: JSON, settings: CallSettings) -> JSON:
         """`data`, and as long as the API asks for a continuation, what follows it; a token is used once."""
         used: Set[str] = set()
         while data.get("status") == "requires_continuation":

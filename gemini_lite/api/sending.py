@@ -52,7 +52,7 @@ class Sender:
         """How often a call is made again."""
         return self.transport.retries if self.limits.retries is None else self.limits.retries
 
-    def look(self, path: str, deadline: Deadline = NEVER) -> JSON:
+    def get_resource(self, path: str, deadline: Deadline = NEVER) -> JSON:
         """The thing at `path`, whose own ``error`` is part of it and no failure of the call."""
         backend, settings = self.route.backend, self.settings(deadline)
 

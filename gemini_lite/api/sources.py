@@ -205,13 +205,13 @@ def _spooled(read: Callable[[int], bytes]) -> FileSource:
                 told = True
                 log.warning("the size of this source is unknown until it is read: it is kept in a temporary file")
         file.seek(0)
-        return FileSource(_Seekable(file), owned=True)  # type: ignore[arg-type]
+        return FileSource(_SpooledFile(file), owned=True)  # type: ignore[arg-type]
     except BaseException:
         file.close()
         raise
 
 
-class _Seekable:
+class _SpooledFile:
     """A SpooledTemporaryFile whose ``seek`` returns the position, which it does since Python 3.11 alone."""
 
     def __init__(self, file: "tempfile.SpooledTemporaryFile[bytes]") -> None:

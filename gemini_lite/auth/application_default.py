@@ -31,7 +31,7 @@ def find(path: Optional[Path], project_is_known: bool, request: GoogleRequest) -
     """
     auth = _google_auth()
     if path is None and project_is_known:
-        path = _file_of_environment()  # google.auth.default() would run gcloud, for a second, to ask for the project
+        path = _default_credentials_file()  # google.auth.default() would run gcloud for a second to ask for the project
     if path is None:
         return Found(*auth.default(scopes=[CLOUD_PLATFORM], request=request))
     with warnings.catch_warnings():  # newer releases advise against files from strangers; this one the user names
@@ -86,7 +86,7 @@ def _google_auth() -> Any:
     raise CredentialsError(NO_GOOGLE_AUTH, reason="NO_GOOGLE_AUTH")
 
 
-def _file_of_environment() -> Optional[Path]:
+def _default_credentials_file() -> Optional[Path]:
     """The file of GOOGLE_APPLICATION_CREDENTIALS, or the one that gcloud writes, if there is one."""
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     if named:

@@ -53,7 +53,7 @@ class CodeAssist:
             raise ValueError(f"{self.project} is a project number; Code Assist wants the project's id, which has "
                              "letters: see https://console.cloud.google.com")
         self._user_agent = user_agent or "gemini-lite/{version}/{model} ({platform}; {arch})"
-        self._named(self.default_model)
+        self._user_agent_for(self.default_model)
         self._capture_source = os.environ.get("CAPTURE_SOURCE")
         self._onboard = onboard
         self._found_project: Optional[str] = None
@@ -67,7 +67,7 @@ class CodeAssist:
         """The headers that say what is sent and who sends it, without the credentials."""
         headers = {
             "Accept": "*/*" if method == "streamGenerateContent" else "application/json",
-            "Content-Type": "application/json", "User-Agent": self._named(model),
+            "Content-Type": "application/json", "User-Agent": self._user_agent_for(model),
             "x-goog-api-client": f"{PYTHON_NAME} {CLIENT_NAME}",
         }
         if self._capture_source:
@@ -103,7 +103,7 @@ class CodeAssist:
         answer = post(self.path("retrieveUserQuota"), {"project": self._project(post)})
         return list_of_dicts(answer.get("buckets"))
 
-    def _named(self, model: str) -> str:
+    def _user_agent_for(self, model: str) -> str:
         """The User-Agent for calls to `model`."""
         try:
             name = self._user_agent.format(version=__version__, model=model, platform=_PLATFORM, arch=_ARCH)
@@ -146,7 +146,7 @@ class CodeAssist:
 
     def _loaded(self, post: Post) -> JSON:
         try:
-            return post(self.path("loadCodeAssist"), self._account())
+            return post(self.path("loadCodeAssist"), self._setup_body())
         except errors.APIError as error:
             if any(detail.get("reason") == "SECURITY_POLICY_VIOLATED" for detail in error.details):
                 return {"currentTier": {"id": "standard-tier"}}  # behind VPC Service Controls only licences work
@@ -157,7 +157,7 @@ class CodeAssist:
         defaults = [tier.get("id") for tier in list_of_dicts(state.get("allowedTiers")) if tier.get("isDefault")]
         tier_id = next((id for id in defaults if isinstance(id, str) and id.isprintable()), "legacy-tier")
         # the free tier has a project of its own, and refuses another with "Precondition Failed"
-        operation = post(self.path("onboardUser"), {"tierId": tier_id, **self._account(tier_id != "free-tier")})
+        operation = post(self.path("onboardUser"), {"tierId": tier_id, **self._setup_body(tier_id != "free-tier")})
         until = monotonic() + 120
         while not operation.get("done"):
             if not operation.get("name") or monotonic() > until:
@@ -170,7 +170,7 @@ class CodeAssist:
             raise failure
         return dict_or_empty(operation.get("response"))
 
-    def _account(self, with_project: bool = True) -> JSON:
+    def _setup_body(self, with_project: bool = True) -> JSON:
         """The metadata of loadCodeAssist and onboardUser."""
         metadata = {"ideType": "IDE_UNSPECIFIED", "platform": "PLATFORM_UNSPECIFIED", "pluginType": "GEMINI"}
         if not (with_project and self.project):

@@ -25,7 +25,7 @@ def run_batch(arguments: BatchArguments, open_client: OpenClient) -> int:
     if arguments.demo and arguments.step is not None:
         raise ValueError(f"every --demo starts afresh, and its jobs end with it: for --{arguments.step} run python -m "
                          "gemini_lite.demo bash, and the commands there, without --demo")
-    if arguments.step in ("status", "collect") and _is_collected(arguments.output_file):
+    if arguments.step in ("status", "collect") and _report_if_collected(arguments.output_file):
         return 0
     if arguments.step in ("status", "cancel"):
         manifest = _manifest(arguments)
@@ -98,7 +98,7 @@ def _report_missing(manifest: Manifest) -> int:
     return 3
 
 
-def _is_collected(output: str) -> bool:
+def _report_if_collected(output: str) -> bool:
     """Whether no job is under way and the results are there, which is said."""
     if read_manifest(output) is not None or not os.path.exists(output):
         return False

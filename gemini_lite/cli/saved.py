@@ -16,7 +16,7 @@ from ..auth.api_key import DEMO_KEY
 from ..errors import GeminiError
 from ..json_data import JSON
 from ..transport.retry import pause
-from ..turns.order import check_history
+from ..turns.history import check_history
 
 VERSION = 1  # of the file's format
 _is_demo = False  # whether the command has --demo

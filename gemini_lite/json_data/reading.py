@@ -101,12 +101,12 @@ class APIObject(Dict[str, Any]):
 
     def values(self) -> Any:
         """The values, each as ``[...]`` gives it."""
-        self._show_all()
+        self._wrap_values()
         return super().values()
 
     def items(self) -> Any:
         """The keys with their values, each as ``[...]`` gives it."""
-        self._show_all()
+        self._wrap_values()
         return super().items()
 
     def pop(self, key: str, *default: Any) -> Any:
@@ -116,7 +116,7 @@ class APIObject(Dict[str, Any]):
 
     def popitem(self) -> Tuple[str, Any]:
         """Take the last key out, with its value; KeyError if there is none."""
-        self._show_all()
+        self._wrap_values()
         return super().popitem()
 
     def setdefault(self, key: str, default: Any = None) -> Any:
@@ -139,7 +139,7 @@ class APIObject(Dict[str, Any]):
     def __dir__(self) -> Iterable[str]:
         return [*super().__dir__(), *(_snake_case(key) for key in self if isinstance(key, str))]
 
-    def _show_all(self) -> None:
+    def _wrap_values(self) -> None:
         for key in self:
             self[key]
 

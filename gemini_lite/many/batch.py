@@ -120,7 +120,7 @@ class BatchRun:
         if job is None:
             job = self._hand_in(manifest)
         if wait or job.has_ended:
-            self._finish(job, poll)
+            self._wait_and_collect(job, poll)
 
     def _adopt(self, manifest: Manifest, again: bool) -> Optional[Batch]:
         """The job of `manifest`; None if another one is to be handed in.
@@ -176,7 +176,7 @@ class BatchRun:
 
     # Its results
 
-    def _finish(self, job: Batch, poll: Tuple[float, float]) -> None:
+    def _wait_and_collect(self, job: Batch, poll: Tuple[float, float]) -> None:
         """Wait for the job, take in its results, and forget it."""
         try:
             job = self._batches.wait(job, poll=poll, deadline=seconds_left(self._deadline),

@@ -7,7 +7,7 @@ import sys
 from typing import Iterator, Optional
 
 from ..transport.compat import POOL_SIZE, Adapter
-from ..transport.session import OwnSession, Sender
+from ..transport.session import OwnSession, SessionSender
 from ..transport.transport import Transport
 
 _SPARE_FILES = 32  # for the output, the input and the program itself
@@ -61,7 +61,7 @@ class _WideTransport(Transport):
         self._size = size
         super().__init__(like.auth, None, like.timeout, like.retries, like.max_wait, like.limits)
 
-    def _new_sender(self) -> Sender:
+    def _new_sender(self) -> SessionSender:
         sender = OwnSession()
         for adapter in sender.session.adapters.values():
             if isinstance(adapter, Adapter):

@@ -27,7 +27,7 @@ from .connections import transport_for
 from .interrupts import Interrupts
 from .order import ResultOrder
 from .pace import Pace, quota_of
-from .senders import Sender, Task, Threads
+from .senders import TaskSender, Task, Threads
 from .settings import Keeper, Settings
 from .stats import Stats
 from .tokens import TokenEstimate, prompt_tokens, size_of
@@ -36,7 +36,7 @@ log = logging.getLogger("gemini_lite")
 
 BATCH = 16  # calls started before the answers are looked at: more at once cost twice the CPU
 BETWEEN_BATCHES = 0.002  # seconds
-BETWEEN_TURNS = 0.001  # seconds, in which results that are there are handed on and nothing else is looked at
+BETWEEN_STEPS = 0.001  # seconds, in which results that are there are handed on and nothing else is looked at
 LONGEST_LOOK = 1.0  # seconds in which something may have changed that wakes nobody
 HELD = 16  # times `concurrency`: the results that may wait for a slow one before them, and the prompts for a retry
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds, where the server named none
@@ -62,7 +62,7 @@ class Run:
         self._open = contextlib.ExitStack()
         own = self._open.enter_context(transport_for(transport, settings.concurrency))
         self._done: "queue.SimpleQueue[Optional[Task]]" = queue.SimpleQueue()
-        self._threads = Threads(Sender(route, own, options, settings.limits), self._done)
+        self._threads = Threads(TaskSender(route, own, options, settings.limits), self._done)
         self._open.callback(self._threads.close)
         self._prompts: Iterator[Tuple[int, object]] = enumerate(prompts)
         self._exhausted = False
@@ -76,22 +76,22 @@ class Run:
         self._failures_in_a_row = failures.FailuresInARow(settings.ends_in_outage, goes_on=keeper is not None)
         self._stop: Optional[BaseException] = None  # why no more is sent
         self._is_open = True
-        self._next_turn = 0.0
+        self._next_step_at = 0.0
         self.interrupts = Interrupts(functools.partial(self._done.put, None))  # holds no run: one forgotten can end
 
     def __iter__(self) -> Run:
         return self
 
     def __next__(self) -> Result:
-        if self._ready and time.monotonic() < self._next_turn:
+        if self._ready and time.monotonic() < self._next_step_at:
             return self._ready.popleft()
         try:
             with self.interrupts:
-                self._turn()
+                self._step()
                 while not self._ready:
                     if self._is_over():
-                        self._finish()
-                    self._turn()
+                        self._flush_or_raise()
+                    self._step()
         except BaseException:
             self.close()
             raise
@@ -127,7 +127,7 @@ class Run:
         """Whether nothing is in flight, and nothing will be."""
         return not self._in_flight and (self._stop is not None or self._exhausted and not self._retries)
 
-    def _finish(self) -> None:
+    def _flush_or_raise(self) -> None:
         """Hand on what waited for others that do not come; after that, raise what ends the iteration."""
         if self._order is not None and self._order:
             self._ready.extend(self._order.flush())
@@ -136,7 +136,7 @@ class Run:
         else:
             raise self._with_summary(self._stop)
 
-    def _turn(self) -> None:
+    def _step(self) -> None:
         """Start what may start and settle what has arrived; wait for that if there is nothing to hand on."""
         if not self._is_open:
             raise StopIteration
@@ -147,7 +147,7 @@ class Run:
             if self.interrupts.count > 1:
                 raise self._with_summary(KeyboardInterrupt())
         self._show()
-        self._next_turn = time.monotonic() + BETWEEN_TURNS
+        self._next_step_at = time.monotonic() + BETWEEN_STEPS
 
     def _with_summary(self, error: BaseException) -> BaseException:
         self.interrupts.is_raised = True

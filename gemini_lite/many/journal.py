@@ -56,8 +56,8 @@ class Journal:
     def __enter__(self) -> Journal:
         with contextlib.ExitStack() as stack:
             stack.enter_context(_locked(self.path))
-            self._check_kind()
-            self._known = self._read()
+            self._check_appendable()
+            self._known = self._read_and_mend()
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
             self._file = os.open(self.path, flags, 0o600)
             stack.callback(self._close_file)
@@ -110,7 +110,7 @@ class Journal:
 
     # How it opens and closes
 
-    def _check_kind(self) -> None:
+    def _check_appendable(self) -> None:
         """Refuse what cannot grow, or is not to."""
         try:
             found = os.stat(self.path)
@@ -122,7 +122,7 @@ class Journal:
             raise FileExistsError(errno.EEXIST, "the file holds results already: write resume=True to go on with them, "
                                                 "or give another name", self.path)
 
-    def _read(self) -> KnownKeys:
+    def _read_and_mend(self) -> KnownKeys:
         """The keys in the file, which is mended: no torn last line, no errors that are to be tried again."""
         try:
             file = open(self.path, "rb")

@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Callable, Dict, List, Union
 
-from .stats import Stats, in_words, shortened
+from .stats import Stats, format_duration, short_number
 
 EVERY = 0.25  # seconds
 Show = Callable[[Stats], object]
@@ -72,9 +72,9 @@ def describe(stats: Stats) -> str:
         words.append(f"limit {stats.requests_per_minute:,.0f}/min")
     tokens = sum(counts["total"] for counts in stats.tokens.values())
     if tokens:
-        words.append(f"{shortened(tokens)} tokens")
+        words.append(f"{short_number(tokens)} tokens")
     if stats.seconds_left is not None and done < (total or 0):
-        words.append(f"{in_words(stats.seconds_left)} left")
+        words.append(f"{format_duration(stats.seconds_left)} left")
     return "  ".join(words)
 
 

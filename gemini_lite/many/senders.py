@@ -38,7 +38,7 @@ class Task:
         self.error: Optional[BaseException] = None
 
 
-class Sender:
+class TaskSender:
     """Sends one task, once; it is called in many threads at a time."""
 
     def __init__(self, route: Route, transport: Transport, options: GeminiOptions, limits: CallLimits) -> None:
@@ -83,7 +83,7 @@ class Sender:
 class Threads:
     """The threads that send, made as they are needed; they end with `close`, or with the process."""
 
-    def __init__(self, sender: Sender, wait_for: "queue.SimpleQueue[Union[Task, None]]") -> None:
+    def __init__(self, sender: TaskSender, wait_for: "queue.SimpleQueue[Union[Task, None]]") -> None:
         self._sender = sender
         self._tasks: "queue.SimpleQueue[Optional[Task]]" = queue.SimpleQueue()
         self._done = wait_for
@@ -108,7 +108,7 @@ def _start_thread(*arguments: object) -> None:
 
 
 def _send_tasks(
-    tasks: "queue.SimpleQueue[Optional[Task]]", done: "queue.SimpleQueue[Union[Task, None]]", sender: Sender,
+    tasks: "queue.SimpleQueue[Optional[Task]]", done: "queue.SimpleQueue[Union[Task, None]]", sender: TaskSender,
 ) -> None:
     """What each thread does; it knows nothing of the run, so that a run that is forgotten can end."""
     while True:

@@ -98,14 +98,14 @@ class Stats:
             counts[name] += int_or_none(usage.get(wire)) or 0
 
     def __str__(self) -> str:
-        lines = [f"{counted(self.done, 'prompt')} in {in_words(self.seconds)} ({self.per_second:,.0f}/s): "
+        lines = [f"{counted(self.done, 'prompt')} in {format_duration(self.seconds)} ({self.per_second:,.0f}/s): "
                  f"{self.answered:,} answered, {self.failed:,} failed"
                  + (f"; {self.skipped:,} were there already" if self.skipped else "")
                  + (f", and {self.failed_before:,} failed before" if self.failed_before else "")]
         lines += [f"{count:,} x {reason}" for reason, count in sorted(self.reasons.items(), key=lambda item: -item[1])]
         if self.retried or self.refused:
             lines.append(f"{counted(self.retried, 'request')} sent again, {self.refused:,} refused for a quota")
-        return "\n".join(lines + [f"{model}: {_in_words(counts)}" for model, counts in self.tokens.items()])
+        return "\n".join(lines + [f"{model}: {_token_text(counts)}" for model, counts in self.tokens.items()])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self}>"
@@ -116,19 +116,19 @@ class Stats:
                 ("sent again", self.retried), ("refused", self.refused)]
         cells = [_row(name, f"{count:,}") for name, count in rows]
         cells += [_row(f"{count:,} x", html.escape(reason)) for reason, count in self.reasons.items()]
-        cells += [_row(html.escape(model), html.escape(_in_words(counts))) for model, counts in self.tokens.items()]
-        cells.append(_row("time", f"{in_words(self.seconds)} ({self.per_second:,.0f}/s)"))
+        cells += [_row(html.escape(model), html.escape(_token_text(counts))) for model, counts in self.tokens.items()]
+        cells.append(_row("time", f"{format_duration(self.seconds)} ({self.per_second:,.0f}/s)"))
         return f"<table>{''.join(cells)}</table>"
 
 
-def in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`seconds` as ``0:07`` or ``2:00:07``."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def shortened(number: int) -> str:
+def short_number(number: int) -> str:
     """A large number in at most six characters: ``2.1 M``."""
     for unit, name in ((10 ** 9, "G"), (10 ** 6, "M"), (10 ** 3, "k")):
         if number >= unit * 10 or unit > 1000 and number >= unit:
@@ -136,7 +136,7 @@ def shortened(number: int) -> str:
     return str(number)
 
 
-def _in_words(counts: Dict[str, int]) -> str:
+def _token_text(counts: Dict[str, int]) -> str:
     kinds: List[str] = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()
                         if count and name != "total"]
     return f"{', '.join(kinds) or 'no'} tokens"

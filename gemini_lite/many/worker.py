@@ -80,28 +80,28 @@ class SharedPace(Pace):
             super().overloaded(start)
 
 
-Tools = Tuple[Caller, SharedPace]
-_tools: Dict[Tuple[int, bytes], Tools] = {}
+CallerAndPace = Tuple[Caller, SharedPace]
+_callers: Dict[Tuple[int, bytes], CallerAndPace] = {}
 _lock = threading.Lock()
 
 
 def answer_chunk(recipe: Instructions, serial: str, prompts: List[object]) -> List[bytes]:
     """The results of `prompts` as lines of a file of results; `serial` makes each call differ from all others."""
-    caller, pace = _tools_for(recipe)
+    caller, pace = _caller_for(recipe)
     size = max(1, min(recipe.concurrency, len(prompts)))
     with start_run(caller, prompts, concurrency=size, pace=pace, progress=False, ends_in_outage=False) as run:
         return [to_line(result, 0, run.model) for result in run]
 
 
-def _tools_for(recipe: Instructions) -> Tools:
+def _caller_for(recipe: Instructions) -> CallerAndPace:
     name = (os.getpid(), pickle.dumps(recipe))
     with _lock:
-        if name not in _tools:
-            _tools[name] = _make_tools(recipe)
-        return _tools[name]
+        if name not in _callers:
+            _callers[name] = _make_caller(recipe)
+        return _callers[name]
 
 
-def _make_tools(recipe: Instructions) -> Tools:
+def _make_caller(recipe: Instructions) -> CallerAndPace:
     key = read_key(recipe)
     make = cast(Callable[..., Backend], recipe.backend or DeveloperAPI)
     backend = make() if key is None else make(key)

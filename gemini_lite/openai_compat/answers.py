@@ -13,7 +13,7 @@ from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts, number_
 from ..response import GenerateContentResponse, StreamChunk, plain_parts
 from ..stream.fold import Fold
 from ..turns.calls import open_calls
-from ..turns.order import sendable
+from ..turns.history import sendable
 from .attribute_dict import AttributeDict, to_attribute_dict
 from .parts import CALL_PLACE
 

@@ -46,7 +46,7 @@ class _ContentsBuilder:
         self._system_texts: List[str] = []
         self._calls: List[_Call] = []  # of the model's last turn
         self._calls_where = ""  # the message that they came with
-        self._more_calls_may_join = False  # to the model's last turn: see _add_original_function_call
+        self._more_calls_may_join = False  # to the model's last turn: see _add_call_of_result
 
     def add(self, message: object, where: str) -> None:
         """Add the next message; `where` is its place in errors."""
@@ -111,7 +111,7 @@ class _ContentsBuilder:
 
     def _add_result(self, message: JSON, where: str) -> None:
         if message.get("originalFunctionCall"):
-            self._add_original_function_call(message["originalFunctionCall"], where)
+            self._add_call_of_result(message["originalFunctionCall"], where)
             call = self._calls[-1]
         else:
             call = self._find_call(message, where)
@@ -120,7 +120,7 @@ class _ContentsBuilder:
             self._contents.append({"role": "user", "parts": [
                 {"functionResponse": {**self._name_and_id(call), "response": call.response}} for call in self._calls]})
 
-    def _add_original_function_call(self, call: object, where: str) -> None:
+    def _add_call_of_result(self, call: object, where: str) -> None:
         """Add the call that AnythingLLM sends inside the message of its result.
 
         The calls of one answer come in one message each, and only the first of them has a signature: a call without a

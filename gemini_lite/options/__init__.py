@@ -120,7 +120,7 @@ class GeminiOptions:
         if not changes:
             return self
         if changes.get("cached_content", self.cached_content) is not None:
-            changes = self._over_cache(changes)
+            changes = self._changes_for_cache(changes)
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__getstate__(), **changes)  # dataclasses.replace: bench row "small call"
         copy.__post_init__()
@@ -135,7 +135,7 @@ class GeminiOptions:
             if self.model is None:
                 object.__setattr__(self, "model", cache.model)
 
-    def _over_cache(self, changes: Dict[str, Any]) -> Dict[str, Any]:
+    def _changes_for_cache(self, changes: Dict[str, Any]) -> Dict[str, Any]:
         """`changes` for a prompt over a cache; if they bring it, without what these options say and the cache has."""
         given = [name for name in _IN_CACHE if changes.get(name)]
         if given:

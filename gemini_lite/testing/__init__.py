@@ -1,5 +1,5 @@
 """A Gemini on 127.0.0.1, for your tests and ours."""
-from .fields import unknown_fields
+from .message_fields import unknown_fields
 from .recording import record
 from .replies import Answer, Error, Raw, Reply, call
 from .request import Request

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Callable, Deque, Dict, List, Optional
 
 from ..json_data import JSON, dict_or_empty
-from .field_names import as_list
+from .camel_case import as_list
 from .files_service import FilesService
 from .replies import Answer, Error, Raw, json_answer
 from .request import Request

@@ -8,7 +8,7 @@ import struct
 from typing import List, Optional
 
 from ..json_data import JSON, dict_or_empty
-from .field_names import as_list
+from .camel_case import as_list
 from .replies import Answer, Error, json_answer, token_count
 from .request import Request
 

@@ -8,7 +8,7 @@ import threading
 from typing import Callable, List, Optional, Set, Union
 
 from ..json_data import JSON
-from .field_names import in_camel_case
+from .camel_case import in_camel_case
 from .recording_file import URL_OF_PLAYER, read_recording, request_body, without_query_order
 from .redaction import Redaction
 from .replies import Answer, Error, Raw

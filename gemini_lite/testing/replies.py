@@ -6,7 +6,7 @@ import json
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
 from ..json_data import JSON, dict_or_empty, list_of_dicts, preview
-from .fields import messages
+from .message_fields import messages
 from .request import Request
 
 _STATUSES = {

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..json_data import JSON, dict_or_empty
-from .field_names import as_list, in_camel_case, json_schema
+from .camel_case import as_list, in_camel_case, json_schema
 
 SECRET_QUERY = {"key", "access_token"}
 SECRET_FIELDS = {"access_token", "refresh_token", "id_token", "client_secret", "assertion", "accessToken", "api_key",

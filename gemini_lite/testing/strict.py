@@ -7,8 +7,8 @@ from typing import Collection, List, NamedTuple, Optional, Sequence, Set
 
 from ..json_data import JSON
 from .built_in import methods_of, not_found
-from .field_names import as_list
-from .fields import messages, unknown_names
+from .camel_case import as_list
+from .message_fields import messages, unknown_names
 from .replies import Error
 from .request import Request
 from .strict_history import bad_history
@@ -49,7 +49,7 @@ def refusal(request: Request, known: Known) -> Optional[Error]:
     if not message or request.method not in ("POST", "PATCH"):
         return None
     return _bad_json(request) or _bad_fields(request, message) or _bad_model(request, known.models) \
-        or _bad_content(request, known.expired)
+        or _bad_by_kind(request, known.expired)
 
 
 def _message(request: Request) -> str:
@@ -115,7 +115,7 @@ def _bad_model(request: Request, models: Collection[str]) -> Optional[Error]:
     return not_found(request.model, method, request.bare_path.split("/")[1])
 
 
-def _bad_content(request: Request, expired: Collection[str]) -> Optional[Error]:
+def _bad_by_kind(request: Request, expired: Collection[str]) -> Optional[Error]:
     if request.kind == "generate":
         return _bad_contents(request) or bad_history(request) or bad_cache(request, expired) \
             or _bad_files(request.contents, expired)

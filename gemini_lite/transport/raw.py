@@ -65,10 +65,10 @@ def exchange(transport: Transport, request: RawRequest, *, large: bool = False) 
 def open_answer(transport: Transport, request: RawRequest) -> ContextManager[OpenAnswer]:
     """The answer to one `request` as soon as its head is there; see `Transport.open`."""
     parts = urlsplit(request.url.value)
-    headers = {"Accept-Encoding": "identity", **_lasting(request.headers)}
+    headers = {"Accept-Encoding": "identity", **_shared_headers(request.headers)}
     return transport.open(
         Exchange(request.method, f"{parts.scheme}://{parts.netloc}/", headers, request.body,
-                 _Finish(transport.auth, request), request.authenticated), request.settings)
+                 _AddURLAndCredentials(transport.auth, request), request.authenticated), request.settings)
 
 
 def run(transport: Transport, attempt: Callable[[], T], settings: CallSettings) -> T:
@@ -89,7 +89,7 @@ def run(transport: Transport, attempt: Callable[[], T], settings: CallSettings) 
         tries += 1
 
 
-class _Finish:
+class _AddURLAndCredentials:
     """Completes a prepared request as its last step: no cache of the session holds the URL and the changing headers."""
 
     def __init__(self, auth: AddCredentials, request: RawRequest) -> None:
@@ -97,7 +97,7 @@ class _Finish:
 
     def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
         prepared.prepare_url(self._request.url.value, None)  # type: ignore[no-untyped-call, unused-ignore]
-        lasting = _lasting(self._request.headers)
+        lasting = _shared_headers(self._request.headers)
         prepared.headers.update({name: value for name, value in self._request.headers.items() if name not in lasting})
         if prepared.body is None and self._request.method == "POST":
             prepared.headers["Content-Length"] = "0"
@@ -108,6 +108,6 @@ class _Finish:
         return prepared
 
 
-def _lasting(headers: Mapping[str, str]) -> Mapping[str, str]:
+def _shared_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Those of `headers` that many requests share, which a session of the user's may override."""
     return {name: value for name, value in headers.items() if not name.lower().startswith("x-goog-upload-")}

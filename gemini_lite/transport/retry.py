@@ -29,7 +29,7 @@ def run(
     `max_wait` is the longest wait in seconds that a server may ask for. With `creates`, nothing is sent again that may
     have been worked on.
     """
-    allowance = _Allowance(call, retries, creates)
+    allowance = _ResendRule(call, retries, creates)
     tries = 0
     while True:
         for endpoint in endpoints:
@@ -53,7 +53,7 @@ def run(
         tries += 1
 
 
-class _Allowance:
+class _ResendRule:
     """Which failures of one call allow another request."""
 
     def __init__(self, call: RunningCall, retries: int, creates: bool) -> None:

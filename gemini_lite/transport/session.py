@@ -42,7 +42,7 @@ class GivenSession:
         headers = {name: value for name, value in headers.items() if name.lower() not in changed}
         request = requests.Request(method, url, headers=headers, data=data, auth=auth)
         prepared = self.session.prepare_request(request)
-        prepared.hooks["response"].append(_refuse_redirect)
+        prepared.hooks["response"].append(_forget_location)
         settings = self.session.merge_environment_settings(prepared.url, {}, True, None, None)
         return self.session.send(prepared, timeout=timeout, allow_redirects=False, **settings)  # type: ignore[arg-type]
 
@@ -87,7 +87,7 @@ class OwnSession:
         return dict(self.session.merge_environment_settings(url, {}, True, None, None)["proxies"] or {})
 
 
-Sender = Union[GivenSession, OwnSession]
+SessionSender = Union[GivenSession, OwnSession]
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -95,7 +95,7 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _refuse_redirect(response: requests.Response, **kwargs: object) -> None:
+def _forget_location(response: requests.Response, **kwargs: object) -> None:
     """requests resolves a redirect even when it is not to follow it, and reads that whole body: take it away."""
     if 300 <= response.status_code < 400:
         response.headers.pop("Location", None)

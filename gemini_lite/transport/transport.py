@@ -19,7 +19,7 @@ from .deadline import CallSettings, Deadline, Timeout, check_retries, check_seco
 from .error_body import error_from_response
 from .failures import NETWORK_ERRORS, failure_of, never_connected
 from .running import RunningCall
-from .session import AddCredentials, Data, GivenSession, OwnSession, Sender
+from .session import AddCredentials, Data, GivenSession, OwnSession, SessionSender
 
 log = logging.getLogger("gemini_lite")
 T = TypeVar("T")
@@ -149,7 +149,7 @@ class Transport:
         try:
             return self._run(attempt, endpoints, call)
         finally:
-            self._end(call.running)
+            self._unregister(call.running)
 
     def stream(self, endpoints: Sequence[str], call: Call) -> Events:
         """The events of a streamed answer, parsed; the first has arrived when this returns.
@@ -166,7 +166,7 @@ class Transport:
         try:
             return self._run(attempt, endpoints, call)
         except BaseException:
-            self._end(call.running)
+            self._unregister(call.running)
             raise
 
     @contextlib.contextmanager
@@ -177,15 +177,15 @@ class Transport:
             with self._run(lambda endpoint: self._signed(exchange, call), ("",), call) as response:
                 yield OpenAnswer(response, lambda limit: self._blocks(response, call, limit))
         finally:
-            self._end(call.running)
+            self._unregister(call.running)
 
     def sign_in(self, settings: CallSettings) -> None:
         """Have `auth` ready before there is a request, tried again as its errors allow."""
         call = Call("", {}, settings=settings).started()
         try:
-            self._run(lambda endpoint: self._authenticate(self.auth.ready, self._sender(), call), ("",), call)
+            self._run(lambda endpoint: self._authenticate(self.auth.ready, self._process_sender(), call), ("",), call)
         finally:
-            self._end(call.running)
+            self._unregister(call.running)
 
     def close(self) -> None:
         """End the calls that are going on, and close the connections of our own session; a later call opens new ones.
@@ -193,7 +193,7 @@ class Transport:
         for call in list(self._calls):
             call.end(running.CLOSED)
         if self._given is None:
-            self._sender().session.close()
+            self._process_sender().session.close()
 
     def _run(self, attempt: Callable[[str], T], endpoints: Sequence[str], call: Call) -> T:
         retries = self.retries if call.settings.retries is None else call.settings.retries
@@ -210,7 +210,7 @@ class Transport:
         finally:
             running.leave(outer)
 
-    def _end(self, call: RunningCall) -> None:
+    def _unregister(self, call: RunningCall) -> None:
         self._calls.discard(call)
         watchdog.leave(call)
 
@@ -225,7 +225,7 @@ class Transport:
 
     def _signed(self, exchange: Exchange, call: Call) -> requests.Response:
         """The open response to `exchange`, whatever its status; after a 401 it is sent again if credentials are new."""
-        sender = self._sender()
+        sender = self._process_sender()
         if not exchange.signs_in:
             return self._exchange(exchange, sender, call)
         self._authenticate(self.auth.ready, sender, call)
@@ -235,14 +235,14 @@ class Transport:
             response = self._exchange(exchange, sender, call)
         return response
 
-    def _renewed(self, refused: requests.Response, sender: Sender, call: Call) -> bool:
+    def _renewed(self, refused: requests.Response, sender: SessionSender, call: Call) -> bool:
         try:
             return self._authenticate(self.auth.renew, sender, call)
         except BaseException:
             refused.close()
             raise
 
-    def _authenticate(self, step: Callable[[requests.Session, Timeout], T], sender: Sender, call: Call) -> T:
+    def _authenticate(self, step: Callable[[requests.Session, Timeout], T], sender: SessionSender, call: Call) -> T:
         """One step of the auth object, which may use the network."""
         try:
             result = step(sender.session, self._timeout(call))
@@ -257,7 +257,7 @@ class Transport:
         call.running.unsent = True  # the request itself
         raise failure
 
-    def _exchange(self, exchange: Exchange, sender: Sender, call: Call) -> requests.Response:
+    def _exchange(self, exchange: Exchange, sender: SessionSender, call: Call) -> requests.Response:
         method, url, headers, data, auth, _ = exchange
         timeout = _with_total(self._timeout(call), call.deadline)
         started = time.monotonic()
@@ -293,7 +293,7 @@ class Transport:
                 error.tries = call.running.tries
                 raise
             finally:
-                self._end(call.running)
+                self._unregister(call.running)
 
     def _blocks(self, response: requests.Response, call: Call, limit: float) -> Iterator[bytes]:
         """The body as it comes, unpacked; the clock and the size are looked at with each block."""
@@ -326,7 +326,7 @@ class Transport:
         call.running.check()
         return call.deadline.cap(call.settings.timeout or self.timeout)
 
-    def _sender(self) -> Sender:
+    def _process_sender(self) -> SessionSender:
         pid = os.getpid()
         sender = self._senders.get(pid)
         if sender is None:
@@ -335,7 +335,7 @@ class Transport:
             sender = self._senders.setdefault(pid, self._new_sender())  # one for threads that come here together
         return sender
 
-    def _new_sender(self) -> Sender:
+    def _new_sender(self) -> SessionSender:
         return OwnSession() if self._given is None else GivenSession(self._given)
 
 

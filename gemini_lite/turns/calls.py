@@ -169,7 +169,7 @@ def _match(
     for result in sorted(results, key=lambda result: not result.id):
         places = ([by_id.get((str(result.name), str(result.id)), []), by_id.get((str(result.name), ""), [])]
                   if result.id else [by_name.get(str(result.name), [])])
-        place = next((index for indices in places for index in _taken_from(indices, found)), None)
+        place = next((index for indices in places for index in _pop_unmatched(indices, found)), None)
         if place is None:
             left = left or result
         else:
@@ -177,7 +177,7 @@ def _match(
     return found, left
 
 
-def _taken_from(indices: List[int], found: Mapping[int, object]) -> Iterator[int]:
+def _pop_unmatched(indices: List[int], found: Mapping[int, object]) -> Iterator[int]:
     """The first of `indices` that is not found yet, which is taken out of them."""
     while indices:
         index = indices.pop()

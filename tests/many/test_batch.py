@@ -318,7 +318,7 @@ def killed_around(owner, name):
     setattr(owner, name, around)
 
 if place >= 0:
-    for owner, name in ((batch, "write_manifest"), (batch_jobs.Jobs, "create"), (batch_jobs.Jobs, "look"),
+    for owner, name in ((batch, "write_manifest"), (batch_jobs.Jobs, "create"), (batch_jobs.Jobs, "get"),
                         (files.Files, "upload"), (files.Files, "download"), (journal.Journal, "add"),
                         (journal.Journal, "end"), (batch, "remove_manifest")):
         killed_around(owner, name)

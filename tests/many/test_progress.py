@@ -7,7 +7,7 @@ from ipython_stand_in import notebook_cell
 
 from gemini_lite import GenerateContentResponse, Result
 from gemini_lite.many import progress
-from gemini_lite.many.stats import Stats, in_words, shortened
+from gemini_lite.many.stats import Stats, format_duration, short_number
 
 
 class Terminal(io.StringIO):
@@ -82,9 +82,9 @@ def test_the_counts_show_themselves(stats):
 
 @pytest.mark.parametrize("seconds, words", [(0, "0:00"), (67.9, "1:07"), (7207, "2:00:07")])
 def test_seconds_in_words(seconds, words):
-    assert in_words(seconds) == words
+    assert format_duration(seconds) == words
 
 
 @pytest.mark.parametrize("number, words", [(999, "999"), (9999, "9999"), (10_000, "10.0 k"), (2_100_000, "2.1 M")])
 def test_large_numbers_are_short(number, words):
-    assert shortened(number) == words
+    assert short_number(number) == words

@@ -108,7 +108,7 @@ def test_equal_chunks_are_not_equal_tasks(recipe):
 
 def test_a_worker_without_the_key_says_where_it_looked(recipe, monkeypatch):
     from gemini_lite.many import worker
-    monkeypatch.setattr(worker, "_tools", {})
+    monkeypatch.setattr(worker, "_callers", {})
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(CredentialsError, match="environment variable MY_KEY"):
         recipe.answer(["x"])

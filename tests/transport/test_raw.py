@@ -49,15 +49,15 @@ def test_the_url_arrives_as_it_is_and_no_cache_or_log_holds_it(
     fake.services.append(lambda request: Raw(b""))
     raw.exchange(transport, get(fake, "/upload/x?id=hidden&a=%2Fb"))
     assert fake.requests[0].path == "/upload/x?id=hidden&a=%2Fb"
-    assert "hidden" not in caplog.text + repr(vars(transport._sender()))
+    assert "hidden" not in caplog.text + repr(vars(transport._process_sender()))
 
 
 @pytest.mark.parametrize("authenticated", [True, False])
 def test_credentials_are_sent_where_they_are_asked_for_and_nowhere_else(
     transport: Transport, fake: FakeGemini, authenticated: bool,
 ) -> None:
-    transport._sender().session.headers["Authorization"] = "Bearer made-up"
-    transport._sender().session.headers["X-Mine"] = "mine"
+    transport._process_sender().session.headers["Authorization"] = "Bearer made-up"
+    transport._process_sender().session.headers["X-Mine"] = "mine"
     fake.services.append(lambda request: Raw(b""))
     raw.exchange(transport, get(fake, authenticated=authenticated))
     assert ("x-goog-api-key" in fake.requests[0].headers) == authenticated

@@ -21,7 +21,7 @@ from openai_server import serve
 from gemini_lite import DeveloperAPI, GeminiClient
 from gemini_lite.openai_compat import OpenAIChat
 from gemini_lite.testing import Error, FakeGemini, Request
-from gemini_lite.testing.field_names import as_list
+from gemini_lite.testing.camel_case import as_list
 
 if not os.environ.get("GEMINI_LITE_WITNESSES"):
     pytest.skip("tox -e witnesses runs these", allow_module_level=True)

@@ -6,7 +6,7 @@ import re
 from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 from . import extra_fields, known_fields
-from .field_names import camel, snake
+from .camel_case import camel, snake
 
 Messages = Dict[str, Dict[str, str]]  # message -> field -> the message below, with > or >> before it, or ""
 

@@ -72,12 +72,12 @@ def check_next(history: List[JSON], new: List[JSON], display_name: DisplayName =
     Neighbouring turns of one role are one turn to the API. Calls may be passed over by `GivenTurns`. `display_name`
     gives the name that a message uses for a tool whose name on the wire is another.
     """
-    owed = OwedCalls(_open_turns(history), display_name)
+    owed = OwedCalls(_from_last_model_turn(history), display_name)
     _check_order(new, "the prompt", owed, history[-1] if history else None)
     owed.check_none_owed(f"entry {len(new) - 1} of the prompt", may_pass_over=isinstance(new, GivenTurns))
 
 
-def _open_turns(history: List[JSON]) -> List[JSON]:
+def _from_last_model_turn(history: List[JSON]) -> List[JSON]:
     """The last turns of `history` from the model's on, which alone can hold calls that wait."""
     start = len(history)
     for role in ("user", "model"):
