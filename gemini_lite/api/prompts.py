@@ -1,7 +1,8 @@
 """What a caller may give as one of many prompts, and the request that it becomes."""
 from __future__ import annotations
 
-from typing import Any, List, Mapping, NamedTuple, Optional, cast
+from numbers import Integral
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple, cast
 
 from .. import contents
 from ..contents import Prompt
@@ -19,8 +20,9 @@ class Item(NamedTuple):
 
 def read_item(value: object) -> Item:
     """What the caller gave: a prompt, ``(key, prompt)``, or the dict of a line with "request" or "prompt"."""
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, int)):
-        return Item(str(value[0]), value[1])
+    pair = _key_and_prompt(value)
+    if pair is not None:
+        return Item(*pair)
     if isinstance(value, Mapping):
         key = value.get("key")
         key = key if key is None else str(key)
@@ -34,9 +36,19 @@ def read_item(value: object) -> Item:
     return Item(None, value)
 
 
+def _key_and_prompt(value: object) -> Optional[Tuple[str, object]]:
+    """``(key, prompt)`` if `value` is that; the key may be a text or any whole number, such as numpy's."""
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, Integral)):
+        return str(value[0]), value[1]
+    return None
+
+
 def check_prompts(prompts: object) -> None:
-    """TypeError for what is one prompt and not many."""
-    if isinstance(prompts, (str, bytes, dict)) or not hasattr(prompts, "__iter__"):
+    """TypeError for what is one prompt and not many, and for a table, which is iterated by its columns."""
+    if hasattr(prompts, "columns"):
+        raise TypeError(f"prompts is an iterable of prompts, and {type(prompts).__name__} is a table: give one of its "
+                        "columns, such as table['text']")
+    if isinstance(prompts, (str, bytes, Mapping)) or not hasattr(prompts, "__iter__"):
         raise TypeError(f"prompts is a list, a generator or another iterable of prompts, not {type(prompts).__name__}: "
                         "write [prompt] for one")
 
@@ -73,6 +85,5 @@ class RequestBuilder:
 def with_key(index: int, value: object) -> object:
     """`value`, a prompt as the caller gave it, with a key: its own, or else its `index`."""
     if isinstance(value, Mapping) and ("request" in value or "prompt" in value):
-        return {"key": str(index), **value}
-    is_pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, int))
-    return value if is_pair else (str(index), value)
+        return value if value.get("key") is not None else {**value, "key": str(index)}
+    return _key_and_prompt(value) or (str(index), value)

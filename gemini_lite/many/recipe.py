@@ -80,6 +80,7 @@ class Recipe:
 
     def answer(self, prompts: Iterable[object]) -> List[Result]:
         """The results of one chunk of `prompts`, answered in this process."""
+        check_prompts(prompts)
         return self._results(0, answer_chunk(self, "", list(prompts)))
 
     def column(self, name: str, *, into: str, error: Optional[str] = None) -> Column:
@@ -88,6 +89,8 @@ class Recipe:
         It takes a pandas or polars frame, a dict of columns, or an iterator of these, and can be pickled. The column
         `error` has the messages of those that failed, None for the others; without `error`, the first is raised.
         """
+        if not isinstance(into, str) or not isinstance(error, (str, type(None))) or into == error:
+            raise ValueError(f"into and error are names of two columns, not {into!r} and {error!r}")
         return Column(self.answer, name, into, error)
 
     def _map(self, prompts: Iterable[object], executor: Executor, chunk: int, ahead: int) -> Iterator[Result]:

@@ -4,10 +4,11 @@ import os
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
+from numbers import Integral
 
 import pytest
 
-from gemini_lite import CodeAssist, CredentialsError, DeveloperAPI, GeminiOptions, Recipe, Tool
+from gemini_lite import CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiOptions, Recipe, Tool
 from gemini_lite.testing import FakeGemini
 from gemini_lite.testing.server import Error
 
@@ -176,6 +177,101 @@ def test_a_column_is_added_to_a_dict_of_columns_and_to_an_iterator_of_them(recip
 def test_without_a_column_for_errors_the_first_is_raised(recipe):
     with pytest.raises(Exception, match="bad"):
         recipe.column("text", into="answer")({"text": ["a", "bad"]})
+
+
+class Table:
+    """What pandas, polars and pyarrow have in common: it is iterated by columns."""
+
+    columns = ("text",)
+
+    def __iter__(self):
+        return iter(self.columns)
+
+    def __getitem__(self, name):
+        return ["a"]
+
+
+class Texts(list):
+    """A column of polars."""
+
+    def __init__(self, name, values):
+        super().__init__(values)
+
+    def __getitem__(self, place):
+        return Texts("", super().__getitem__(place)) if isinstance(place, slice) else super().__getitem__(place)
+
+
+class PolarsFrame(Table):
+    def __getitem__(self, name):
+        return ("a", "bad")
+
+    def to_series(self):
+        return Texts("text", ["a", "bad"])
+
+    def with_columns(self, columns):
+        assert all(type(column) is Texts for column in columns)
+        return [list(column) for column in columns]
+
+
+@pytest.mark.parametrize("prompts", ["What?", b"What?", {"prompt": "What?"}, Table()],
+                         ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("ask", [
+    lambda recipe, client, prompts: recipe.answer(prompts),
+    lambda recipe, client, prompts: recipe.map(prompts, executor=None),
+    lambda recipe, client, prompts: recipe.column("text", into="answer")({"text": prompts}),
+    lambda recipe, client, prompts: list(client.map(prompts)),
+    lambda recipe, client, prompts: client.map_to(os.devnull, prompts),
+    lambda recipe, client, prompts: client.batch_to(os.devnull, prompts),
+    lambda recipe, client, prompts: client.batches.write_requests(os.devnull + "s", prompts),
+], ids=["answer", "recipe.map", "column", "map", "map_to", "batch_to", "write_requests"])
+def test_what_is_one_prompt_or_a_table_is_not_taken_for_many(recipe, echoing, ask, prompts):
+    client = GeminiClient(backend=DeveloperAPI(KEY, base_url=echoing.url))
+    with pytest.raises(TypeError, match="prompts is"):
+        ask(recipe, client, prompts)
+    assert echoing.requests == []
+
+
+@pytest.mark.parametrize("frame", [Table(), ["a"], ("a",), iter([Table()])],
+                         ids=["table", "list", "tuple", "iterator"])
+def test_what_takes_no_column_is_refused_before_it_is_paid_for(recipe, echoing, frame):
+    with pytest.raises(TypeError, match="a column cannot be added"):
+        list(recipe.column("text", into="answer")(frame))
+    assert echoing.requests == []
+
+
+def test_answers_in_polars_are_texts_whatever_the_prompts_are(recipe):
+    ask = recipe.column("text", into="answer", error="why")
+    answers, errors = ask(PolarsFrame())
+    assert answers == ["answer to a", None] and errors[0] is None and "bad" in errors[1]
+
+
+@pytest.mark.parametrize("names", [{"into": 5}, {"into": "a", "error": "a"}, {"into": "a", "error": 5}])
+def test_the_columns_have_two_names(recipe, names):
+    with pytest.raises(ValueError, match="names of two columns"):
+        recipe.column("text", **names)
+
+
+class Number:
+    """A whole number of numpy's."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __str__(self):
+        return str(self.value)
+
+
+Integral.register(Number)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 100])
+def test_each_prompt_has_the_key_it_was_given_or_its_place(recipe, chunk):
+    prompts = [(Number(7), "a"), {"key": None, "prompt": "b"}, {"key": Number(8), "prompt": "c"}, "d", (9, "e"),
+               {"key": None, "prompt": "f"}]
+    with ThreadPoolExecutor(2) as executor:
+        results = list(recipe.map(prompts, executor=executor, chunk=chunk))
+    assert [result.key for result in results] == ["7", "1", "8", "3", "9", "5"]
+    assert [result.text for result in results] == [f"answer to {letter}" for letter in "abcdef"]
 
 
 def test_the_environment_is_not_part_of_a_recipe(recipe):
