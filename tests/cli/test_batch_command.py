@@ -106,7 +106,8 @@ def test_wrong_usage_is_said_before_anything_is_sent(service, at_fake, capsys, a
     assert words in capsys.readouterr().err and at_fake.requests == []
 
 
-def test_a_job_that_nobody_can_know_of_is_said_in_the_words_of_the_shell(service, capsys):
+def test_a_job_that_nobody_can_know_of_is_said_in_the_words_of_the_shell(service, capsys, monkeypatch):
+    monkeypatch.setattr("gemini_lite.api.batch_jobs.LOOK_SECONDS", 0.1)
     batch("--submit")
     service.jobs.clear()
     note = read_manifest("out.jsonl")
