@@ -57,24 +57,24 @@ class OpenAIChat:
 
     @overload
     def create(
-        self, *, messages: Sequence[object], model: Optional[str] = None, tools: Optional[Iterable[object]] = None,
+        self, *, messages: Iterable[object], model: Optional[str] = None, tools: Optional[Iterable[object]] = None,
         stream: Literal[False] = False, stream_options: Optional[Mapping[str, object]] = None, **parameters: object,
     ) -> AttributeDict: ...
 
     @overload
     def create(
-        self, *, messages: Sequence[object], model: Optional[str] = None, tools: Optional[Iterable[object]] = None,
+        self, *, messages: Iterable[object], model: Optional[str] = None, tools: Optional[Iterable[object]] = None,
         stream: Literal[True], stream_options: Optional[Mapping[str, object]] = None, **parameters: object,
     ) -> "ChatStream": ...
 
     @overload
     def create(
-        self, *, messages: Sequence[object], model: Optional[str] = None, tools: Optional[Iterable[object]] = None,
+        self, *, messages: Iterable[object], model: Optional[str] = None, tools: Optional[Iterable[object]] = None,
         stream: bool, stream_options: Optional[Mapping[str, object]] = None, **parameters: object,
     ) -> Union[AttributeDict, "ChatStream"]: ...
 
     def create(
-        self, *, messages: Sequence[object], model: Optional[str] = None, tools: Optional[Iterable[object]] = None,
+        self, *, messages: Iterable[object], model: Optional[str] = None, tools: Optional[Iterable[object]] = None,
         stream: bool = False, stream_options: Optional[Mapping[str, object]] = None, **parameters: object,
     ) -> Union[AttributeDict, "ChatStream"]:
         """The answer to `messages` as a ``chat.completion``, or with ``stream=True`` a `ChatStream` of its chunks.
@@ -89,7 +89,7 @@ class OpenAIChat:
         return self._generate(request, model)
 
     def agent_stream(
-        self, messages: Sequence[object], functions: Sequence[object] = (), on_event: Optional[OnEvent] = None, *,
+        self, messages: Iterable[object], functions: Sequence[object] = (), on_event: Optional[OnEvent] = None, *,
         model: Optional[str] = None, **parameters: object,
     ) -> AgentResult:
         """One answer for an agent, streamed to `on_event` as events; without `on_event`, in one unary request.
@@ -111,7 +111,7 @@ class OpenAIChat:
             return to_agent_result(chunks, on_event)
 
     def _to_request(
-        self, messages: Sequence[object], model: Optional[str], tools: Optional[Iterable[object]],
+        self, messages: Iterable[object], model: Optional[str], tools: Optional[Iterable[object]],
         parameters: Mapping[str, object],
     ) -> _Request:
         return from_openai(messages, tools, model=model, drop_params=self._drop_params, **parameters)
@@ -165,7 +165,7 @@ class ChatStream:
 
 
 def from_openai(
-    messages: Sequence[object], tools: Optional[Iterable[object]] = None, *, model: Optional[str] = None,
+    messages: Iterable[object], tools: Optional[Iterable[object]] = None, *, model: Optional[str] = None,
     drop_params: bool = False, **parameters: object,
 ) -> _Request:
     """The contents for `messages`, and the keywords of `GeminiClient.generate` that they, `tools` and the rest set.

@@ -4,8 +4,8 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from ..errors import (
-    AuthenticationError, BadRequestError, BlockedError, CredentialsError, NotFoundError, PermissionDeniedError,
-    QuotaExhaustedError, RateLimitError, TransportTimeout,
+    AuthenticationError, BadRequestError, BlockedError, CredentialsError, GeminiError, NotFoundError,
+    PermissionDeniedError, QuotaExhaustedError, RateLimitError, TransportTimeout,
 )
 from ..json_data import JSON
 
@@ -36,10 +36,11 @@ def to_openai_error(error: BaseException) -> ErrorBody:
     error of an unknown class has the type "server_error"; without a code of OpenAI's, ``code`` is the error's own
     `reason`, or None.
     """
-    own_status = getattr(error, "code", None) or 500
+    own = error if isinstance(error, GeminiError) else GeminiError("")  # other classes have other things of these names
+    own_status = own.code or 500
     status, error_type, code = next(
         ((status, error_type, code) for classes, status, error_type, code in _ROWS if isinstance(error, classes)),
         (own_status if own_status >= 400 else 502, "server_error", None))
     return ErrorBody({
-        "message": str(error), "type": error_type, "param": None, "code": code or getattr(error, "reason", None),
-        "retryable": getattr(error, "retryable", False)}, status)
+        "message": str(error), "type": error_type, "param": None, "code": code or own.reason,
+        "retryable": own.retryable}, status)

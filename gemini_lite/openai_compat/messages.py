@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Tuple
 
 from ..answers.check import why_not_json
 from ..json_data import JSON, dict_or_empty, has_text, list_of_dicts, str_or_none
@@ -13,12 +13,12 @@ from .parts import CALL_PLACE, read_string, read_text, user_parts
 
 
 def to_contents(messages: object, toolbox: Toolbox, with_call_ids: bool) -> Tuple[List[JSON], Optional[str]]:
-    """The contents and the system prompt (None without one) of `messages`, a list of dicts or of pydantic models.
+    """The contents and the system prompt (None without one) of `messages`, which are dicts or pydantic models.
 
     Calls and results go by the wire names of `toolbox`. `with_call_ids` sends the ids of calls: Gemini 3 matches
     results to calls by them, earlier models refuse them. ValueError and TypeError name the message that is wrong.
     """
-    if not isinstance(messages, (list, tuple)):
+    if not isinstance(messages, Iterable) or isinstance(messages, (str, bytes, Mapping)):
         raise TypeError(f"messages is a list of dicts, not {type(messages).__name__}")
     builder = _ContentsBuilder(toolbox, with_call_ids)
     for index, message in enumerate(messages):
@@ -209,7 +209,9 @@ def _with_calls(parts: List[JSON], call_parts: List[JSON]) -> List[JSON]:
 
 
 def _parse_arguments(arguments: object, where: str) -> JSON:
-    """The arguments of a call, JSON text or a dict, as a dict."""
+    """The arguments of a call, JSON text or a dict, as a dict; many models write nothing where there are none."""
+    if arguments is None or isinstance(arguments, str) and not arguments.strip():
+        return {}
     try:
         args = json.loads(arguments) if isinstance(arguments, str) else arguments
     except (ValueError, RecursionError) as error:

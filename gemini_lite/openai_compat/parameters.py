@@ -215,6 +215,10 @@ def _audio_fields(value: object) -> OptionFields:
 
 
 def _response_format_fields(value: object) -> OptionFields:
+    if isinstance(value, type):
+        raise TypeError(f"response_format is a dict, not the class {value.__name__}: write {{'type': 'json_schema', "
+                        f"'json_schema': {{'name': ..., 'schema': ...}}}} with its JSON Schema, or call "
+                        f"client.generate(..., response_schema={value.__name__})")
     response_format = dict_or_empty(to_json(value, "response_format"))
     format_type = response_format.get("type")
     if format_type == "text":

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import base64
 from typing import Callable, Dict, List
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from .. import media
 from ..json_data import JSON, dict_or_empty
@@ -66,7 +66,7 @@ def _part_type(part: object, where: str) -> str:
 
 def _from_image(part: object, where: str) -> JSON:
     url = read_string(part, where, "image_url", "url")
-    if not url.startswith("data:"):
+    if not _is_data_url(url):
         raise ValueError(f"{where} has its picture elsewhere ({url:.100}), and nothing is fetched here: fetch it, "
                          "and give 'data:image/png;base64,...'")
     return _from_data_url(url, where)
@@ -82,7 +82,7 @@ def _from_file(part: object, where: str) -> JSON:
     if file.get("file_id"):
         raise ValueError(f"{where} is a file in OpenAI's store, which Gemini cannot read: give its file_data")
     data = read_string(part, where, "file", "file_data")
-    if data.startswith("data:"):
+    if _is_data_url(data):
         return _from_data_url(data, where)
     try:
         mime_type = media.type_of_name(str(file.get("filename")))
@@ -98,20 +98,28 @@ _MEDIA_CONVERTERS: Dict[str, Callable[[object, str], JSON]] = {  # by the type o
 }
 
 
+def _is_data_url(url: str) -> bool:
+    return url[:len("data:")].lower() == "data:"
+
+
 def _from_data_url(url: str, where: str) -> JSON:
     head, _, data = url.partition(",")
     mime_type, *settings = head[len("data:"):].split(";")
-    return _inline(_decode_base64 if "base64" in settings else unquote_to_bytes, data, mime_type or "text/plain", where)
+    is_base64 = "base64" in [setting.strip().lower() for setting in settings]
+    return _inline(_decode_base64 if is_base64 else unquote_to_bytes, data, mime_type or "text/plain", where)
 
 
 def _decode_base64(data: str) -> bytes:
-    """The bytes of base64 text, in which white space may stand."""
-    return base64.b64decode("".join(data.split()), validate=True)
+    """The bytes of base64 text, in which white space may stand, and signs as URLs have them (``%3D``)."""
+    return base64.b64decode("".join(unquote(data).split()), validate=True)
 
 
 def _inline(decode: Callable[[str], bytes], data: str, mime_type: str, where: str) -> JSON:
     """An ``inlineData`` part of the bytes that `decode` makes of `data`."""
     try:
-        return media.from_bytes(decode(data), mime_type)
+        content = decode(data)
+        if not content:
+            raise ValueError("there are no bytes in it")
+        return media.from_bytes(content, mime_type)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None

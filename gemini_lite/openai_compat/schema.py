@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterator, Set
+from typing import Any, Dict, Iterator, List, Set, Tuple
 from urllib.parse import unquote
 
 from ..json_data import JSON, dict_or_empty
@@ -38,6 +38,7 @@ class _SchemaConverter:
         self._where = where
         self._definition_names: Dict[str, str] = {}  # by reference
         self._definitions: Dict[str, object] = {}  # converted, by name
+        self._unconverted: List[Tuple[str, object]] = []  # the definitions that are still to be, with their names
 
     def convert(self) -> JSON:
         """The converted schema."""
@@ -46,8 +47,15 @@ class _SchemaConverter:
             root = {**dict_or_empty(self._resolve(root["$ref"])),
                     **{key: value for key, value in root.items() if key != "$ref"}}
         converted = self._convert_schema_dict(root)
+        while self._unconverted:  # one by one: a chain of references may be longer than Python's stack
+            name, target = self._unconverted.pop()
+            self._definitions[name] = self._convert_schema(target)
+        referrers: Dict[str, Set[str]] = {name: set() for name in self._definitions}
         for name, definition in self._definitions.items():
-            self._make_recursion_optional(name, definition)
+            for target in self._references(definition):
+                referrers[target].add(name)
+        for name, definition in self._definitions.items():
+            self._make_recursion_optional(definition, _leading_to(name, referrers))
         return {**converted, "$defs": self._definitions} if self._definitions else converted
 
     def _convert_schema(self, schema: object) -> object:
@@ -85,8 +93,8 @@ class _SchemaConverter:
             while name in self._definitions:
                 name += "_"
             self._definition_names[reference] = name
-            self._definitions[name] = {}  # known before it is converted, because it may refer to itself
-            self._definitions[name] = self._convert_schema(target)
+            self._definitions[name] = {}
+            self._unconverted.append((name, target))
         return self._definition_names[reference]
 
     def _resolve(self, reference: str) -> Any:
@@ -103,24 +111,27 @@ class _SchemaConverter:
             raise ValueError(f"{self._where} refers to {reference!r}, which is not in it") from None
         return node
 
-    def _make_recursion_optional(self, name: str, definition: object) -> None:
-        """Remove from ``required`` the properties through which the definition `name` leads back to itself."""
+    def _make_recursion_optional(self, definition: object, leading_back: Set[str]) -> None:
+        """Remove from ``required`` the properties that refer to one of the definitions `leading_back` to this one."""
         for schema in _iter_dicts(definition):
             required, properties = schema.get("required"), schema.get("properties")
             if isinstance(required, list) and isinstance(properties, dict):
-                schema["required"] = [one for one in required if name not in self._reachable_names(properties.get(one))]
+                schema["required"] = [one for one in required
+                                      if leading_back.isdisjoint(self._references(properties.get(one)))]
 
-    def _reachable_names(self, schema: object) -> Set[str]:
-        """The names of all definitions that `schema` leads to, directly or through others."""
-        found: Set[str] = set()
-        unread = [schema]
-        while unread:
-            for inner in _iter_dicts(unread.pop()):
-                name = str(inner.get("$ref"))[len("#/$defs/"):]
-                if name in self._definitions and name not in found:
-                    found.add(name)
-                    unread.append(self._definitions[name])
-        return found
+    def _references(self, schema: object) -> Set[str]:
+        """The names of the definitions that `schema` itself refers to."""
+        return {str(inner.get("$ref"))[len("#/$defs/"):] for inner in _iter_dicts(schema)} & self._definitions.keys()
+
+
+def _leading_to(name: str, referrers: Dict[str, Set[str]]) -> Set[str]:
+    """The definitions from which references lead to `name`, itself included; `referrers` are those that do directly."""
+    found, unread = {name}, [name]
+    while unread:
+        new = referrers[unread.pop()] - found
+        found |= new
+        unread += new
+    return found
 
 
 def _with_prefix_items(schema: JSON) -> JSON:

@@ -1,6 +1,7 @@
 """Errors as OpenAI reports them."""
 from __future__ import annotations
 
+import json
 from typing import Any, List
 
 import pytest
@@ -46,3 +47,18 @@ def test_only_errors_that_another_try_may_solve_are_retryable(
     with pytest.raises(GeminiError) as caught:
         OpenAIChat(client).create(messages=HI)
     assert caught.value.code == code and to_openai_error(caught.value)["error"]["retryable"] is retryable
+
+
+class ForeignError(Exception):
+    """As other packages have them: a word or a method as the code, another exception as the reason."""
+
+    def __init__(self, code: object) -> None:
+        super().__init__("m")
+        self.code, self.reason, self.retryable = code, OSError("why"), "maybe"
+
+
+@pytest.mark.parametrize("code", ["invalid_api_key", 418, None, print])
+def test_the_fields_of_a_foreign_error_are_not_read(code: object) -> None:
+    body = to_openai_error(ForeignError(code))
+    assert body.status == 500 and json.loads(json.dumps(body)) == {"error": {
+        "message": "m", "type": "server_error", "param": None, "code": None, "retryable": False}}

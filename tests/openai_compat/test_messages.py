@@ -160,7 +160,17 @@ def test_a_call_without_a_result_is_an_error_that_names_the_message(messages: Li
         from_openai(messages)
 
 
-@pytest.mark.parametrize("arguments", ["", "{", "[1]", '"a"', "null", None, 3, '{"a": NaN}', "[" * 100000,
+@pytest.mark.parametrize("arguments", ["", " \n", None, "{}", {}])
+def test_a_call_whose_arguments_are_empty_has_none(arguments: Any) -> None:
+    found = to_contents(*HI, calling(tool_call(arguments=arguments)), tool_result())
+    assert found[1]["parts"][0]["functionCall"]["args"] == {}
+
+
+def test_messages_may_come_one_by_one() -> None:
+    assert from_openai(message for message in HI) == from_openai(HI)
+
+
+@pytest.mark.parametrize("arguments", ["{", "[1]", '"a"', "null", 3, '{"a": NaN}', "[" * 100000,
                                        '{"a": 1e999}', r'{"a": "\ud800"}', '{"a":' * 300 + "1" + "}" * 300])
 def test_arguments_that_are_no_json_object_are_an_error_that_names_the_message(arguments: Any) -> None:
     with pytest.raises(ValueError, match=r"messages\[1\]\.tool_calls\[0\] has arguments that are no JSON"):

@@ -249,3 +249,8 @@ def test_logprobs_are_merged_into_the_clients_own_extra(fake: FakeGemini) -> Non
     with GeminiClient(options, backend=DeveloperAPI("test-key", base_url=fake.url)) as client:
         OpenAIChat(client).create(messages=HI, logprobs=True)
     assert sent_request(fake)["generationConfig"] == {"mediaResolution": "LOW", "responseLogprobs": True}
+
+
+def test_a_class_as_response_format_is_refused_with_what_to_write() -> None:
+    with pytest.raises(TypeError, match="not the class dict: write .*json_schema.*response_schema=dict"):
+        from_openai([{"role": "user", "content": "Hi"}], response_format=dict)

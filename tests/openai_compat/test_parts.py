@@ -20,6 +20,14 @@ def test_a_data_url_may_be_percent_encoded() -> None:
         {"inlineData": {"mimeType": "image/svg+xml", "data": base64.b64encode(b"<svg/>").decode()}}]
 
 
+@pytest.mark.parametrize("url", ["DATA:image/png;base64,iVA=", "data:image/png;BASE64,iVA=",
+                                 "data:image/png;base64,iVA%3D", "Data:image/png; base64,iV\nA="])
+def test_a_data_url_may_be_written_in_any_case_and_quoted(url: str) -> None:
+    expected = [{"inlineData": {"mimeType": "image/png", "data": "iVA="}}]
+    assert user_parts({"type": "image_url", "image_url": {"url": url}}) == expected
+    assert user_parts({"type": "file", "file": {"file_data": url}}) == expected
+
+
 @pytest.mark.parametrize("url", ["data:,a", "data:;base64,YQ=="])
 def test_a_data_url_without_a_type_is_plain_text(url: str) -> None:
     assert user_parts({"type": "image_url", "image_url": {"url": url}}) == [
@@ -47,6 +55,8 @@ def test_a_file_is_inline_data(file: Dict[str, str]) -> None:
     ({"type": "file", "file": {"file_id": "file-1"}}, "OpenAI's store"),
     ({"type": "file", "file": {"file_data": "AAAA"}}, "MIME type"),
     ({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAA"}}, "padding"),
+    ({"type": "image_url", "image_url": {"url": "data:image/png"}}, "no bytes"),
+    ({"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}, "no bytes"),
     ({"type": "image_url", "image_url": "data:,"}, r"image_url\.url must be a string"),
     ({"type": "image_url", "image_url": {"url": "data:png,abc"}}, "'png' is no MIME type"),
     ({"type": "image_url", "image_url": {"url": "data:text/plain,\ud800"}}, "surrogates"),

@@ -130,3 +130,14 @@ def test_a_reference_to_nothing_is_an_error_that_names_the_tool(reference: Any) 
 
 def test_a_root_that_refers_to_a_schema_for_anything_takes_anything() -> None:
     assert declared_schema({"$ref": "#/$defs/A", "$defs": {"A": True}}) == {}
+
+
+def test_a_long_chain_of_definitions_is_converted_and_only_what_leads_back_loses_its_duty() -> None:
+    count = 1000
+    chain: Dict[str, Any] = {f"D{number}": {
+        "properties": {"next": {"$ref": f"#/$defs/D{number + 1}"}, "first": {"$ref": "#/$defs/D0"}},
+        "required": ["next", "first"]} for number in range(count)}
+    chain[f"D{count}"] = {"type": "string"}
+    found = declared_schema({"properties": {"all": {"$ref": "#/$defs/D0"}}, "required": ["all"], "$defs": chain})
+    required = [found["$defs"][f"D{number}"]["required"] for number in range(count)]
+    assert required == [[]] * (count - 1) + [["next"]]
