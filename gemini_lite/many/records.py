@@ -13,12 +13,12 @@ from ..api.known_keys import hash_bytes
 from ..errors import GeminiError
 from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts, str_or_none
 from ..response import AnswerFormat, GenerateContentResponse, Result
+from ..transport.error_body import error_from_event
 
 VERSION = 1
 BEGINNING = b'{"key":'  # of every line that we write
 LOST = "LOST"  # the reason of a prompt that was sent, and whose answer a crash took
 
-_TRANSIENT_CODES = frozenset((408, 429, 499, 500, 502, 503, 504, 4, 8, 13, 14))  # HTTP's, and google.rpc's of a batch
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _encode_ascii = json.JSONEncoder(separators=(",", ":")).encode
 _KINDS = {name: value for name, value in vars(errors).items()
@@ -94,10 +94,7 @@ def is_of_demo(record: JSON) -> bool:
 
 def is_transient(record: JSON) -> bool:
     """Whether the prompt of an error record may succeed when it is sent again."""
-    meta = dict_or_empty(record.get("meta"))
-    if "retryable" in meta:
-        return meta["retryable"] is True
-    return dict_or_empty(record.get("error")).get("code") in _TRANSIENT_CODES
+    return _to_error(record).retryable
 
 
 def to_result(record: JSON, position: int, answer_format: AnswerFormat = AnswerFormat()) -> Result:
@@ -107,13 +104,18 @@ def to_result(record: JSON, position: int, answer_format: AnswerFormat = AnswerF
     response: Optional[GenerateContentResponse[Any]] = None
     error: Optional[GeminiError] = None
     if is_error(record):
-        error = _to_error(dict_or_empty(record["error"]), meta, answer_format)
+        error = _to_error(record, answer_format)
     else:
         response = GenerateContentResponse(record["response"], answer_format)
     return Result(position if index is None else index, record["key"], response, error, 1 if tries is None else tries)
 
 
-def _to_error(data: JSON, meta: JSON, answer_format: AnswerFormat) -> GeminiError:
+def _to_error(record: JSON, answer_format: AnswerFormat = AnswerFormat()) -> GeminiError:
+    """The error of a record: as we wrote it, or as Google did, which writes no meta."""
+    data, meta = dict_or_empty(record["error"]), dict_or_empty(record.get("meta"))
+    google_error = None if "retryable" in meta else error_from_event(record, {})
+    if google_error is not None:
+        return google_error
     kind: Type[GeminiError] = _KINDS.get(str(meta.get("type")), errors.APIError)
     answer = meta.get("response")
     return kind(

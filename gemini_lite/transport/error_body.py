@@ -19,12 +19,13 @@ _BY_CODE: Dict[int, Type[APIError]] = {
     401: AuthenticationError, 403: PermissionDeniedError, 404: NotFoundError, 408: APIError, 429: RateLimitError,
     499: APIError, 503: OverloadedError,
 }
-_CODES = {  # google.rpc.Code names, for error objects that bring no HTTP code
-    "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "OUT_OF_RANGE": 400, "UNAUTHENTICATED": 401,
-    "PERMISSION_DENIED": 403, "NOT_FOUND": 404, "ABORTED": 409, "ALREADY_EXISTS": 409, "RESOURCE_EXHAUSTED": 429,
-    "CANCELLED": 499, "UNKNOWN": 500, "INTERNAL": 500, "DATA_LOSS": 500, "UNIMPLEMENTED": 501, "UNAVAILABLE": 503,
-    "DEADLINE_EXCEEDED": 504,
+_HTTP_CODES = {  # of the google.rpc.Code names, in the order of their numbers, which begin with 1
+    "CANCELLED": 499, "UNKNOWN": 500, "INVALID_ARGUMENT": 400, "DEADLINE_EXCEEDED": 504, "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409, "PERMISSION_DENIED": 403, "RESOURCE_EXHAUSTED": 429, "FAILED_PRECONDITION": 400,
+    "ABORTED": 409, "OUT_OF_RANGE": 400, "UNIMPLEMENTED": 501, "INTERNAL": 500, "UNAVAILABLE": 503, "DATA_LOSS": 500,
+    "UNAUTHENTICATED": 401,
 }
+_HTTP_CODES_BY_NUMBER = dict(enumerate(_HTTP_CODES.values(), 1))
 _RETRYABLE = frozenset((408, 429, 499, 500, 502, 503, 504))
 _QUOTA_CODES = frozenset((429, 499, 503))
 _TERMINAL_REASONS = frozenset(("QUOTA_EXHAUSTED", "INSUFFICIENT_G1_CREDITS_BALANCE"))
@@ -90,10 +91,9 @@ class _ErrorReader:
     """What one error object says, read without trusting its shape."""
 
     def __init__(self, error: JSON, code: Optional[int], headers: Mapping[str, str], body: bytes) -> None:
-        own = error.get("code")
         self.headers = headers
         self.status = str_or_none(error.get("status"))
-        self.code = code or (own if type(own) is int else _CODES.get(self.status or "", 500))
+        self.code = code or _http_code(error.get("code"), self.status)
         self.details = list_of_dicts(error.get("details"))
         info = self.detail("ErrorInfo") or self.detail_without_type("reason", "domain")
         self.reason = str_or_none(info.get("reason"))
@@ -173,6 +173,13 @@ class _ErrorReader:
         pages = [item.get("url") for item in list_of_dicts(self.detail("Help").get("links"))]
         pages += [self.metadata.get(name) for name in _LINKS]
         return next((f" at {page}" for page in pages if str_or_none(page)), "")
+
+
+def _http_code(code: object, status: Optional[str]) -> int:
+    """The HTTP code of an error object that came without one: its `code`, HTTP's or google.rpc's, or its `status`."""
+    if type(code) is not int or code == 0:
+        return _HTTP_CODES.get(status or "", 500)
+    return _HTTP_CODES_BY_NUMBER.get(code, code)
 
 
 _LINKS = ("activationUrl", "appeal_url", "validation_link", "validation_url")

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 import gemini_lite
-from gemini_lite import BlockedError, GeminiError, JobFailedError, ParseError, TransportTimeout, read_results
+from gemini_lite import (
+    BadRequestError, BlockedError, GeminiError, JobFailedError, OverloadedError, ParseError, TransportTimeout,
+    read_results,
+)
 from gemini_lite.api import batch_jobs
 from gemini_lite.many import batch
 from gemini_lite.testing import Error, FakeGemini
@@ -135,6 +138,15 @@ def test_failures_are_error_lines_and_what_is_missing_is_left_for_the_next_call(
     fake.reply("online")
     client.map_to(out, PROMPTS)
     assert {key for key, text in texts(out).items() if text == "online"} == {"k1", "k3"}
+
+
+def test_an_error_with_a_number_of_google_rpc_is_tried_again_where_it_may_pass(fake, client, service, out):
+    service.answer = lambda key, request: {"error": {"code": 14 if key == "k1" else 3, "message": "no"}}
+    assert client.batch_to(out, PROMPTS).failed == 5
+    errors = {result.key: result.error for result in read_results(out)}
+    assert isinstance(errors["k1"], OverloadedError) and isinstance(errors["k2"], BadRequestError)
+    service.answer = text_answer
+    assert client.batch_to(out, PROMPTS).answered == 1
 
 
 def test_what_is_missing_goes_into_a_new_job_by_the_same_call(fake, client, service, out):

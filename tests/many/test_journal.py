@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import gemini_lite
-from gemini_lite import BlockedError, OverloadedError, Result, read_results
+from gemini_lite import BadRequestError, BlockedError, OverloadedError, RateLimitError, Result, read_results
 from gemini_lite.api.known_keys import KnownKeys
 from gemini_lite.many.records import hash_request
 from gemini_lite.testing import FakeGemini
@@ -77,6 +77,9 @@ def test_a_file_that_googles_batch_api_wrote_is_gone_on_with(echoing, client, ou
     out.write_text(json.dumps({"key": "0", "response": ANSWER}) + "\n"
                    + json.dumps({"key": "1", "error": {"code": 8, "message": "exhausted"}}) + "\n"
                    + json.dumps({"key": "2", "error": {"code": 3, "message": "bad"}}) + "\n")
+    errors = [result.error for result in read_results(out) if result.error]
+    assert [(type(error), error.code, error.retryable) for error in errors] \
+        == [(RateLimitError, 429, True), (BadRequestError, 400, False)]
     summary = client(echoing).map_to(out, numbers(4))
     assert (summary.done, summary.skipped) == (2, 2)
     assert {result.key: result.text for result in read_results(out)} \

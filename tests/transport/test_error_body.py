@@ -88,6 +88,17 @@ def test_an_error_inside_a_stream_without_a_code_gets_the_one_of_its_status(stat
     assert type(error) is type(parsed(code, "no"))
 
 
+@pytest.mark.parametrize("number, code", list(enumerate(
+    [499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401], 1)))
+def test_a_number_of_google_rpc_in_an_error_without_a_status_of_http_is_translated(number, code):
+    error = error_body.error_from_event({"error": {"code": number, "message": "no"}}, {})
+    assert (error.code, type(error), error.retryable) == (code, type(parsed(code, "no")), parsed(code, "no").retryable)
+
+
+def test_the_code_0_of_an_error_says_nothing_and_its_status_counts():
+    assert error_body.error_from_event({"error": {"code": 0, "status": "UNAVAILABLE"}}, {}).code == 503
+
+
 def test_an_error_inside_a_stream_keeps_its_own_code():
     assert error_body.error_from_event({"error": {"code": 429, "message": "no", "status": "INTERNAL"}}, {}).code == 429
 
