@@ -13,6 +13,7 @@ from ..transport.deadline import Deadline, Timeout
 from ..transport.error_body import error_from_response
 from ..transport.failures import NETWORK_ERRORS, failure_of, host_of
 from ..transport.running import current_call
+from ..transport.session import forget_location, no_auth
 
 LARGEST_ANSWER = 1 << 20  # bytes
 _NOT_THERE = 503  # what a ping of the metadata server gets that nothing answers
@@ -70,8 +71,8 @@ class GoogleRequest:
         local = any(name.lower() == "metadata-flavor" for name in headers)
         proxies: Any = {"http": None, "https": None} if local else None
         with self._session.request(method, url, data=body, headers=dict(headers), timeout=timeout, proxies=proxies,
-                                   allow_redirects=False, stream=True, auth=_no_auth,
-                                   hooks={"response": _forget_location}) as response:
+                                   allow_redirects=False, stream=True, auth=no_auth,
+                                   hooks={"response": forget_location}) as response:
             data = b""
             for block in blocks(response.raw, deadline):
                 data += block
@@ -82,13 +83,3 @@ class GoogleRequest:
                 if deadline.expired:
                     raise socket.timeout("the answer did not end in time")
             return Answer(response.status_code, response.headers, data)
-
-
-def _forget_location(response: requests.Response, **kwargs: object) -> None:
-    """requests prepares for a redirect even when it is not to follow it, and reads that whole body: take it away."""
-    response.headers.pop("Location", None)
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An auth that adds nothing, so that requests reads no ``.netrc``."""
-    return request

@@ -13,6 +13,7 @@ from ..json_data import number_or_none, str_or_none
 from ..transport.body import blocks
 from ..transport.deadline import Deadline, Timeout
 from ..transport.error_body import error_from_response
+from ..transport.session import forget_location, no_auth
 from .oauth_client import OAuthClient
 from .secret import Secret, check_secret, hides_frames
 from .sign_in import HOW_TO_SIGN_IN, SignIn, parse_object
@@ -54,7 +55,7 @@ def _post_form(session: requests.Session, url: str, form: Dict[str, str], timeou
     deadline = Deadline.after(max(timeout))
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     with session.post(url, data=form, headers=headers, timeout=timeout, allow_redirects=False, stream=True,
-                      auth=lambda request: request) as response:  # an auth, so that requests reads no .netrc
+                      auth=no_auth, hooks={"response": forget_location}) as response:
         body = b""
         for block in blocks(response.raw, deadline):
             body += block

@@ -42,7 +42,7 @@ class GivenSession:
         headers = {name: value for name, value in headers.items() if name.lower() not in changed}
         request = requests.Request(method, url, headers=headers, data=data, auth=auth)
         prepared = self.session.prepare_request(request)
-        prepared.hooks["response"].append(_forget_location)
+        prepared.hooks["response"].append(forget_location)
         settings = self.session.merge_environment_settings(prepared.url, {}, True, None, None)
         return self.session.send(prepared, timeout=timeout, allow_redirects=False, **settings)  # type: ignore[arg-type]
 
@@ -76,7 +76,7 @@ class OwnSession:
         key = (method, url, *headers.items())
         template = self._templates.get(key)
         if template is None:
-            request = requests.Request(method, url, headers=headers, auth=_no_auth)
+            request = requests.Request(method, url, headers=headers, auth=no_auth)
             template = self.session.prepare_request(request)
             if len(self._templates) >= 256:
                 self._templates.clear()
@@ -90,12 +90,12 @@ class OwnSession:
 SessionSender = Union[GivenSession, OwnSession]
 
 
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """The auth of a template: it keeps requests from looking into ``.netrc``; ours is applied to each copy."""
+def no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """An auth that adds nothing, so that requests reads no ``.netrc``."""
     return request
 
 
-def _forget_location(response: requests.Response, **kwargs: object) -> None:
+def forget_location(response: requests.Response, **kwargs: object) -> None:
     """requests resolves a redirect even when it is not to follow it, and reads that whole body: take it away."""
     if 300 <= response.status_code < 400:
         response.headers.pop("Location", None)

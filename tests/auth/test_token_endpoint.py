@@ -116,14 +116,26 @@ def test_a_new_token_that_no_header_can_carry_is_not_saved(
     assert load(path) == before
 
 
+@pytest.mark.parametrize("location", ["/\xff\xfe", "http://[", "ftp://x/", "http://127.0.0.1:1/"])
+def test_a_redirect_is_a_refusal_and_never_followed(
+    fake: FakeGemini, credentials: Credentials, path: Path, session: requests.Session, location: str,
+) -> None:
+    save(path, -1)
+    fake.answer("token", Raw(status=302, headers={"Location": location, "Content-Length": "0"}))
+    with pytest.raises(CredentialsError, match="status 302"):
+        credentials().ready(session, TIMEOUT)
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("head", [b"200 OK", b"302 Found\r\nLocation: /x"])
 def test_an_endless_answer_is_not_read_to_its_end(
-    credentials: Credentials, path: Path, session: requests.Session, serve: Callable[..., str],
+    credentials: Credentials, path: Path, session: requests.Session, serve: Callable[..., str], head: bytes,
 ) -> None:
     taken: List[int] = []
 
     def endless(peer: Any) -> None:
         peer.request()
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 30000000\r\n\r\n")
+        peer.send(b"HTTP/1.1 " + head + b"\r\nContent-Length: 30000000\r\n\r\n")
         for _ in range(30):
             peer.send(1000000 * b" ")
             taken.append(1000000)
