@@ -13,7 +13,7 @@ from . import contents
 from .answers.check import why_not_json
 from .contents import Prompt
 from .errors import ConversationBusyError, GeminiError
-from .json_data import JSON
+from .json_data import JSON, is_thought
 from .options import FixedOptions, GeminiOptions
 from .response import GenerateContentResponse, StreamChunk, plain_parts
 from .route import Events, Route, new_fold, new_session_id
@@ -225,9 +225,12 @@ class Chat(FixedOptions):
         return [results_content(owed_calls(self._history), named, toolbox.user_name)]
 
     def _keep(self, turns: List[JSON], response: GenerateContentResponse[Any]) -> None:
+        """Add the turns of a send to the history, if its answer says anything, or tools have run for it."""
         parts = sendable(plain_parts(response))
-        if any(not part.get("thought") for part in parts) and not why_not_json(parts):
-            self._history += [*turns, {"role": "model", "parts": parts}]
+        says_nothing = all(map(is_thought, parts)) or why_not_json(parts)
+        answer = [] if says_nothing else [{"role": "model", "parts": parts}]
+        if answer or any(part.get("functionResponse") for turn in turns for part in turn["parts"]):
+            self._history += [*turns, *answer]
 
     def _settings(self, overrides: Mapping[str, object]) -> Tuple[GeminiOptions, CallSettings]:
         """The options and the settings of a call that begins now."""
@@ -274,8 +277,9 @@ class _OneAtATime:
         holder = self._held.setdefault("by", this)
         if holder is not this:
             if holder[0] != this[0] or _is_running(holder[1]):
-                raise ConversationBusyError("Another thread is inside this conversation: give each thread its own, "
-                                            "with client.chat().", retryable=True)
+                raise ConversationBusyError("This conversation is in the middle of a call, in another thread or below "
+                                            "a tool that it runs: use another one, from client.chat().",
+                                            retryable=True)
             self._held["by"] = this
 
     def __exit__(self, *exc: object) -> None:

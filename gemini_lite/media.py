@@ -128,8 +128,22 @@ def _from_picture(item: Any) -> JSON:
         return from_bytes(buffer.getvalue(), "image/png")
     known = getattr(item, "format", None)
     image_format = known if known in ("PNG", "JPEG", "WEBP") else "PNG"
-    item.save(buffer, format=image_format)
+    try:
+        item.save(buffer, format=image_format)
+    except OSError:  # a mode that this format does not have, such as CMYK in PNG
+        return from_bytes(_converted_picture(item), "image/png")
     return from_bytes(buffer.getvalue(), f"image/{image_format.lower()}")
+
+
+def _converted_picture(item: Any) -> bytes:
+    """A picture as PNG in red, green, blue and alpha; ValueError if PIL cannot read or convert it."""
+    buffer = io.BytesIO()
+    try:
+        item.convert("RGBA").save(buffer, format="PNG")
+    except OSError as error:
+        raise ValueError(f"the picture cannot be written as PNG ({error}): open it anew, or give the bytes of its "
+                         "file") from error
+    return buffer.getvalue()
 
 
 class Blob(NamedTuple):

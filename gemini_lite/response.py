@@ -8,7 +8,7 @@ from .answers.usage import UsageMetadata
 from .errors import GeminiError, ParseError
 from .errors.hints import no_attribute
 from .json_data import (
-    JSON, APIObject, dict_or_empty, first_candidate, has_text, list_of_dicts, number_or_none, str_or_none,
+    JSON, APIObject, copied, dict_or_empty, first_candidate, has_text, list_of_dicts, number_or_none, str_or_none,
 )
 from .turns.calls import FunctionCall, FunctionResult, open_calls
 
@@ -84,8 +84,8 @@ class GenerateContentResponse(Generic[T]):
         """The calls that wait for a result; those that a server's own tools answered are not among them."""
         names = self._format.tool_names
         named = [(str_or_none(call.get("name")) or "", call) for call in open_calls(self._plain_parts())]
-        return [FunctionCall(names.get(name, name), dict_or_empty(call.get("args")), str_or_none(call.get("id")))
-                for name, call in named]
+        return [FunctionCall(names.get(name, name), copied(dict_or_empty(call.get("args"))),
+                             str_or_none(call.get("id"))) for name, call in named]
 
     @property
     def parsed(self) -> T:

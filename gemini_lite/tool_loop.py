@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Tuple
 
 from .answers.check import check_sendable
 from .errors import ToolResultError
-from .json_data import JSON, dict_or_empty, str_or_none
+from .json_data import JSON, copied, dict_or_empty, str_or_none
 from .options import GeminiOptions
 from .response import GenerateContentResponse, plain_parts
 from .turns.calls import CallResult, FunctionCall, FunctionResult, open_calls, results_content
@@ -64,5 +64,6 @@ def run_calls(response: GenerateContentResponse[Any], options: GeminiOptions, ro
     named = [CallResult(call.name, output.response, call.id, output.parts)
              for (_, call), output in zip(calls, outputs)]
     turns = [{"role": "model", "parts": parts}, results_content(open_calls(parts), named)]
-    results = [FunctionResult(tool.name, output.response, call.id) for (tool, call), output in zip(calls, outputs)]
+    results = [FunctionResult(tool.name, copied(output.response), call.id)  # what is shown is not what is sent
+               for (tool, call), output in zip(calls, outputs)]
     return ToolRound(turns, results, next((output.failure for output in outputs if output.failure), None))

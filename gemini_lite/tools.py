@@ -112,16 +112,20 @@ def run(tool: Tool, call: FunctionCall) -> ToolOutput:
     try:
         arguments = tool.arguments(call.args)
     except ParseError as error:
-        return ToolOutput({"error": f"The function was not called: {error}"})
+        return ToolOutput({"error": _encodable(f"The function was not called: {error}")})
     try:
         result = tool.function(**arguments)
     except Exception as error:  # any error of the user's function is an answer that the model can react to
         log.exception("the tool %s failed", tool.name)
-        return ToolOutput({"error": _encodable(f"{type(error).__name__}: {error}")})
+        return ToolOutput({"error": _describe(error)})
     try:
         return tool_output(result, tool.name)
     except (TypeError, ValueError) as error:
-        return ToolOutput({"error": f"The function ran, but its result cannot be sent: {error}"}, failure=error)
+        failure: Exception = error
+    except Exception as error:  # what saves a picture or makes a model a dict is the user's too
+        failure = ValueError(f"the result of the tool {tool.name} cannot be sent: {_describe(error)}")
+    return ToolOutput({"error": _encodable(f"The function ran, but its result cannot be sent: {failure}")},
+                      failure=failure)
 
 
 def run_all(todo: Sequence[Tuple[Tool, FunctionCall]], parallel: bool) -> List[ToolOutput]:
@@ -173,6 +177,14 @@ def _response_object(result: object, name: str) -> JSON:
     if problem:
         raise ValueError(f"{where} cannot be sent: {problem}")
     return converted if isinstance(converted, dict) else {"result": converted}
+
+
+def _describe(error: Exception) -> str:
+    """The type and the words of `error`, whose ``__str__`` may fail as well."""
+    try:
+        return _encodable(f"{type(error).__name__}: {error}")
+    except Exception:  # the class is the user's
+        return type(error).__name__
 
 
 def _encodable(text: str) -> str:
@@ -233,7 +245,7 @@ class Toolbox:
             raise TypeError(f"tool_choice is {', '.join(map(repr, _CHOICE_MODES))}, a tool's name, or a list of names, "
                             f"not {tool_choice!r}")
         for name in names:
-            if name not in self._wire_names:
+            if not isinstance(name, str) or name not in self._wire_names:
                 hint = "; OpenAI's 'required' is 'any' here" if name == "required" else ""
                 raise ValueError(f"tool_choice names {name!r}, which is neither a mode ({', '.join(_CHOICE_MODES)}) "
                                  f"nor one of the tools ({', '.join(self._wire_names) or 'none'}){hint}")
@@ -254,6 +266,8 @@ class Toolbox:
     def _add_dict(self, item: JSON, where: str) -> None:
         if "functionDeclarations" in item:
             declarations = item.pop("functionDeclarations")
+            if not isinstance(declarations, list):
+                raise TypeError(f"{where}.functionDeclarations is a list, not {declarations!r:.80}")
             self._add_declarations_entry(item)
             for index, declaration in enumerate(declarations):
                 self._add_declaration(declaration, f"{where}.functionDeclarations[{index}]")

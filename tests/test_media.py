@@ -79,6 +79,30 @@ def test_pictures_and_figures_are_known_by_their_methods() -> None:
     assert contents.from_prompt(picture)[0]["parts"] == [inline(b"JPEG", "image/jpeg")]
 
 
+def test_a_picture_of_a_mode_that_its_format_does_not_have_is_converted_and_one_that_is_cut_refused() -> None:
+    class Picture:
+        format = "JPEG"
+
+        def __init__(self, mode: str, cut: bool = False) -> None:
+            self.mode, self.cut = mode, cut
+
+        def getbands(self) -> Any:
+            return tuple(self.mode)
+
+        def convert(self, mode: str) -> Any:
+            return Picture(mode, self.cut)
+
+        def save(self, file: Any, format: str) -> None:
+            file.write(b"half of ")
+            if self.cut or (self.mode, format) != ("RGBA", "PNG"):
+                raise OSError(f"cannot write mode {self.mode} as {format}")
+            file.write(b"a PNG")
+
+    assert contents.from_prompt(Picture("CMYK"))[0]["parts"] == [inline(b"half of a PNG", "image/png")]
+    with pytest.raises(ValueError, match="cannot be written as PNG"):
+        contents.from_prompt(Picture("RGB", cut=True))
+
+
 def answer(*parts: Any, **candidate: Any) -> GenerateContentResponse:
     return GenerateContentResponse({"candidates": [{"content": {"role": "model", "parts": list(parts)}, **candidate}]})
 

@@ -65,6 +65,8 @@ def test_what_json_cannot_say_again_is_an_error_of_that_answer_and_the_next_send
 
 
 @pytest.mark.parametrize("odd, kept", [
+    ('{"fileData": {"fileUri": "https://a/b"}, "functionCall": null}',
+     {"fileData": {"fileUri": "https://a/b"}, "functionCall": None}),
     ('{}', None), ('{"text": ""}', None), ('{"functionCall": {}}', None), ('{"functionCall": null}', None),
     ('{"text": 5}', None), ('{"inlineData": "x"}', None), ('{"text": "hm", "thought": true}', None),
     ('{"text": "", "thoughtSignature": "s"}', {"text": "", "thoughtSignature": "s"}),
@@ -101,6 +103,114 @@ def test_of_calls_that_the_server_answered_in_part_the_rest_is_run(fake: FakeGem
     fake.reply("Fine.")
     assert send(chat, "a").text == "Fine."
     assert chat.history[2]["parts"] == [{"functionResponse": {"name": "weather", "response": {"result": "sunny x"}}}]
+
+
+def thought(part: Any) -> Any:
+    return {**part, "thought": True}
+
+
+@pytest.mark.parametrize("parts", [
+    [thought(FakeGemini.call("weather", {"city": "x"}))],
+    [thought(FakeGemini.call("weather", {"city": "x"})), FakeGemini.call("weather", {"city": "y"})],
+    [{"text": "Hm.", "thought": True}, thought(FakeGemini.call("weather", {"city": "x"}))],
+    [FakeGemini.call("search", {}), thought({"functionResponse": {"name": "search", "response": {}}}),
+     FakeGemini.call("weather", {"city": "x"})],
+], ids=["alone", "beside another", "after a thought", "after a result"])
+def test_calls_and_results_that_are_marked_as_thoughts_are_run_owed_and_kept_as_any(
+    fake: FakeGemini, client: Any, send: Any, parts: Any,
+) -> None:
+    for tool in (weather, g.Tool("weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})):
+        chat = client(fake).chat(tools=[tool])
+        fake.reply(parts)
+        fake.reply("Fine.")
+        calls = send(chat, "a").function_calls
+        if calls:
+            chat.send_tool_results([(call.name, "sunny", call.id) for call in calls])
+        assert chat.history[1]["parts"] == [part for part in parts if "text" not in part]
+        assert {part["functionResponse"]["name"] for part in chat.history[2]["parts"]} == {"weather"}
+        assert chat.history[3]["parts"] == [{"text": "Fine."}]
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_an_empty_answer_to_results_loses_no_results(fake: FakeGemini, client: Any, send: Any, runs: bool) -> None:
+    chat = client(fake).chat(tools=[weather if runs else g.Tool("weather")])
+    call = FakeGemini.call("weather", {"city": "x"})
+    fake.reply(call)
+    fake.reply("")
+    answer = send(chat, "a")
+    if not runs:
+        answer = chat.send_tool_result("weather", "sunny x")
+    assert answer.text == "" and answer.finish_reason == "STOP"
+    turns = [{"role": "user", "parts": [{"text": "a"}]}, {"role": "model", "parts": [call]},
+             {"role": "user", "parts": [{"functionResponse": {"name": "weather", "response": {"result": "sunny x"}}}]}]
+    assert chat.history == turns
+    fake.reply("Fine.")
+    assert send(chat, "b").text == "Fine."
+    assert fake.requests[-1].body["contents"] == [*turns, {"role": "user", "parts": [{"text": "b"}]}]
+
+
+def test_what_is_done_to_calls_and_results_that_are_shown_reaches_neither_tools_nor_history(
+    fake: FakeGemini, client: Any,
+) -> None:
+    chat = client(fake).chat(tools=[weather])
+    fake.reply(FakeGemini.call("weather", {"city": "x"}))
+    fake.reply("Fine.")
+    for chunk in chat.send_message_stream("a"):
+        for call in chunk.function_calls:
+            call.args.clear()
+        for result in chunk.tool_results or ():
+            result.response.clear()
+    assert chat.history[1]["parts"] == [FakeGemini.call("weather", {"city": "x"})]
+    assert chat.history[2]["parts"] == [{"functionResponse": {"name": "weather", "response": {"result": "sunny x"}}}]
+
+
+class Picture:
+    """A picture that was cut off: PIL notices when it is saved."""
+
+    format = "JPEG"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def getbands(self) -> Any:
+        return ("R",)
+
+    def save(self, file: Any, format: str) -> None:
+        raise self.error
+
+    def convert(self, mode: str) -> Picture:
+        return self
+
+
+@pytest.mark.parametrize("result", [
+    10 ** 5000, Picture(OSError("image file is truncated")), Picture(SyntaxError("broken PNG file")),
+], ids=["a number that JSON readers refuse", "a picture that is cut", "a picture that is broken"])
+def test_a_result_that_cannot_be_sent_loses_no_call(fake: FakeGemini, client: Any, send: Any, result: Any) -> None:
+    def look() -> Any:
+        """Look."""
+        ran.append(1)
+        return result
+
+    ran: List[int] = []
+    chat = client(fake, retries=0).chat(tools=[look])
+    fake.reply(FakeGemini.call("look", {}))
+    with pytest.raises(g.ToolResultError) as caught:
+        send(chat, "a")
+    fake.reply("Fine.")
+    assert send(chat, caught.value.turns).text == "Fine." and ran == [1]
+    assert "its result cannot be sent" in chat.history[2]["parts"][0]["functionResponse"]["response"]["error"]
+
+
+def test_a_tool_that_uses_the_conversation_it_runs_in_is_told_so(fake: FakeGemini, client: Any, send: Any) -> None:
+    def ask(question: str) -> str:
+        """Ask."""
+        return chat.send_message(question).text  # type: ignore[no-any-return]
+
+    chat = client(fake).chat(tools=[ask])
+    fake.reply(FakeGemini.call("ask", {"question": "x"}))
+    fake.reply("Fine.")
+    assert send(chat, "a").text == "Fine."
+    assert "below a tool that it runs" in chat.history[2]["parts"][0]["functionResponse"]["response"]["error"]
 
 
 def test_a_choice_that_forces_nothing_holds_for_all_rounds(fake: FakeGemini, client: Any, send: Any) -> None:

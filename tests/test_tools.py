@@ -284,6 +284,18 @@ def test_an_interrupt_is_not_the_models_business(stop):
         called(wait)
 
 
+def test_an_error_that_has_no_words_goes_to_the_model_by_its_name():
+    class Odd(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def work():
+        """Work."""
+        raise Odd
+
+    assert run(Tool.from_function(work), FunctionCall("work", {})).response == {"error": "Odd"}
+
+
 def test_what_a_tool_raises_can_be_sent_whatever_its_words_are():
     def fail():
         raise LookupError("no file \udcff")
@@ -433,7 +445,8 @@ def test_a_choice_is_a_mode_or_names(choice, config):
 
 @pytest.mark.parametrize("choice, error, complaint", [
     ("b", ValueError, r"'b', which is neither a mode \(auto, any, none, validated\) nor one of the tools \(a\)"),
-    (["a", "b"], ValueError, "'b'"), ("AUTO", ValueError, "'AUTO'"), ([], TypeError, "tool_choice is"),
+    (["a", "b"], ValueError, "'b'"), ([["a"]], ValueError, "neither a mode"),
+    ("AUTO", ValueError, "'AUTO'"), ([], TypeError, "tool_choice is"),
     (3, TypeError, "not 3"), (None, TypeError, "not None"),
 ])
 def test_a_choice_of_nothing_known_is_refused(choice, error, complaint):
@@ -444,6 +457,7 @@ def test_a_choice_of_nothing_known_is_refused(choice, error, complaint):
 @pytest.mark.parametrize("tools, error, complaint", [
     ([get_weather, {"name": "get_weather"}], ValueError, "two tools are named get_weather"),
     ([{"functionDeclarations": [{"name": "a"}, {"name": "a"}]}], ValueError, "two tools are named a"),
+    ([{"functionDeclarations": None}], TypeError, r"tools\[0\].functionDeclarations is a list, not None"),
     ([{"name": ""}], ValueError, r"tools\[0\] is no declaration with a name"),
     ([{"urlContext": {}}, {"functionDeclarations": [{"description": "x"}]}], ValueError,
      r"tools\[1\]\.functionDeclarations\[0\] is no declaration"),

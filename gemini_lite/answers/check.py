@@ -6,7 +6,7 @@ import math
 from typing import List, Optional, Protocol, Tuple
 
 from ..errors import BlockedError, GeminiError, IncompleteError
-from ..json_data import JSON, dict_or_empty, first_candidate, list_of_dicts
+from ..json_data import JSON, dict_or_empty, first_candidate, is_thought, list_of_dicts
 from .usage import UsageMetadata
 
 
@@ -38,6 +38,7 @@ class Answer(Protocol):
 
 log = logging.getLogger("gemini_lite")
 
+_MOST_BITS = 1024  # of an integer: Google, as most readers of JSON, takes a double
 _MOST_LEVELS = 128  # of objects and lists in a part: Google's own reader takes no more than 100
 
 _BLOCKED_PROMPT = {
@@ -144,7 +145,7 @@ def _nothing_visible(reason: str, response: Answer) -> GeminiError:
 
 def _is_visible(part: JSON) -> bool:
     """Whether a part is text, a call, a file, code or anything else than a thought."""
-    return not part.get("thought") and any(
+    return not is_thought(part) and any(
         value not in (None, "", {}) for key, value in part.items() if key not in ("thought", "thoughtSignature"))
 
 
@@ -201,6 +202,9 @@ def why_not_json(value: object) -> str:
         elif isinstance(value, float):
             if not math.isfinite(value):
                 return f"it holds {value!r}, which JSON cannot say"
+        elif isinstance(value, int):
+            if value.bit_length() > _MOST_BITS:
+                return f"it holds an integer of {value.bit_length()} bits, which is more than readers of JSON take"
         elif isinstance(value, (dict, list)):
             if level == _MOST_LEVELS:
                 return f"it is nested more than {_MOST_LEVELS} levels deep"

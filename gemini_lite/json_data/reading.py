@@ -55,6 +55,11 @@ def has_text(part: JSON) -> bool:
     return isinstance(part.get("text"), str)
 
 
+def is_thought(part: Mapping[str, Any]) -> bool:
+    """Whether a part is a thought; a call, or the result of one, is none even where the server marks it as one."""
+    return bool(part.get("thought")) and not (part.get("functionCall") or part.get("functionResponse"))
+
+
 class APIObject(Dict[str, Any]):
     """A JSON object of the API that reads both ways: ``x["finishReason"]``, ``x.finishReason`` and ``x.finish_reason``.
 

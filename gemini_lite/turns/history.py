@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Sequence
 
-from ..json_data import JSON, preview
+from ..json_data import JSON, is_thought, preview
 from .calls import DisplayName, OwedCalls
 
 _OBJECT_FIELDS = ("functionCall", "functionResponse", "inlineData", "fileData", "executableCode", "codeExecutionResult")
@@ -31,8 +31,9 @@ def check_content(value: Any, where: str) -> JSON:
         raise ValueError(f"{where} has no parts; write {{'role': {role!r}, 'parts': [{{'text': '...'}}]}}")
     for part in parts:
         for key in ("functionCall", "functionResponse"):
-            if key in part and not (isinstance(part[key], Mapping) and isinstance(part[key].get("name"), str)):
-                raise ValueError(f"{where} holds a {key} without a name: {preview(part[key], 200)}")
+            item = part.get(key)  # null is the same as absent
+            if item is not None and not (isinstance(item, Mapping) and isinstance(item.get("name"), str)):
+                raise ValueError(f"{where} holds a {key} without a name: {preview(item, 200)}")
     kept = sendable(parts) or [copy_json(part) for part in parts if part == {"text": ""}][:1]  # Google takes one
     if not kept:
         raise ValueError(f"{where} holds nothing but thoughts, which are not sent back: leave it out")
@@ -42,7 +43,7 @@ def check_content(value: Any, where: str) -> JSON:
 def sendable(parts: Sequence[Mapping[str, Any]]) -> List[JSON]:
     """Copies of the parts that are sent back: no unsigned thoughts, and nothing that is empty."""
     return [copy_json(part) for part in parts
-            if part.get("thoughtSignature") is not None or not part.get("thought") and _has_data(part)]
+            if part.get("thoughtSignature") is not None or not is_thought(part) and _has_data(part)]
 
 
 def _has_data(part: Mapping[str, Any]) -> bool:
