@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Iterable, Iterator, Optional, Union
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Union
 
 import requests
 
@@ -14,7 +14,18 @@ from .error_body import error_from_event
 from .failures import host_of
 
 _decoder = json.JSONDecoder()
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def _as_dict(value: object) -> JSON:
+    """A mapping of another type than dict, which the options take too."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    step = ("; in a part dict they are base64 text, and a prompt takes (data, 'image/png')"
+            if isinstance(value, (bytes, bytearray, memoryview)) else "")
+    raise TypeError(f"objects of the type {type(value).__name__}{step}")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_as_dict).encode
 
 Unwrap = Callable[[JSON], JSON]
 

@@ -44,7 +44,13 @@ class GivenSession:
         prepared = self.session.prepare_request(request)
         prepared.hooks["response"].append(forget_location)
         settings = self.session.merge_environment_settings(prepared.url, {}, True, None, None)
-        return self.session.send(prepared, timeout=timeout, allow_redirects=False, **settings)  # type: ignore[arg-type]
+        try:
+            return self.session.send(
+                prepared, timeout=timeout, allow_redirects=False, **settings)  # type: ignore[arg-type]
+        except requests.exceptions.HTTPError as error:  # of a hook that calls raise_for_status
+            if error.response is None:
+                raise
+            return error.response
 
 
 class OwnSession:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+import types
 from typing import Any, Dict, List
 from urllib.parse import urlsplit
 
@@ -228,3 +229,17 @@ def test_a_request_that_is_nested_too_deeply_is_a_value_error() -> None:
         deep = {"a": deep}
     with pytest.raises(ValueError, match="nested too deeply"):
         encode_body(deep)
+
+
+def test_a_mapping_that_is_no_dict_is_sent_as_one() -> None:
+    inner = types.MappingProxyType({"ratio": "1:1"})
+    assert encode_body({"a": types.MappingProxyType({"b": [inner]})}) == b'{"a":{"b":[{"ratio":"1:1"}]}}'
+
+
+@pytest.mark.parametrize("value, words", [
+    (b"x", r"bytes; in a part dict they are base64 text, and a prompt takes \(data, 'image/png'\)"),
+    ({1}, "objects of the type set$"), (object(), "objects of the type object$"),
+])
+def test_what_json_cannot_say_is_a_type_error_with_what_to_write(value: object, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        encode_body({"a": value})

@@ -10,7 +10,7 @@ import requests.adapters
 import urllib3.util.connection
 from transport.served import SOON, Client, Serve, answer, dump
 
-from gemini_lite import TransportTimeout
+from gemini_lite import BadRequestError, TransportTimeout
 from gemini_lite.testing import FakeGemini
 
 
@@ -65,6 +65,20 @@ def test_connecting_and_waiting_for_the_head_share_what_is_left_of_a_deadline(
     with pytest.raises(TransportTimeout):
         client(url, session=session, deadline=0.8, retries=0).generate("Hi")
     assert time.monotonic() - started < 1.15
+
+
+@pytest.mark.parametrize("method", ["generate", "stream"])
+def test_a_hook_that_raises_for_the_status_leaves_the_error_to_what_the_server_says(
+        fake: FakeGemini, client: Client, session: requests.Session, method: str) -> None:
+    session.hooks["response"].append(lambda response, **kwargs: response.raise_for_status())
+    fake.error(400, "The prompt is odd.", "INVALID_ARGUMENT")
+    with pytest.raises(BadRequestError, match="The prompt is odd") as caught:
+        getattr(client(fake, session=session), method)("Hi")
+    assert caught.value.tries == 1
+    fake.error(503, "No room.", "UNAVAILABLE")
+    fake.reply("Fine.")
+    answer = getattr(client(fake, session=session), method)("Hi")
+    assert getattr(answer, "response", answer).text == "Fine."
 
 
 @pytest.mark.parametrize("method", ["generate", "stream"])
