@@ -117,7 +117,7 @@ def _manifest(arguments: BatchArguments) -> Manifest:
 
 
 def _show(client: GeminiClient, manifest: Manifest) -> int:
-    job = find_job(client.batches, manifest)
+    job = find_job(client.batches.jobs, manifest)
     if job is None:
         return _report_missing(manifest)
     counts = {"requests": job.request_count, "done": job.successful_count, "failed": job.failed_count,
@@ -128,7 +128,7 @@ def _show(client: GeminiClient, manifest: Manifest) -> int:
 
 
 def _cancel(client: GeminiClient, manifest: Manifest) -> int:
-    job = find_job(client.batches, manifest)
+    job = find_job(client.batches.jobs, manifest)
     if job is None:
         return _report_missing(manifest)
     client.batches.cancel(job.name)

@@ -65,7 +65,7 @@ class LineReader:
 def load_input_history(path: Path) -> List[str]:
     """The last lines of earlier chats; a file that has grown too long is cut to these."""
     try:
-        lines = path.read_text("utf-8", "replace").splitlines()
+        lines = path.read_text("utf-8", "replace").replace("\0", "").splitlines()  # what a power cut leaves in a file
         if len(lines) > 2 * _HISTORY_LINES:
             kept = "".join(f"{line}\n" for line in lines[-_HISTORY_LINES:])
             files_on_disk.write(path, kept.encode("utf-8"), 0o600)

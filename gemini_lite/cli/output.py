@@ -5,6 +5,7 @@ import contextlib
 import io
 import mimetypes
 import os
+import shutil
 import sys
 from typing import Iterator, Optional, Sequence
 
@@ -64,8 +65,9 @@ def _check_can_write(path: str) -> None:
         if os.path.isdir(path):
             raise IsADirectoryError(0, "it is a folder")
         if not _is_special(path):
-            files_on_disk.write(f"{os.path.realpath(path)}.probe", b"")
-            os.unlink(f"{os.path.realpath(path)}.probe")
+            probe = f"{os.path.realpath(path)}.{os.urandom(4).hex()}"  # no file of the user's
+            files_on_disk.write(probe, b"")
+            os.unlink(probe)
     except OSError as error:
         raise _failure(path, error) from None
     except ValueError as error:  # a null byte
@@ -77,7 +79,11 @@ def _write(path: str, data: bytes) -> None:
         with open(path, "wb") as file:
             file.write(data)
     else:
-        files_on_disk.write(os.path.realpath(path), data)
+        path = os.path.realpath(path)
+        with files_on_disk.replacing(path) as file:
+            if os.path.exists(path):
+                shutil.copymode(path, file.name)  # what only its owner may read stays so
+            file.write(data)
 
 
 def _is_special(path: str) -> bool:

@@ -65,7 +65,7 @@ class Printer:
 
     def print_json(self, value: object, indent: Optional[int] = 2) -> None:
         """Show `value` as JSON; on one line if `indent` is None."""
-        self._plain_writer.write(f"{json.dumps(value, ensure_ascii=False, indent=indent)}\n")
+        self._plain_writer.write(f"{_to_json(value, indent)}\n")
 
     def print_text(self, text: str) -> None:
         """Show text as it is."""
@@ -122,7 +122,7 @@ class _EventLines:
         data: Dict[str, object] = chunk.data
         if chunk.tool_results is not None:
             data = {"functionResponses": [result._asdict() for result in chunk.tool_results]}
-        self._writer.write(f"{json.dumps(data, ensure_ascii=False)}\n")
+        self._writer.write(f"{_to_json(data)}\n")
 
     def end(self) -> None:
         """Each line is ended already."""
@@ -177,6 +177,12 @@ class _TextView:
         if self._last_thought:  # an empty line stands between thoughts and text
             print_raw("\n\n" if not self._last_thought.endswith("\n") else "\n")
         self._last_thought = ""
+
+
+def _to_json(value: object, indent: Optional[int] = None) -> str:
+    """`value` as JSON, in ASCII where standard output has another encoding than JSON's."""
+    encoding = (sys.stdout.encoding or "utf-8").lower().replace("-", "").replace("_", "")
+    return json.dumps(value, ensure_ascii=encoding != "utf8", indent=indent)
 
 
 def _dim(text: str) -> str:

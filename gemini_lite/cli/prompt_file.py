@@ -1,13 +1,15 @@
 """The file of prompts that ``map`` and ``batch`` answer: lines of JSON or text, or the rows of a table."""
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
+import itertools
 import json
 import os
 import re
 import sys
-from typing import Any, Iterable, Iterator, List, Mapping, Optional, TextIO, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, TextIO, Tuple
 
 from ..api.known_keys import KnownKeys
 from ..api.prompts import read_item
@@ -62,8 +64,9 @@ def naming(name: str) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         place = f"line {_undecodable_line(name):,} of {name}" if os.path.isfile(name) else name
+        guess = "utf-16" if error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin1"
         raise ValueError(f"{place} is not UTF-8 (the byte 0x{error.object[error.start]:02x}): convert it first, as "
-                         "iconv -f latin1 -t utf-8 does") from None
+                         f"iconv -f {guess} -t utf-8 does") from None
     except csv.Error as error:
         raise ValueError(f"{name} cannot be read as a table: {error}") from None
 
@@ -118,33 +121,45 @@ def _kind_of(name: str) -> str:
 
 
 class Template:
-    """A prompt with ``{column}`` in it; other braces stay as they are only where they hold no name alone."""
+    """A prompt with ``{column}`` in it; other braces stay as they are only where they hold no name alone.
 
-    def __init__(self, text: str, columns: Iterable[str]) -> None:
-        self._text, self._columns = text, list(columns)
-        unknown = [name for name in _PLACE.findall(text) if name.isidentifier() and name not in self._columns]
-        if unknown:
-            raise ValueError(f"--prompt names {{{unknown[0]}}}, and there is no such column; there is: "
-                             f"{', '.join(self._columns) or 'none'}")
-        if not any(name in self._columns for name in _PLACE.findall(text)):
+    `names` are the columns that it names.
+    """
+
+    def __init__(self, text: str, columns: Sequence[str]) -> None:
+        self._text = text
+        places = _PLACE.findall(text)
+        self.names = [name for name in places if name in columns]
+        for name in places:
+            if name.isidentifier():
+                _check_column("--prompt", name, columns)
+        if not self.names:
             raise ValueError("--prompt names no column, so that all prompts would be the same; there is: "
-                             f"{', '.join(f'{{{name}}}' for name in self._columns) or 'none'}")
+                             f"{', '.join(f'{{{name}}}' for name in columns) or 'none'}")
 
     def fill(self, row: Mapping[str, object]) -> str:
-        """The prompt for one row."""
-        return _PLACE.sub(lambda place: str(row.get(place.group(1), place.group())), self._text)
+        """The prompt for one row, which has all of `names`; None is written as nothing, what is no text as JSON."""
+        return _PLACE.sub(lambda place: _cell_text(row[place.group(1)]) if place.group(1) in self.names
+                          else place.group(), self._text)
+
+
+def _cell_text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _read_table(file: TextIO, delimiter: str, arguments: MapArguments) -> Iterator[object]:
     csv.field_size_limit(_LONGEST_FIELD)
     rows, above = csv.reader(file, delimiter=delimiter), 0
-    columns = next(rows, [])
+    columns = next((row for row in rows if row), [])
     if len(columns) == 1 and ";" in columns[0]:  # as spreadsheets write it where the comma is in the numbers
         columns = next(csv.reader(columns, delimiter=";"))
         rows, above = csv.reader(file, delimiter=";"), rows.line_num
     if arguments.prompt is None:
         raise ValueError(f"say what to ask about each row: --prompt \"... {{{columns[0] if columns else 'column'}}}\"")
-    _check_key(arguments.key, columns)
+    if arguments.key is not None:
+        _check_column("--key", arguments.key, columns)
     return _fill_rows(_named(rows, columns, above, arguments.input), Template(arguments.prompt, columns), arguments.key)
 
 
@@ -152,16 +167,18 @@ def _named(rows: Any, columns: List[str], above: int, name: str) -> Iterator[Map
     """The cells of each row by their columns; a row must have one for each. `above` lines stand before the `rows`."""
     for cells in rows:
         if cells and len(cells) != len(columns):
-            raise ValueError(f"line {above + rows.line_num:,} of {name} has {counted(len(cells), 'cell')}, and the "
+            raise ValueError(f"{_line_of(name, above + rows.line_num)} has {counted(len(cells), 'cell')}, and the "
                              f"table has {counted(len(columns), 'column')}: a text with the separator in it stands in "
                              "double quotes")
         if cells:
             yield dict(zip(columns, cells))
 
 
-def _check_key(key: Optional[str], columns: List[str]) -> None:
-    if key is not None and key not in columns:
-        raise ValueError(f"--key names {key}, and there is no such column; there is: {', '.join(columns) or 'none'}")
+def _check_column(option: str, name: str, columns: Sequence[str]) -> None:
+    count = list(columns).count(name)
+    if count != 1:
+        problem = "there is no such column" if not count else f"there are {count} columns of that name"
+        raise ValueError(f"{option} names {name}, and {problem}; there is: {', '.join(columns) or 'none'}")
 
 
 def _fill_rows(rows: Iterable[Mapping[str, str]], template: Template, key: Optional[str]) -> Iterator[object]:
@@ -174,42 +191,57 @@ def _read_json_lines(file: TextIO, arguments: MapArguments) -> Iterator[object]:
     numbered = ((number, line) for number, line in enumerate(file, 1) if line.strip())
     parsed = ((number, _parse(line, number, arguments.input)) for number, line in numbered)
     if arguments.prompt is None:
-        return (_line_prompt(value) for _, value in parsed)
+        return (_line_prompt(value, number, arguments.input) for number, value in parsed)
     first = next(parsed, None)
     if first is None:
         return iter(())
     columns = list(first[1]) if isinstance(first[1], dict) else []
-    _check_key(arguments.key, columns)
+    if arguments.key is not None:
+        _check_column("--key", arguments.key, columns)
     template = Template(arguments.prompt, columns)
-    return _fill_objects(first, parsed, template, arguments.key)
+    return _fill_objects(itertools.chain([first], parsed), template, arguments)
 
 
 def _fill_objects(
-    first: Tuple[int, object], others: Iterable[Tuple[int, object]], template: Template, key: Optional[str],
+    objects: Iterable[Tuple[int, object]], template: Template, arguments: MapArguments,
 ) -> Iterator[object]:
-    def fill(number: int, value: object) -> object:
-        if not isinstance(value, dict) or key is not None and key not in value:
-            raise ValueError(f"line {number} of the input is no object{'' if key is None else f' with {key!r}'}")
+    key = arguments.key
+    for number, value in objects:
+        place = _line_of(arguments.input, number)
+        if not isinstance(value, dict):
+            raise ValueError(f"{place} is no object")
+        missing = [name for name in template.names if name not in value]
+        if missing:
+            raise ValueError(f"{place} has no {missing[0]!r}, which --prompt names")
+        if key is not None and value.get(key) is None:
+            raise ValueError(f"{place} has no {key!r}, which --key names")
         prompt = template.fill(value)
-        return prompt if key is None else (str(value[key]), prompt)
-
-    yield fill(*first)
-    for number, value in others:
-        yield fill(number, value)
+        yield prompt if key is None else (str(value[key]), prompt)
 
 
 def _parse(line: str, number: int, name: str) -> object:
     try:
         value: object = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"line {number} of {name} is no JSON: {error}") from None
+        raise ValueError(f"{_line_of(name, number)} is no JSON: {error}") from None
     return value
 
 
-def _line_prompt(value: object) -> object:
+def _line_of(name: str, number: int) -> str:
+    return f"line {number:,} of {'standard input' if name == '-' else name}"
+
+
+def _line_prompt(value: object, number: int, name: str) -> object:
     """A line as a prompt; one in OpenAI's form as the request that it stands for."""
     if not isinstance(value, dict) or "custom_id" not in value:
         return value
+    try:
+        return _from_openai_line(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{_line_of(name, number)} cannot be sent: {error}") from None
+
+
+def _from_openai_line(value: JSON) -> JSON:
     body: JSON = dict(value["body"]) if isinstance(value.get("body"), dict) else {}
     messages = body.pop("messages", ())
     for name in ("model", "stream"):  # a run is for one model, and OpenAI's names are not Gemini's

@@ -90,3 +90,12 @@ def test_the_input_history_keeps_its_last_thousand_lines(home: Path) -> None:
     line_reader.append_input_history(home / "history", "two\nlines")
     assert line_reader.load_input_history(home / "history")[-1] == "two lines"
     assert line_reader.load_input_history(home / "none") == []
+
+
+@at_terminal
+def test_a_file_of_earlier_lines_that_a_power_cut_has_hurt_stops_no_chat(at_fake: FakeGemini, home: Path) -> None:
+    home.mkdir()
+    (home / "history").write_bytes(b"first\nse\0\0cond\xff\n\0\0\0")
+    assert line_reader.load_input_history(home / "history") == ["first", "second\ufffd"]
+    with chat_at_terminal():
+        pass

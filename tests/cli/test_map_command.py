@@ -237,3 +237,51 @@ def test_columns_of_one_name_and_semicolons_are_no_reason_to_refuse_a_row(served
     write("semicolons.csv", "id;text\n1;one\n2\n")
     assert main(["map", "semicolons.csv", "--prompt", "{text}", "-o", "other.jsonl"]) == 2
     assert "line 3 of semicolons.csv has 1 cell" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line, words", [
+    ('{"id": 2, "txt": "b"}', "has no 'text', which --prompt names"), ('[1]', "is no object"),
+    ('{"text": "b"}', "has no 'id', which --key names"), ('{"id": null, "text": "b"}', "has no 'id'"),
+])
+@pytest.mark.parametrize("name", ["in.jsonl", "-"])
+def test_a_line_without_a_field_that_is_named_is_not_sent(served, capsys, monkeypatch, line, words, name):
+    write("in.jsonl", f'{{"id": 1, "text": "a"}}\n{line}\n')
+    with open("in.jsonl", encoding="utf-8") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["map", name, "--input-format", "jsonl", "--prompt", "{text}", "--key", "id",
+                     "-o", "out.jsonl"]) == 2
+    assert f"line 2 of {'standard input' if name == '-' else name} {words}" in capsys.readouterr().err
+    assert "{text}" not in [asked(request) for request in served.requests]
+
+
+def test_values_that_are_no_texts_are_written_as_json(served):
+    write("in.jsonl", "".join(f'{{"it": {value}}}\n' for value in ('null', 'true', '{"a": ["é"]}', '1.50', '"{it}"')))
+    assert main(["map", "in.jsonl", "--prompt", "<{it}>", "-o", "out.jsonl"]) == 0
+    assert sorted(map(asked, served.requests)) == sorted(["<>", "<true>", '<{"a": ["é"]}>', "<1.5>", "<{it}>"])
+
+
+def test_a_line_in_openais_form_that_cannot_be_sent_is_named(served, capsys):
+    write("in.jsonl", '{"custom_id": "a", "body": {"messages": [{"role": "user", "content": "x"}]}}\n'
+                      '{"custom_id": "b"}\n')
+    assert main(["map", "in.jsonl", "-o", "out.jsonl"]) == 2
+    assert "line 2 of in.jsonl cannot be sent: messages hold nothing" in capsys.readouterr().err
+
+
+def test_a_table_may_begin_with_empty_lines(served):
+    write("in.csv", "\n\r\nid,text\n1,one\n")
+    assert main(["map", "in.csv", "--prompt", "{text}", "--key", "id", "-o", "out.jsonl"]) == 0
+    assert text(lines()["1"]) == "answer to one"
+
+
+@pytest.mark.parametrize("flags", [["--prompt", "{text}"], ["--prompt", "{id}", "--key", "text"]])
+def test_a_column_that_is_there_twice_cannot_be_named(served, capsys, flags):
+    write("in.csv", "id,text,text\n1,one,two\n")
+    assert main(["map", "in.csv", *flags, "-o", "out.jsonl"]) == 2
+    assert "there are 2 columns of that name" in capsys.readouterr().err and not served.requests
+
+
+def test_a_file_of_powershell_is_known_for_what_it_is(served, capsys):
+    with open("in.txt", "wb") as file:
+        file.write("one\n".encode("utf-16"))
+    assert main(["map", "in.txt", "-o", "out.jsonl"]) == 2
+    assert "iconv -f utf-16" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -61,6 +62,19 @@ def test_a_file_that_cannot_be_written_is_named_before_the_call(
     monkeypatch.chdir(tmp_path)
     assert run("Hi", "-o", path) == 1
     assert expected in capsys.readouterr().err and fake.requests == []
+
+
+@posix
+def test_a_file_that_is_replaced_keeps_its_mode_and_no_other_file_is_touched(
+        at_fake: FakeGemini, tmp_path: Path) -> None:
+    for name, mode in (("out.txt", 0o600), ("out.txt.probe", 0o644), ("run.sh", 0o755)):
+        (tmp_path / name).write_text("mine")
+        (tmp_path / name).chmod(mode)
+    for name in ("out.txt", "run.sh"):
+        at_fake.reply("new")
+        assert run("Hi", "-o", str(tmp_path / name)) == 0
+    assert {path.name: (path.read_text(), path.stat().st_mode & 0o777) for path in tmp_path.glob("*.*")} == {
+        "out.txt": ("new\n", 0o600), "out.txt.probe": ("mine", 0o644), "run.sh": ("new\n", 0o755)}
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="needs /dev/null")
@@ -158,3 +172,14 @@ def test_a_prompt_that_names_a_file_is_sent_as_words_with_a_notice(
     assert run("cat.png") == 0
     assert "-a cat.png" in capsys.readouterr().err
     assert at_fake.requests[0].body["contents"][0]["parts"] == [{"text": "cat.png"}]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8", "UTF8", "utf-16"])
+@pytest.mark.parametrize("output_format", ["json", "jsonl"])
+def test_json_is_json_whatever_the_encoding_of_standard_output(
+        at_fake: FakeGemini, encoding: str, output_format: str) -> None:
+    at_fake.reply("é€😀\x9d\u2028")
+    done = subprocess.run([*COMMAND, "Hi", "-f", output_format], env=environment(PYTHONIOENCODING=encoding),
+                          timeout=SOON, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    text = done.stdout.decode(encoding if encoding == "utf-16" else "utf-8")
+    assert json.loads(text)["candidates"][0]["content"]["parts"] == [{"text": "é€😀\x9d\u2028"}]
