@@ -26,19 +26,30 @@ def write(path: StrPath, data: bytes, mode: int = 0o666) -> None:
 def replacing(path: StrPath, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A new file, with `mode` less the umask, that takes the place of `path` at the end; an error keeps the old one.
 
-    A process that is killed leaves a file beside `path` whose name ends in ``.part`` and whose mode is the same.
+    A link stays a link, to the new file; a device or a pipe takes what is written at once. A process that is killed
+    leaves a file beside the old one whose name ends in ``.part`` and whose mode is the same.
     """
-    temporary = f"{os.fspath(path)}.{os.urandom(4).hex()}.part"
+    if is_special(path):
+        with open(path, "wb") as special:
+            yield special
+        return
+    place = os.path.realpath(path)
+    temporary = f"{place}.{os.urandom(4).hex()}.part"
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, place)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def is_special(path: StrPath) -> bool:
+    """Whether there is a device, a pipe or a folder at `path`, which no file may replace."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 @contextlib.contextmanager

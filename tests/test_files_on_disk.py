@@ -82,6 +82,35 @@ def test_an_error_in_the_middle_leaves_the_old_file_and_no_other(tmp_path: Path)
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"old"
 
 
+@posix
+@pytest.mark.parametrize("target", ["there", "not there yet"])
+def test_a_link_stays_a_link_to_the_new_file(tmp_path: Path, target: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "there").write_bytes(b"old")
+    (tmp_path / "a").symlink_to(folder / target)
+    (tmp_path / "b").symlink_to("a")
+    write(tmp_path / "b", b"new")
+    assert (tmp_path / "a").is_symlink() and (tmp_path / "b").is_symlink()
+    assert (folder / target).read_bytes() == b"new"
+    assert set(os.listdir(folder)) == {"there", target}
+
+
+@posix
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_bytes)
+        write(tmp_path / "pipe", b"new")
+        assert read.result(30) == b"new"
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode) and os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_folder_is_no_file_to_replace(tmp_path: Path) -> None:
+    with pytest.raises(OSError):
+        write(tmp_path, b"new")
+
+
 # The lock
 
 def test_one_thread_at_a_time_holds_the_lock(tmp_path: Path) -> None:

@@ -73,11 +73,11 @@ class SignInFile:
         Nothing is done if the file by now holds another sign-in than that of `refresh_token`. OSError if the file
         cannot be written, or another process holds its lock for too long.
         """
-        target = os.path.realpath(self.path)  # so that a link stays a link
-        with files_on_disk.locked(f"{target}.lock", min(_LOCK_SECONDS, deadline.left), pause):
+        lock = f"{os.path.realpath(self.path)}.lock"  # one for all links to the file
+        with files_on_disk.locked(lock, min(_LOCK_SECONDS, deadline.left), pause):
             saved = self.read(deadline)
             if saved.refresh_token == refresh_token:
-                with files_on_disk.replacing(target, 0o600) as file:
+                with files_on_disk.replacing(self.path, 0o600) as file:
                     _dump_merged(saved, renewed, file)
 
     def _missing_message(self) -> str:

@@ -64,7 +64,7 @@ def _check_can_write(path: str) -> None:
     try:
         if os.path.isdir(path):
             raise IsADirectoryError(0, "it is a folder")
-        if not _is_special(path):
+        if not files_on_disk.is_special(path):
             probe = f"{os.path.realpath(path)}.{os.urandom(4).hex()}"  # no file of the user's
             files_on_disk.write(probe, b"")
             os.unlink(probe)
@@ -75,20 +75,10 @@ def _check_can_write(path: str) -> None:
 
 
 def _write(path: str, data: bytes) -> None:
-    if _is_special(path):
-        with open(path, "wb") as file:
-            file.write(data)
-    else:
-        path = os.path.realpath(path)
-        with files_on_disk.replacing(path) as file:
-            if os.path.exists(path):
-                shutil.copymode(path, file.name)  # what only its owner may read stays so
-            file.write(data)
-
-
-def _is_special(path: str) -> bool:
-    """Whether `path` is a device or a pipe, which no file may replace."""
-    return os.path.exists(path) and not os.path.isfile(path)
+    with files_on_disk.replacing(path) as file:
+        if os.path.isfile(path):
+            shutil.copymode(path, file.name)  # what only its owner may read stays so
+        file.write(data)
 
 
 def _failure(path: str, error: OSError) -> GeminiError:

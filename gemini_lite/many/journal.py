@@ -43,7 +43,7 @@ class Journal:
             raise ValueError(f"on_crash is 'resend' or 'report', not {on_crash!r}")
         if isinstance(fsync_every, bool) or not isinstance(fsync_every, (int, float)) or not fsync_every >= 0:
             raise ValueError(f"fsync_every is a number of seconds, 0 for every line, not {fsync_every!r}")
-        self.path = os.path.realpath(os.fspath(path))  # a link stays one when the file is written anew
+        self.path = os.path.realpath(os.fspath(path))  # one lock for all links to the file
         self._resume, self._fsync_every, self._is_demo = resume, fsync_every, is_demo
         self._is_retried: Callable[[JSON], bool] = _RETRIED[retry_errors]
         self._sent = SentKeys(f"{self.path}.sent", is_wanted=on_crash == "report")
