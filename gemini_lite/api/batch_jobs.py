@@ -90,12 +90,34 @@ class Jobs:
                 raise
             found: Optional[Batch] = None
             with contextlib.suppress(GeminiError):
-                found = find_named(self.list, display_name, self._deadline.earlier(LOOK_SECONDS))
+                found = self.find_named(display_name, self._deadline.earlier(LOOK_SECONDS))
             if found is None:
                 raise _unknown(display_name, error) from None
             log.warning("the answer to a new batch was lost (%s); it was found as %s", error.reason or error.code,
                         found.name)
             return found
+
+    def find_named(self, display_name: str, deadline: Deadline) -> Optional[Batch]:
+        """The job of that name, which may come as late as the `deadline`; None if it is in no list, the last one too.
+
+        The error of the last look is raised if that failed.
+        """
+        seconds = 1.0
+        with self._sender.transport.operation():
+            while True:
+                error: Optional[GeminiError] = None
+                try:
+                    for job in self.list(100):
+                        if job.display_name == display_name:
+                            return job
+                except GeminiError as failure:
+                    error = failure
+                if seconds >= deadline.left:
+                    if error is not None:
+                        raise error
+                    return None
+                retry.pause(seconds)
+                seconds = min(15.0, seconds * 2)
 
     def upload(self, open_requests: Callable[[], UploadSource], display_name: str) -> str:
         """The name of the uploaded file of requests, which are opened anew for each type that is tried."""
@@ -109,30 +131,6 @@ class Jobs:
                 if "mime" not in str(error).lower() or mime_type == _MIME_TYPES[-1]:
                     raise
         raise AssertionError("unreachable")
-
-
-def find_named(
-    list_jobs: Callable[[int], Iterator[Batch]], display_name: str, deadline: Deadline,
-) -> Optional[Batch]:
-    """The job of that name, which may come as late as the `deadline`; None if it is in no list, the last one too.
-
-    `list_jobs` takes the size of a page. Its error is raised if nobody could look in the end.
-    """
-    seconds = 1.0
-    while True:
-        error: Optional[GeminiError] = None
-        try:
-            for job in list_jobs(100):
-                if job.display_name == display_name:
-                    return job
-        except GeminiError as failure:
-            error = failure
-        if seconds >= deadline.left:
-            if error is not None:
-                raise error
-            return None
-        retry.pause(seconds)
-        seconds = min(15.0, seconds * 2)
 
 
 def _unknown(display_name: str, error: GeminiError) -> JobFailedError:

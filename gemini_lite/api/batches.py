@@ -37,7 +37,7 @@ class Batches:
 
     def __init__(self, sender: Sender, options: GeminiOptions) -> None:
         self._sender, self._options = sender, options
-        self._jobs = Jobs(sender)
+        self.jobs = Jobs(sender)  # which `many.batch` uses, too
 
     def create(
         self, requests: Union[Iterable[BatchItem], File, str], *, destination: Optional[str] = None,
@@ -67,33 +67,33 @@ class Batches:
         again: bool = False,
     ) -> Batch:
         """A vector for each of `texts`, by its position as the key; the arguments are those of `GeminiClient.embed`."""
-        if self._jobs.on_vertex:
+        if self.jobs.on_vertex:
             raise ValueError("Vertex AI has no batches of embeddings: client.embed makes them at once")
-        self._jobs.check_prompts_are_taken()
+        self.jobs.check_prompts_are_taken()
         model, items, fields = read_items(texts, model, task_type, title, output_dimensionality)
         requests = (BatchRequest(str(index), {"content": item, **fields}) for index, item in enumerate(items))
-        return self._hand_in(self._jobs, model, "asyncBatchEmbedContent", requests, display_name, again)
+        return self._hand_in(self.jobs, model, "asyncBatchEmbedContent", requests, display_name, again)
 
     def get(self, batch: BatchOrName) -> Batch:
         """The job as it is now."""
-        return self._jobs.get(batch)
+        return self.jobs.get(batch)
 
     def list(self, *, page_size: Optional[int] = None) -> Iterator[Batch]:
         """All jobs of the project, each page fetched when it is needed."""
-        return self._jobs.list(page_size)
+        return self.jobs.list(page_size)
 
     def cancel(self, batch: BatchOrName) -> None:
         """Stop the job; what has been answered by then is billed."""
-        self._sender.send(f"{self._jobs.path_of(batch)}:cancel", None)
+        self._sender.send(f"{self.jobs.path_of(batch)}:cancel", None)
 
     def delete(self, batch: BatchOrName) -> None:
         """Forget the job; one that has not ended is cancelled first (on Vertex AI that is waited for, 2 minutes)."""
         current = batch if isinstance(batch, Batch) and batch.has_ended else self.get(batch)
         if not current.has_ended:
             self.cancel(batch)
-            if self._jobs.on_vertex:  # refuses to delete what has not ended
+            if self.jobs.on_vertex:  # refuses to delete what has not ended
                 self._wait(self.get(batch), (1, 15), whole_deadline(_CANCEL_SECONDS), None)
-        self._sender.send(self._jobs.path_of(batch), None, method="DELETE")
+        self._sender.send(self.jobs.path_of(batch), None, method="DELETE")
 
     def wait(
         self, batch: BatchOrName, *, poll: Poll = (5, 60), deadline: Optional[float] = None,
@@ -106,7 +106,7 @@ class Batches:
         prints a line.
         """
         whole = whole_deadline(deadline)
-        first = batch if isinstance(batch, Batch) else self._jobs.get(batch, whole)
+        first = batch if isinstance(batch, Batch) else self.jobs.get(batch, whole)
         ended = self._wait(first, poll, whole, progress)
         check_ended(ended)
         return ended
@@ -122,9 +122,9 @@ class Batches:
         for one that failed without any.
         """
         job = batch if isinstance(batch, Batch) and batch.has_results else self.get(batch)
-        if not job.output or self._jobs.on_vertex and not job.has_ended:
+        if not job.output or self.jobs.on_vertex and not job.has_ended:
             check_ended(job)
-        if self._jobs.on_vertex:
+        if self.jobs.on_vertex:
             raise ValueError(_how_to_fetch(job))
         expected = keys if keys is None or isinstance(keys, (list, tuple)) else list(keys)
         options = self._options.replace(response_schema=response_schema)
@@ -177,8 +177,9 @@ class Batches:
             yield BatchRequest(key, route.backend.wrap("generateContent", model, request, options, "", post))
 
     def _wait(self, job: Batch, poll: Poll, deadline: Deadline, progress: JobProgress[Batch]) -> Batch:
-        return wait_until(job, lambda seen: self._jobs.get(seen, deadline), lambda seen: seen.has_ended, poll=poll,
-                          deadline=deadline, progress=progress, describe=describe)
+        return wait_until(job, lambda seen: self.jobs.get(seen, deadline), lambda seen: seen.has_ended,
+                          transport=self._sender.transport, poll=poll, deadline=deadline, progress=progress,
+                          describe=describe)
 
     def _hand_in_file(
         self, jobs: Jobs, model: str, source: Union[File, str], destination: Optional[str],

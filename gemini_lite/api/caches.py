@@ -9,7 +9,7 @@ from .. import contents
 from ..contents import Prompt
 from ..json_data import JSON, dict_or_empty, str_or_none
 from ..options import GeminiOptions
-from ..transport.deadline import NEVER
+from ..transport.deadline import NEVER, Deadline
 from .creation import UncertainError, create_once
 from .places import collection_path, model_name
 from .resources import Resource, pages, parse_count, parse_time, resource_name
@@ -86,10 +86,10 @@ class Caches:
         if display_name is not None:
             body["displayName"] = display_name
         started = datetime.datetime.now(datetime.timezone.utc)
-        data = create_once(
-            self._sender, lambda: self._sender.send(path, body, retries=0),
-            lambda: self._find(body, started), kind="cache", deadline=NEVER)
-        return Cache(data)
+        once = self._sender.settings()._replace(retries=0)
+        return Cache(create_once(
+            self._sender, lambda: self._sender.route.send(path, body, settings=once),
+            lambda: self._find(body, started, once.deadline), once.deadline))
 
     def get(self, cache: CacheOrName) -> Cache:
         """The cache as it is now; its contents are never given back."""
@@ -97,9 +97,7 @@ class Caches:
 
     def list(self, *, page_size: Optional[int] = None) -> Iterator[Cache]:
         """All caches of the project, each page fetched when it is needed; `page_size` at most 1000."""
-        path = self._path()
-        return (Cache(data) for data in
-                pages(lambda query: self._sender.get(path + query), "cachedContents", page_size))
+        return self._list(page_size, NEVER)
 
     def update(
         self, cache: CacheOrName, *, ttl: Optional[Seconds] = None, expire_time: Optional[Moment] = None,
@@ -113,6 +111,11 @@ class Caches:
         """Delete the cache now."""
         self._sender.send(self._path_of(cache), None, method="DELETE")
 
+    def _list(self, page_size: Optional[int], deadline: Deadline) -> Iterator[Cache]:
+        path = self._path()
+        return (Cache(data) for data in
+                pages(lambda query: self._sender.get(path + query, deadline), "cachedContents", page_size))
+
     def _path(self) -> str:
         return collection_path(self._sender, "cachedContents", _ADVICE)
 
@@ -120,9 +123,9 @@ class Caches:
         id = resource_name(cache, Cache).rpartition("/")[2]
         return f"{self._path()}/{quote(id, safe='-._~')}"
 
-    def _find(self, body: JSON, started: datetime.datetime) -> Optional[JSON]:
+    def _find(self, body: JSON, started: datetime.datetime, deadline: Deadline) -> Optional[JSON]:
         """The cache that a lost call made; None if there is none. UncertainError if that cannot be told."""
-        found = [cache for cache in self.list(page_size=1000) if cache.model == body["model"]
+        found = [cache for cache in self._list(1000, deadline) if cache.model == body["model"]
                  and (cache.create_time is None or cache.create_time >= started - _CLOCK_ERROR)]
         name = body.get("displayName")
         if name is not None:

@@ -121,19 +121,20 @@ class Files:
         if resume is not None and not isinstance(resume, UploadState):
             raise TypeError(f"resume is the UploadState of an error (error.upload), not {type(resume).__name__}")
         opened = open_source(source, resume.size if resume is not None else None)
-        try:
-            if resume is None:
-                state = _new_state(opened, mime_type, display_name, name)
-                upload.start(self._sender, f"/upload{path}", state, whole)
-            else:
-                state = _resumed_state(resume, opened, self._sender.route.backend.endpoints[0])
-            run = upload.Upload(self._sender, opened, state, chunk_size, whole,
-                                byte_reporter(progress, display_name or state.file_name),
-                                lambda state: self._find(state, opened, whole))
-            file = File(run.run(resumed=resume is not None))
-        finally:
-            opened.close()
-        return self._wait(file, file, (1, 10), whole, None) if wait else file
+        with self._sender.transport.operation():
+            try:
+                if resume is None:
+                    state = _new_state(opened, mime_type, display_name, name)
+                    upload.start(self._sender, f"/upload{path}", state, whole)
+                else:
+                    state = _resumed_state(resume, opened, self._sender.route.backend.endpoints[0])
+                run = upload.Upload(self._sender, opened, state, chunk_size, whole,
+                                    byte_reporter(progress, display_name or state.file_name),
+                                    lambda state: self._find(state, opened, whole))
+                file = File(run.run(resumed=resume is not None))
+            finally:
+                opened.close()
+            return self._wait(file, file, (1, 10), whole, None) if wait else file
 
     def get(self, file: FileOrName) -> File:
         """The file as it is now."""
@@ -188,8 +189,8 @@ class Files:
         """The file `first`, once it is ready; `asked` is what the caller knows it by, whatever the server calls it."""
         file = wait_until(
             first, lambda seen: self._get(resource_name(asked, File), deadline),
-            lambda seen: seen.state not in _UNFINISHED, poll=poll, deadline=deadline, progress=progress,
-            describe=lambda seen: f"{seen.name} is {seen.state}")
+            lambda seen: seen.state not in _UNFINISHED, transport=self._sender.transport, poll=poll, deadline=deadline,
+            progress=progress, describe=lambda seen: f"{seen.name} is {seen.state}")
         if file.state == "FAILED":
             reason = str_or_none((file.error or {}).get("message")) or "the server gives no reason"
             error = JobFailedError(f"The file {file.name} cannot be used: {reason}. Check that it is what its type "

@@ -95,8 +95,9 @@ class Interactions:
         until = whole_deadline(deadline)
         first = interaction if isinstance(interaction, Interaction) and interaction.status else self.get(interaction)
         ended = wait_until(
-            first, lambda _: self._refresh(interaction, until), lambda one: not one.is_live, poll=poll, deadline=until,
-            progress=progress, describe=lambda one: f"interaction {one.id}: {one.status}")
+            first, lambda _: self._refresh(interaction, until), lambda one: not one.is_live,
+            transport=self._sender.transport, poll=poll, deadline=until, progress=progress,
+            describe=lambda one: f"interaction {one.id}: {one.status}")
         return _checked(ended)
 
     def _refresh(self, interaction: InteractionOrId, until: Deadline) -> Interaction[Any]:

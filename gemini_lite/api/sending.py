@@ -41,11 +41,11 @@ class Sender:
     def __init__(self, route: Route, transport: Transport, limits: CallLimits) -> None:
         self.route, self.transport, self.limits = route, transport, limits
 
-    def settings(self, deadline: Deadline = NEVER, retries: Optional[int] = None) -> CallSettings:
+    def settings(self, deadline: Deadline = NEVER) -> CallSettings:
         """The settings of a call that begins now and must be done by `deadline` too."""
         if self.limits.deadline is not None:
             deadline = deadline.earlier(self.limits.deadline)
-        return CallSettings(deadline, self.limits.timeout, self.limits.retries if retries is None else retries)
+        return CallSettings(deadline, self.limits.timeout, self.limits.retries)
 
     @property
     def retries(self) -> int:
@@ -70,10 +70,9 @@ class Sender:
         """The JSON object at `path`."""
         return self.route.send(path, None, method="GET", settings=self.settings(deadline))
 
-    def send(self, path: str, body: Optional[JSON], method: str = "POST", deadline: Deadline = NEVER,
-             retries: Optional[int] = None) -> JSON:
+    def send(self, path: str, body: Optional[JSON], method: str = "POST", deadline: Deadline = NEVER) -> JSON:
         """The JSON object that answers `body`."""
-        return self.route.send(path, body, method=method, settings=self.settings(deadline, retries))
+        return self.route.send(path, body, method=method, settings=self.settings(deadline))
 
 
 def _parse(answer: raw.RawAnswer) -> JSON:

@@ -6,6 +6,7 @@ from typing import Callable, Optional, Tuple, TypeVar, Union
 from ..errors import GeminiError, TransportTimeout
 from ..transport import retry
 from ..transport.deadline import Deadline, check_seconds
+from ..transport.transport import Transport
 from .progress import print_progress
 
 J = TypeVar("J")
@@ -25,8 +26,8 @@ def check_poll(poll: object) -> Poll:
 
 
 def wait_until(
-    job: J, refresh: Callable[[J], J], is_finished: Callable[[J], bool], *, poll: Poll, deadline: Deadline,
-    progress: JobProgress[J], describe: Callable[[J], str],
+    job: J, refresh: Callable[[J], J], is_finished: Callable[[J], bool], *, transport: Transport, poll: Poll,
+    deadline: Deadline, progress: JobProgress[J], describe: Callable[[J], str],
 ) -> J:
     """The job once `is_finished`; `refresh` looks at it again, `describe` says for people where it stands.
 
@@ -37,15 +38,14 @@ def wait_until(
     report = _reporter(progress, describe)
     try:
         report(job)
-        while not is_finished(job):
-            if deadline.is_set and deadline.left <= 0:
-                raise _timeout(describe(job))
-            retry.pause(min(seconds, deadline.left))
-            if deadline.expired:
-                raise _timeout(describe(job))
-            seconds = min(longest, seconds * _GROWTH)
-            job = refresh(job)
-            report(job)
+        with transport.operation():
+            while not is_finished(job):
+                retry.pause(min(seconds, deadline.left))
+                if deadline.expired:
+                    raise _timeout(describe(job))
+                seconds = min(longest, seconds * _GROWTH)
+                job = refresh(job)
+                report(job)
     except GeminiError as failure:
         error = _timeout(describe(job)) if failure.reason == "DEADLINE" and deadline.expired else failure
         error.job = job

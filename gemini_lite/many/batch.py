@@ -14,13 +14,13 @@ from ..api.batch_requests import inline_config
 from ..api.batches import Batches
 from ..api.prompts import check_prompts
 from ..api.sending import Sender
-from ..api.waiting import seconds_left
+from ..api.waiting import seconds_left, whole_deadline
 from ..auth.api_key import is_demo
 from ..errors import GeminiError, JobFailedError, NotFoundError
 from ..json_data import JSON
 from ..options import GeminiOptions
 from ..response import Result
-from ..transport.deadline import NEVER, Deadline, check_seconds
+from ..transport.deadline import NEVER, Deadline
 from .batch_input import BatchInput
 from .batch_manifest import (
     CREATED, CREATING, UPLOADING, Manifest, check_manifest, manifest_path, new_manifest, read_manifest, remove_manifest,
@@ -44,7 +44,7 @@ def run_batch(
 ) -> Stats:
     """Answer `prompts` into the file `path` by a job of the Batch API; see `GeminiClient.batch_to`."""
     check_prompts(prompts)
-    whole = Deadline.after(None if deadline is None else check_seconds(deadline, "deadline"))
+    whole = whole_deadline(deadline)
     batch_jobs.Jobs(sender).check_prompts_are_taken()
     options = _options(sender, defaults, overrides)
     with Journal(path, resume=resume, retry_errors=retry_errors, fsync_every=fsync_every,
@@ -129,7 +129,7 @@ class BatchRun:
         """
         if manifest.step == UPLOADING:
             return None
-        job = find_job(self._batches, manifest, self._deadline)
+        job = find_job(self._jobs, manifest, self._deadline)
         if job is None and not again:
             if manifest.step == CREATED:
                 raise JobFailedError(
@@ -233,15 +233,14 @@ class BatchRun:
         return self.stats
 
 
-def find_job(batches: Batches, manifest: Manifest, deadline: Deadline = NEVER) -> Optional[Batch]:
+def find_job(jobs: batch_jobs.Jobs, manifest: Manifest, deadline: Deadline = NEVER) -> Optional[Batch]:
     """The job of `manifest` by its name, or else by its display name; None if the server does not know it.
 
     A job whose name is not known may still come: it is looked for until LOOK_SECONDS after it was handed in.
     """
     if manifest.name is not None:
         with contextlib.suppress(NotFoundError):
-            return batches.get(manifest.name)
+            return jobs.get(manifest.name)
         return None
     left = batch_jobs.LOOK_SECONDS - max(0.0, time.time() - manifest.time)
-    return batch_jobs.find_named(lambda size: batches.list(page_size=size), manifest.display_name,
-                                 deadline.earlier(max(0.0, left)))
+    return jobs.find_named(manifest.display_name, deadline.earlier(max(0.0, left)))

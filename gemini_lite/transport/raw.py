@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from ..errors import APIError, GeminiError, TransportTimeout
+from ..errors import APIError, GeminiError
 from . import retry
 from .deadline import CallSettings
 from .error_body import error_from_response
@@ -75,18 +75,19 @@ def run(transport: Transport, attempt: Callable[[], T], settings: CallSettings) 
     """The result of `attempt`, which changes nothing on the server, made again as its errors allow."""
     retries = transport.retries if settings.retries is None else settings.retries
     tries = 0
-    while True:
-        try:
-            return attempt()
-        except GeminiError as failure:
-            error = failure
-        slow = isinstance(error, TransportTimeout) and error.reason != "CONNECT_TIMEOUT"
-        seconds = retry.wait(error, tries, transport.max_wait) if tries < retries and not slow else None
-        if seconds is None or seconds >= settings.deadline.left:
-            raise error
-        log.info("waiting %.2f s before try %d: %s", seconds, tries + 2, error.reason or error.code)
-        retry.pause(seconds)
-        tries += 1
+    with transport.operation():
+        while True:
+            try:
+                return attempt()
+            except GeminiError as failure:
+                error = failure
+            is_worth_it = tries < retries and not retry.is_slow(error)
+            seconds = retry.wait(error, tries, transport.max_wait) if is_worth_it else None
+            if seconds is None or seconds >= settings.deadline.left:
+                raise error
+            log.info("waiting %.2f s before try %d: %s", seconds, tries + 2, error.reason or error.code)
+            retry.pause(seconds)
+            tries += 1
 
 
 class _AddURLAndCredentials:

@@ -49,7 +49,6 @@ def run(
         finally:
             del error  # a frame that holds its own traceback's error is garbage only a collector finds
         pause(seconds)
-        call.check()
         tries += 1
 
 
@@ -63,8 +62,8 @@ class _ResendRule:
 
     def allows(self, error: GeminiError) -> bool:
         """Whether the request may be sent again after `error`; for one that may have been worked on, once."""
-        if isinstance(error, TransportTimeout) and error.reason != "CONNECT_TIMEOUT":
-            return False  # a server that is slow may still work on it
+        if is_slow(error):
+            return False
         if self._call.unsent or isinstance(error, TransportTimeout):
             return True
         if isinstance(error, APIError):
@@ -82,6 +81,11 @@ class _ResendRule:
             self._lost = None
 
 
+def is_slow(error: GeminiError) -> bool:
+    """Whether time ran out after the request went out: a server that is slow may still work on it."""
+    return isinstance(error, TransportTimeout) and error.reason != "CONNECT_TIMEOUT"
+
+
 def sleep(seconds: float) -> None:
     """Wait; a call that another thread ends wakes at once."""
     call = current_call()
@@ -92,8 +96,11 @@ def sleep(seconds: float) -> None:
 
 
 def pause(seconds: float) -> None:
-    """Sleep; tests replace `sleep` in this module, and nowhere else."""
+    """Sleep; the error of this thread's call if it is over then. Tests replace `sleep`, and nothing else."""
     sleep(seconds)
+    call = current_call()
+    if call is not None:
+        call.check()
 
 
 def wait(error: GeminiError, tries: int, max_wait: float) -> Optional[float]:

@@ -127,9 +127,10 @@ def enter(call: RunningCall) -> Optional[RunningCall]:
     return outer
 
 
-def leave(outer: Optional[RunningCall]) -> None:
-    """This thread's call is over; go on with the one around it."""
+def leave(outer: Optional[RunningCall], tries: int) -> None:
+    """This thread's call is over, for which so many requests were made; go on with the one around it."""
     if outer is None:
         _calls.pop(threading.get_ident(), None)
     else:
+        outer.tries += tries
         _calls[threading.get_ident()] = outer

@@ -179,6 +179,24 @@ class Transport:
         finally:
             self._unregister(call.running)
 
+    @contextlib.contextmanager
+    def operation(self, call: Optional[RunningCall] = None) -> Iterator[None]:
+        """What takes several calls, such as an upload: `close` ends its pauses too, its errors count all requests.
+
+        The pauses belong to `call`, which somebody else may end as well.
+        """
+        this = call or RunningCall()
+        outer = running.enter(this)
+        self._calls.add(this)
+        try:
+            yield
+        except errors.GeminiError as error:
+            error.tries = this.tries
+            raise
+        finally:
+            self._calls.discard(this)
+            running.leave(outer, this.tries)
+
     def sign_in(self, settings: CallSettings) -> None:
         """Have `auth` ready before there is a request, tried again as its errors allow."""
         call = Call("", {}, settings=settings).started()
@@ -208,7 +226,7 @@ class Transport:
             error.tries = this.tries
             raise
         finally:
-            running.leave(outer)
+            running.leave(outer, this.tries)
 
     def _unregister(self, call: RunningCall) -> None:
         self._calls.discard(call)

@@ -31,7 +31,7 @@ def call() -> Any:
     call = running.RunningCall()
     outer = running.enter(call)
     yield call
-    running.leave(outer)
+    running.leave(outer, 0)
 
 
 def send(url: str, session: requests.Session) -> requests.Response:
