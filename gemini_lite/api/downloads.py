@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 import pathlib
-from typing import Callable, Iterator, Optional, TypeVar, Union
+from typing import Callable, Optional, TypeVar, Union
 
 from .. import files_on_disk
 from ..auth.secret import Secret, hides_frames
@@ -53,18 +53,9 @@ def _get(sender: Sender, url: Secret, deadline: Deadline, take: Callable[[OpenAn
                     return take(answer)
                 location = answer.headers.get("Location") if 300 <= answer.status < 400 else None
                 if not location:
-                    body = b"".join(_until_broken(answer.blocks(sender.transport.limits.error)))
-                    raise raw.RawAnswer(answer.status, answer.headers, body).error()
+                    raise raw.RawAnswer(answer.status, answer.headers, answer.error_body()).error()
             place = Secret(check_https(joined(place.value, location), endpoint))
         raise TransportError(f"The download was redirected more than {REDIRECTS} times. Ask again, or check the base "
                              "URL.", reason="REDIRECTS")
 
     return raw.run(sender.transport, attempt, settings)
-
-
-def _until_broken(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The body of an error as far as it came."""
-    try:
-        yield from blocks
-    except TransportError:
-        pass

@@ -59,7 +59,7 @@ class Sender:
         def attempt() -> JSON:
             url = Secret(backend.endpoints[0] + path)
             request = raw.RawRequest("GET", url, backend.headers("", ""), None, settings)
-            answer = raw.exchange(self.transport, request, large=True)
+            answer = raw.exchange(self.transport, request)
             if not answer.ok:
                 raise answer.error()
             return _parse(answer)

@@ -52,13 +52,11 @@ class RawAnswer(NamedTuple):
         return error_from_response(self.status, self.headers, self.body)
 
 
-def exchange(transport: Transport, request: RawRequest, *, large: bool = False) -> RawAnswer:
-    """The answer to one `request`, whatever its status; TransportError if there is none.
-
-    Its body may be as long as an error's, or if `large` as any answer's.
-    """
+def exchange(transport: Transport, request: RawRequest) -> RawAnswer:
+    """The answer to one `request`, whatever its status; TransportError if there is none."""
     with open_answer(transport, request) as answer:
-        body = b"".join(answer.blocks(transport.limits.body if large else transport.limits.error))
+        is_success = 200 <= answer.status < 300
+        body = b"".join(answer.blocks(transport.limits.body)) if is_success else answer.error_body()
     return RawAnswer(answer.status, answer.headers, body)
 
 

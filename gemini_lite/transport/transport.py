@@ -92,10 +92,14 @@ class Exchange(NamedTuple):
 
 
 class OpenAnswer(NamedTuple):
-    """A response whose body has not been read: `blocks` yields it, of at most so many bytes, as it comes."""
+    """A response whose body has not been read.
+
+    `blocks` yields the body, of at most so many bytes, as it comes; `error_body` reads the beginning of an error's.
+    """
 
     response: requests.Response
     blocks: Callable[[float], Iterator[bytes]]
+    error_body: Callable[[], bytes]
 
     @property
     def status(self) -> int:
@@ -175,7 +179,8 @@ class Transport:
         call = Call("", {}, settings=settings._replace(retries=0, running=None)).started()
         try:
             with self._run(lambda endpoint: self._signed(exchange, call), ("",), call) as response:
-                yield OpenAnswer(response, lambda limit: self._blocks(response, call, limit))
+                yield OpenAnswer(response, lambda limit: self._blocks(response, call, limit),
+                                 lambda: self._error_body(response, call))
         finally:
             self._unregister(call.running)
 

@@ -13,7 +13,7 @@ from gemini_lite.auth.secret import Secret
 from gemini_lite.testing import Error, FakeGemini, Raw
 from gemini_lite.transport import raw
 from gemini_lite.transport.deadline import CallSettings, Deadline
-from gemini_lite.transport.transport import Transport
+from gemini_lite.transport.transport import Limits, Transport
 
 
 @pytest.fixture(params=["own", "given"])
@@ -100,14 +100,26 @@ def test_a_post_has_a_length_whatever_its_body(transport: Transport, fake: FakeG
     assert "transfer-encoding" not in fake.requests[0].headers
 
 
-def test_an_answer_that_is_too_large_is_refused(transport: Transport, fake: FakeGemini) -> None:
+def test_an_answer_that_is_too_large_is_refused_by_the_limit_that_the_message_names(
+    transport: Transport, fake: FakeGemini,
+) -> None:
     fake.services.append(lambda request: Raw(bytes(2 << 20)))
-    with pytest.raises(TransportError) as caught:
+    transport.limits = Limits(body=1 << 20)
+    with pytest.raises(TransportError, match="max_body_bytes") as caught:
         raw.exchange(transport, get(fake))
     assert caught.value.reason == "TOO_LARGE"
-    assert len(raw.exchange(transport, get(fake), large=True).body) == 2 << 20
+    transport.limits = Limits(body=2 << 20)
+    assert len(raw.exchange(transport, get(fake)).body) == 2 << 20
     with raw.open_answer(transport, get(fake)) as answer:
         assert sum(map(len, answer.blocks(math.inf))) == 2 << 20
+
+
+def test_an_error_that_is_too_large_or_cut_is_told_by_its_beginning(transport: Transport, fake: FakeGemini) -> None:
+    answers = [Raw(bytes(2 << 20), status=403), Raw(b"some", status=404, cut=True)]
+    fake.services.append(lambda request: answers.pop(0))
+    assert raw.exchange(transport, get(fake)).status == 403
+    answer = raw.exchange(transport, get(fake))
+    assert (answer.status, answer.body) == (404, b"some")
 
 
 def test_silence_ends_with_the_timeout_and_at_the_deadline(transport: Transport, fake: FakeGemini) -> None:
