@@ -80,7 +80,7 @@ def read_events(
     except sse.EventTooLarge as error:
         raise errors.TransportError(too_large(str(error), "event"), reason="TOO_LARGE") from None
     if is_first and "text/event-stream" not in response.headers.get("Content-Type", ""):
-        raise not_json(response, b"")
+        raise not_json(response, b"", "a stream of events")
 
 
 def _parse_event(data: sse.Data, response: requests.Response) -> Optional[JSON]:
@@ -108,7 +108,7 @@ def _decode(data: Union[sse.Data, bytearray]) -> Any:
         value, end = _decoder.raw_decode(text)  # without the two searches for blanks: bench row "streamed event"
         if end == len(text):
             return value
-    return _decoder.decode(text)
+    return _decoder.decode(text.lstrip("\ufeff"))  # a byte order mark, which some gateways write
 
 
 def _broken(data: sse.Data) -> errors.GeminiError:
@@ -118,10 +118,10 @@ def _broken(data: sse.Data) -> errors.GeminiError:
                              reason="NOT_JSON")
 
 
-def not_json(response: requests.Response, body: bytes) -> errors.ParseError:
+def not_json(response: requests.Response, body: bytes, expected: str = "a JSON object") -> errors.ParseError:
     """The error for an answer of status 200 that is none of the API's."""
     kind = response.headers.get("Content-Type") or "an answer of unknown type"
     begins = f": {body[:200]!r:.200}" if body else ""
     return errors.ParseError(
-        f"{host_of(response.url)} answered {response.status_code} with {kind} where JSON was expected{begins}. Check "
-        "the base URL and what stands between you and Google.", reason="NOT_JSON")
+        f"{host_of(response.url)} answered {response.status_code} with {kind} where {expected} was expected{begins}. "
+        "Check the base URL and what stands between you and Google.", reason="NOT_JSON")

@@ -137,9 +137,13 @@ def _context_of(bundle: str, kind: type) -> ssl.SSLContext:
             context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
             context.load_verify_locations(**where)
     except OSError as error:
+        reason = error.strerror or error
+        if error.filename is not None:  # Python tells that of a key log, and none of a bundle
+            raise TransportError(f"The file {error.filename} that SSLKEYLOGFILE names cannot be written ({reason}): "
+                                 "unset it, or name one that can.", reason="TLS") from None
         raise TransportError(
-            f"The CA bundle {bundle} cannot be read ({error.strerror or error}): set REQUESTS_CA_BUNDLE to a PEM file, "
-            "or unset it.", reason="TLS") from None
+            f"The CA bundle {bundle} cannot be read ({reason}): set REQUESTS_CA_BUNDLE to a PEM file, or unset it.",
+            reason="TLS") from None
     track_handshakes(context)
     return context
 

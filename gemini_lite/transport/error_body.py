@@ -78,7 +78,7 @@ def _error_object(value: Any) -> Optional[JSON]:
     for _ in range(10):
         if isinstance(value, list):
             value = next((item for item in value if isinstance(item, dict) and item.get("error")), None)
-        if not isinstance(value, dict) or value.get("error") is None:
+        if not isinstance(value, dict) or not value.get("error"):  # {} is no error: google.rpc's code 0 is OK
             break
         found = value["error"]
         if not isinstance(found, dict):  # the token endpoint: {"error": "invalid_grant", "error_description": "..."}

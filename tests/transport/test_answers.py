@@ -155,9 +155,23 @@ def test_a_unary_answer_that_is_no_json_object_is_a_parse_error(
     assert not caught.value.retryable and no_sleep == []
 
 
-def test_an_error_of_null_is_no_error(fake: FakeGemini, client: Client) -> None:
-    fake.raw(b"data: %b\n\n" % dump(answer("a", error=None)))
-    fake.raw(dump(answer("b", error=None)))
+@pytest.mark.parametrize("body", [b"[%b]" % dump(answer("a")), dump(answer("a")), b"", b"null"])
+def test_json_in_the_place_of_a_stream_is_a_parse_error_that_says_so(
+        fake: FakeGemini, client: Client, body: bytes) -> None:
+    fake.raw(body, headers={"Content-Type": "application/json"})
+    with pytest.raises(ParseError, match="application/json where a stream of events was expected"):
+        client(fake).stream("Hi")
+
+
+def test_a_byte_order_mark_before_an_answer_is_passed_over(fake: FakeGemini, client: Client) -> None:
+    fake.raw(b"\xef\xbb\xbf" + dump(answer("a")))
+    assert client(fake).generate("Hi").text == "a"
+
+
+@pytest.mark.parametrize("nothing", [None, {}, "", False])
+def test_an_error_that_is_empty_is_no_error(fake: FakeGemini, client: Client, nothing: object) -> None:
+    fake.raw(b"data: %b\n\n" % dump(answer("a", error=nothing)))
+    fake.raw(dump(answer("b", error=nothing)))
     assert client(fake).stream("Hi").response.text == "a"
     assert client(fake).generate("Hi").text == "b"
 

@@ -114,3 +114,14 @@ def test_a_ca_bundle_that_is_no_certificate_is_a_clear_error(
     with pytest.raises(TransportError, match="rubbish.pem"):
         client(tls_server()).generate("Hi")
     assert no_sleep == []
+
+
+def test_a_key_log_that_cannot_be_written_is_named_and_not_the_bundle(
+        tls_server: Callable[..., str], certificates: Path, client: Client, monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path, no_sleep: List[float]) -> None:
+    url = tls_server()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", shutil.copy(certificates / "ca.pem", tmp_path))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys"))
+    with pytest.raises(TransportError, match="keys that SSLKEYLOGFILE names cannot be written") as caught:
+        client(url).generate("Hi")
+    assert caught.value.reason == "TLS" and no_sleep == []
