@@ -1,6 +1,7 @@
 """The Interactions API: stored conversations, background agents, and streams that can be taken up again."""
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Callable, Generic, Iterator, Mapping, NamedTuple, Optional, Set, TypeVar, Union
 from urllib.parse import quote, urlencode
 
@@ -11,6 +12,8 @@ from ..json_data import JSON, dict_or_empty, list_of_dicts, str_or_none
 from ..options import GeminiOptions
 from ..transport import retry
 from ..transport.deadline import CallSettings, Deadline
+from ..transport.running import CLOSED, RunningCall
+from ..transport.transport import Transport
 from .interaction import FAILED, Interaction, InteractionEvent, InteractionFold
 from .interaction_body import build_body
 from .places import collection_path
@@ -66,7 +69,8 @@ class Interactions:
         events = self._events(self._path(), {**body, "stream": True}, settings)
         resumable = body.get("store") is not False
         retries = self._retries(settings) if resumable else 0
-        return InteractionStream(events, self._resume_function(settings), retries, options.response_schema)
+        return InteractionStream(self._sender.transport, settings, events, self._resume_function(settings), retries,
+                                 options.response_schema)
 
     def get(self, interaction: InteractionOrId, *, include_input: bool = False) -> Interaction[Any]:
         """The interaction as it is now; `include_input` adds the steps that were sent."""
@@ -161,14 +165,22 @@ class InteractionStream(Generic[T]):
     """The events of an interaction as they come; `interaction` is the whole of it afterwards.
 
     Ends with the event ``interaction.completed`` or raises: an ``error`` event is the error it states, a stream that
-    breaks and cannot be taken up again is an IncompleteError with what arrived as ``response``.
+    breaks and cannot be taken up again is the error of the break, or of the last attempt. Each has what arrived as
+    ``response``. The stream belongs to one thread at a time; `close` may be called by another, and wakes the one that
+    is reading.
     """
 
-    def __init__(self, events: Iterator[JSON], resume: Resume, retries: int, response_schema: object = None) -> None:
+    def __init__(
+        self, transport: Transport, settings: CallSettings, events: Iterator[JSON], resume: Resume, retries: int,
+        response_schema: object = None,
+    ) -> None:
+        self._transport = transport
+        self._call = settings.running or RunningCall()
         self._events = events
         self._resume = resume
         self._retries = retries
         self._schema = response_schema
+        self._owner = threading.get_ident()  # the thread that reads
         self._fold = InteractionFold()
         self._last_event: Optional[str] = None
         self._seen: Set[str] = set()
@@ -180,8 +192,8 @@ class InteractionStream(Generic[T]):
 
     def __next__(self) -> InteractionEvent:
         while not (self._closed or self._fold.completed):
-            data = self._next_data()
-            event = InteractionEvent(data)
+            self._owner = threading.get_ident()
+            event = InteractionEvent(self._next_data())
             if event.id is not None:
                 if event.id in self._seen:
                     continue  # a stream that was taken up again may repeat what it said last
@@ -207,9 +219,16 @@ class InteractionStream(Generic[T]):
         return _checked(interaction)
 
     def close(self) -> None:
-        """End the stream; work in the background goes on until it is cancelled."""
+        """End the stream; work in the background goes on until it is cancelled.
+
+        From another thread than the one that reads, it ends the call: that thread gets a TransportError with the reason
+        CLOSED.
+        """
         self._closed = True
-        self._close_events()
+        if self._owner == threading.get_ident():
+            self._close_events()
+        else:
+            self._call.end(CLOSED)
 
     def __enter__(self) -> InteractionStream[T]:
         return self
@@ -219,26 +238,30 @@ class InteractionStream(Generic[T]):
 
     def _next_data(self) -> JSON:
         """The next event's dict, taken up again after a break as often as `retries` allow in a row."""
-        while True:
-            try:
-                return next(self._events)
-            except StopIteration:
-                failure: GeminiError = IncompleteError(
-                    "The stream ended without interaction.completed: it is not whole.", reason="CUT", retryable=True)
-            except (TransportError, IncompleteError) as error:
-                failure = error
-            self._resume_after(failure)
+        try:
+            while True:
+                try:
+                    return next(self._events)
+                except StopIteration:
+                    failure: GeminiError = IncompleteError("The stream ended without interaction.completed: it is not "
+                                                           "whole.", reason="CUT", retryable=True)
+                except (TransportError, IncompleteError) as error:
+                    failure = error
+                self._resume_after(failure)
+        except GeminiError as error:
+            error.response = Interaction(self._fold.data(), self._schema)
+            raise
 
     def _resume_after(self, failure: GeminiError) -> None:
         """Take the stream up again after the last event that arrived, or raise `failure`."""
         id, last = self._fold.id, self._last_event
-        seconds = retry.wait(failure, self._tries, retry.LONGEST_WAIT) if self._tries < self._retries else None
-        if id is None or not _is_id(id) or last is None or seconds is None or failure.reason in ("DEADLINE", "CLOSED"):
-            failure.response = Interaction(self._fold.data(), self._schema)
+        seconds = retry.wait(failure, self._tries, self._transport.max_wait) if self._tries < self._retries else None
+        if id is None or not _is_id(id) or last is None or seconds is None or seconds >= self._call.left:
             raise failure
         self._tries += 1
         self._close_events()
-        retry.pause(seconds)
+        with self._transport.operation(self._call):
+            retry.pause(seconds)
         try:
             self._events = self._resume(id, last)
         except TransportError as error:

@@ -5,16 +5,21 @@ import base64
 import dataclasses
 import json
 import pathlib
+import threading
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
-from gemini_lite import CodeAssist, GeminiClient, GeminiError, IncompleteError, JobFailedError, ParseError
+from gemini_lite import (
+    CodeAssist, GeminiClient, GeminiError, IncompleteError, JobFailedError, OverloadedError, ParseError,
+    TransportError,
+)
 from gemini_lite.api.interaction import Interaction, InteractionEvent, InteractionFold
 from gemini_lite.api.interaction_body import build_input, build_options
 from gemini_lite.options import GeminiOptions
-from gemini_lite.testing import FakeGemini, Raw
+from gemini_lite.testing import Error, FakeGemini, Raw
 from gemini_lite.testing.interactions_service import InteractionsService, text_step
+from gemini_lite.transport import retry
 
 WEATHER = {"name": "get_weather", "description": "d", "parametersJsonSchema": {
     "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
@@ -174,14 +179,86 @@ def test_a_stream_that_breaks_after_any_event_goes_on_with_nothing_lost_and_noth
     assert [request.method for request in fake.requests].count("POST") == 1, "create is never sent again"
 
 
-def test_events_that_come_again_after_a_break_are_passed_over(no_sleep: List[float]) -> None:
+def events_of(*events: Dict[str, Any], **how: Any) -> Raw:
+    return Raw(*[b"data: %s\n\n" % json.dumps(event).encode() for event in events],
+               headers={"Content-Type": "text/event-stream"}, **how)
+
+
+def test_events_that_come_again_after_a_break_are_passed_over(
+        fake: FakeGemini, client: GeminiClient, no_sleep: List[float]) -> None:
     events = [{"event_type": "interaction.created", "event_id": "1", "interaction": {"id": "i"}},
               {"event_type": "step.start", "event_id": "2", "index": 0, "step": {"type": "model_output"}},
               {"event_type": "step.delta", "event_id": "3", "index": 0, "delta": {"type": "text", "text": "a"}}]
     end = {"event_type": "interaction.completed", "event_id": "4", "interaction": {"id": "i", "status": "completed"}}
-    from gemini_lite.api.interactions import InteractionStream
-    stream: Any = InteractionStream(iter(events), lambda id, last: iter([*events, end]), 4)
+    fake.answer("POST /v1beta/interactions", events_of(*events, cut=True))
+    fake.answer("GET /v1beta/interactions/*", events_of(*events, end))
+    stream = client.interactions.stream("Hi")
     assert [event.id for event in stream] == ["1", "2", "3", "4"] and stream.interaction.text == "a"
+
+
+BEGUN = {"event_type": "interaction.created", "event_id": "e1", "interaction": {"id": "i1"}}
+
+
+def test_a_stream_that_cannot_be_taken_up_again_raises_with_what_arrived(
+        fake: FakeGemini, client: GeminiClient, no_sleep: List[float]) -> None:
+    fake.answer("POST /v1beta/interactions", events_of(BEGUN, cut=True))
+    fake.answer("GET /v1beta/interactions/*", *[Error(503, "busy")] * 2)
+    with pytest.raises(OverloadedError) as caught:
+        client.interactions.stream("Hi", retries=1).interaction
+    assert caught.value.response.id == "i1"
+
+
+@pytest.mark.parametrize("max_wait", [0.1, 2])
+def test_no_wait_before_a_stream_is_taken_up_again_is_longer_than_the_clients_longest(
+        fake: FakeGemini, client: GeminiClient, no_sleep: List[float], max_wait: float,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    client._transport.max_wait = max_wait
+    fake.answer("POST /v1beta/interactions", events_of(BEGUN, cut=True))
+    fake.answer("GET /v1beta/interactions/*", *[events_of(BEGUN, cut=True)] * 4)
+    with pytest.raises(GeminiError):
+        list(client.interactions.stream("Hi"))
+    assert no_sleep == [min(max_wait, 0.5 * 2 ** number) for number in range(4)]
+
+
+def test_a_stream_is_not_taken_up_again_after_its_deadline(
+        fake: FakeGemini, client: GeminiClient, no_sleep: List[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.uniform", lambda low, high: 30.0)
+    fake.answer("POST /v1beta/interactions", events_of(BEGUN, cut=True))
+    with pytest.raises(TransportError):
+        list(client.interactions.stream("Hi", deadline=20))
+    assert no_sleep == []
+
+
+@pytest.mark.parametrize("by", ["stream", "client"])
+@pytest.mark.parametrize("during", ["an event", "a pause"])
+def test_closing_from_another_thread_wakes_the_one_that_reads(
+        fake: FakeGemini, client: GeminiClient, monkeypatch: pytest.MonkeyPatch, by: str, during: str) -> None:
+    sleep, waits = retry.sleep, threading.Event()
+    monkeypatch.setattr("random.uniform", lambda low, high: 30.0)  # what a break is followed by
+    monkeypatch.setattr("gemini_lite.transport.retry.sleep", lambda seconds: [waits.set(), sleep(seconds)])
+    slow = {"delay": 30} if during == "an event" else {"cut": True}
+    fake.answer("POST /v1beta/interactions", events_of(BEGUN, BEGUN, **slow))
+    stream = client.interactions.stream("Hi")
+    ends: List[Any] = []
+
+    def read() -> None:
+        try:
+            next(stream)
+            if during == "an event":
+                waits.set()
+            ends.append(next(stream))
+        except GeminiError as error:
+            ends.append(error)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    assert waits.wait(20)
+    (stream if by == "stream" else client).close()
+    reader.join(20)
+    assert ends[0].reason == "CLOSED" and ends[0].response.id == "i1"
+    if by == "stream":
+        assert list(stream) == []
 
 
 def test_a_stream_that_is_not_stored_and_breaks_raises_with_what_arrived(
