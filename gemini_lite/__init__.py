@@ -16,9 +16,10 @@ from .errors import (
 from .options import GeminiOptions
 from .response import GenerateContentResponse, Result, StreamChunk
 from .stream import Stream
-from .version import __version__  # noqa: F401  (re-exported; not among the public names)
+from .version import __version__ as __version__  # noqa: F401  (not among the public names)
 
 if TYPE_CHECKING:
+    from . import demo as demo, media as media, openai_compat as openai_compat, testing as testing  # noqa: F401
     from .api.batch import Batch
     from .api.caches import Cache
     from .api.embeddings import Embeddings
@@ -52,13 +53,14 @@ _LAZY = {
 _PUBLIC_MODULES = ("demo", "media", "openai_compat", "testing")  # whose names are public in them
 
 
-def __getattr__(name: str) -> object:
-    """What is imported when it is asked for, because its import takes time that few programs need to spend."""
-    if name in _PUBLIC_MODULES:
-        return importlib.import_module(f".{name}", __name__)
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name], __name__), name)
+if not TYPE_CHECKING:  # a type checker would take any name for known
+    def __getattr__(name: str) -> object:
+        """What is imported when it is asked for, because its import takes time that few programs need to spend."""
+        if name in _PUBLIC_MODULES:
+            return importlib.import_module(f".{name}", __name__)
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_LAZY[name], __name__), name)
 
 
 def __dir__() -> List[str]:

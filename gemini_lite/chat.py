@@ -27,7 +27,7 @@ from .turns.history import check_history, check_next, copy_json, sendable
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .options.overrides import ChatOverrides, Overrides
+    from .options.overrides import Overrides
 
 S = TypeVar("S")  # what ``response_schema`` names
 ToolResult = Union[Tuple[str, object], Tuple[str, object, Optional[str]]]  # (name, response[, id])
@@ -105,21 +105,53 @@ class Chat(FixedOptions):
         turns = contents.from_prompt(prompt)
         return self._send_stream(lambda options: turns, overrides)
 
+    @overload
     def send_tool_result(
-        self, name: str, response: object, id: Optional[str] = None, **overrides: Unpack[ChatOverrides],
+        self, name: str, response: object, id: Optional[str] = None, *, response_schema: Type[S],
+        **overrides: Unpack[Overrides],
+    ) -> GenerateContentResponse[S]: ...
+
+    @overload
+    def send_tool_result(
+        self, name: str, response: object, id: Optional[str] = None, *, response_schema: object = None,
+        **overrides: Unpack[Overrides],
+    ) -> GenerateContentResponse[Any]: ...
+
+    def send_tool_result(
+        self, name: str, response: object, id: Optional[str] = None, **overrides: Any,
     ) -> GenerateContentResponse[Any]:
         """`send_tool_results` for the one call that is owed."""
         return self.send_tool_results([(name, response, id)], **overrides)
 
+    @overload
     def send_tool_result_stream(
-        self, name: str, response: object, id: Optional[str] = None, **overrides: Unpack[ChatOverrides],
+        self, name: str, response: object, id: Optional[str] = None, *, response_schema: Type[S],
+        **overrides: Unpack[Overrides],
+    ) -> Stream[S]: ...
+
+    @overload
+    def send_tool_result_stream(
+        self, name: str, response: object, id: Optional[str] = None, *, response_schema: object = None,
+        **overrides: Unpack[Overrides],
+    ) -> Stream[Any]: ...
+
+    def send_tool_result_stream(
+        self, name: str, response: object, id: Optional[str] = None, **overrides: Any,
     ) -> Stream[Any]:
         """`send_tool_result`, streamed."""
         return self.send_tool_results_stream([(name, response, id)], **overrides)
 
+    @overload
     def send_tool_results(
-        self, results: ToolResults, **overrides: Unpack[ChatOverrides],
-    ) -> GenerateContentResponse[Any]:
+        self, results: ToolResults, *, response_schema: Type[S], **overrides: Unpack[Overrides],
+    ) -> GenerateContentResponse[S]: ...
+
+    @overload
+    def send_tool_results(
+        self, results: ToolResults, *, response_schema: object = None, **overrides: Unpack[Overrides],
+    ) -> GenerateContentResponse[Any]: ...
+
+    def send_tool_results(self, results: ToolResults, **overrides: Any) -> GenerateContentResponse[Any]:
         """Answer all calls of the model's last turn, in one turn and in their order.
 
         A result is (name, response) or (name, response, id); without an id it answers the first call of that name
@@ -128,9 +160,17 @@ class Chat(FixedOptions):
         """
         return self._send(lambda options: self._results_turns(results, options), overrides)
 
+    @overload
     def send_tool_results_stream(
-        self, results: ToolResults, **overrides: Unpack[ChatOverrides],
-    ) -> Stream[Any]:
+        self, results: ToolResults, *, response_schema: Type[S], **overrides: Unpack[Overrides],
+    ) -> Stream[S]: ...
+
+    @overload
+    def send_tool_results_stream(
+        self, results: ToolResults, *, response_schema: object = None, **overrides: Unpack[Overrides],
+    ) -> Stream[Any]: ...
+
+    def send_tool_results_stream(self, results: ToolResults, **overrides: Any) -> Stream[Any]:
         """`send_tool_results`, streamed."""
         return self._send_stream(lambda options: self._results_turns(results, options), overrides)
 

@@ -25,7 +25,7 @@ from .transport.deadline import CallLimits, Timeout
 from .transport.transport import Limits, Transport
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
     from .api.batches import Batches
     from .api.caches import Caches
@@ -154,11 +154,25 @@ class GeminiClient(Chat):
         """What is left of the quota, as the API describes it: ``modelId``, ``remainingFraction``; Code Assist only."""
         return readable(self.backend.quota(self._route.post(self._limits.start())))  # type: ignore[no-any-return]
 
+    @overload
     def map(
         self, prompts: Iterable[object], *, concurrency: int = 64, ordered: bool = True,
         requests_per_minute: Optional[float] = None, max_errors: Optional[int] = None, progress: Progress = None,
-        **overrides: Unpack[ChatOverrides],
-    ) -> Run:
+        response_schema: Type[S], **overrides: Unpack[Overrides],
+    ) -> Run[S]: ...
+
+    @overload
+    def map(
+        self, prompts: Iterable[object], *, concurrency: int = 64, ordered: bool = True,
+        requests_per_minute: Optional[float] = None, max_errors: Optional[int] = None, progress: Progress = None,
+        response_schema: object = None, **overrides: Unpack[Overrides],
+    ) -> Run[Any]: ...
+
+    def map(
+        self, prompts: Iterable[object], *, concurrency: int = 64, ordered: bool = True,
+        requests_per_minute: Optional[float] = None, max_errors: Optional[int] = None, progress: Progress = None,
+        **overrides: Any,
+    ) -> Run[Any]:
         """Answer many `prompts`, `concurrency` of them at a time, paced by what the server says: a `Result` for each.
 
         Each is what `generate` takes, ``(key, prompt)``, or a dict with a "key" and a "prompt" or a whole "request".
@@ -197,7 +211,7 @@ class GeminiClient(Chat):
 
     def batch_to(
         self, path: Union[str, "os.PathLike[str]"], prompts: Iterable[object], *, wait: bool = True,
-        poll: Tuple[float, float] = (5, 60), deadline: Optional[float] = None, resume: bool = True,
+        poll: Union[float, Tuple[float, float]] = (5, 60), deadline: Optional[float] = None, resume: bool = True,
         retry_errors: str = "transient", fsync_every: float = 1.0, progress: Progress = None, again: bool = False,
         **overrides: Unpack[OptionFields],
     ) -> Stats:
@@ -273,7 +287,7 @@ class GeminiClient(Chat):
         """
         self._transport.close()
 
-    def __enter__(self) -> GeminiClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

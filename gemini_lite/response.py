@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Generic, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, cast
+from typing import TYPE_CHECKING, Any, Generic, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Union, cast
 
 from .answers.usage import UsageMetadata
 from .errors import GeminiError, ParseError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .answers.citations import Citation
     from .display.pages import MimeBundle, Page
     from .media import Blob
-    T = TypeVar("T", default=Any)  # what `GenerateContentResponse.parsed` is
+    T = TypeVar("T", covariant=True, default=Any)  # what `GenerateContentResponse.parsed` is
 else:
     from typing import TypeVar
     T = TypeVar("T")
@@ -321,7 +321,7 @@ def _list(value: object) -> List[object]:
     return value if isinstance(value, list) else []
 
 
-class Result:
+class Result(Generic[T]):
     """The answer to one prompt of many, or its error; the other of the two is None.
 
     `index` counts the prompts from 0, `key` is the one given with the prompt or else its index as a string, `tries`
@@ -331,7 +331,7 @@ class Result:
     __slots__ = ("index", "key", "response", "error", "tries")
 
     def __init__(
-        self, index: int, key: str, response: Optional[GenerateContentResponse[Any]],
+        self, index: int, key: str, response: Optional[GenerateContentResponse[T]],
         error: Optional[GeminiError] = None, tries: int = 1,
     ) -> None:
         self.index = index
@@ -346,7 +346,7 @@ class Result:
         return None if self.response is None else self.response.text
 
     @property
-    def parsed(self) -> Any:
+    def parsed(self) -> Union[T, Any]:
         """The answer as ``response_schema`` has it, as `GenerateContentResponse.parsed`; None if the prompt failed."""
         return None if self.response is None else self.response.parsed
 
@@ -356,7 +356,7 @@ class Result:
         answer = self.response if self.response is not None else getattr(self.error, "response", None)
         return answer.usage_metadata if isinstance(answer, GenerateContentResponse) else UsageMetadata({})
 
-    def unwrap(self) -> GenerateContentResponse[Any]:
+    def unwrap(self) -> GenerateContentResponse[T]:
         """The answer; raises the error if the prompt failed."""
         if self.response is None:
             raise self.error or GeminiError("There is neither an answer nor an error.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Optional, Tuple, Type, TypeVar, Union, overload
 
 from .. import files_on_disk
 from ..files_on_disk import StrPath
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..options.overrides import ChatOverrides
+
+S = TypeVar("S")
 
 _CANCEL_SECONDS = 120.0  # for how long Vertex AI may take to cancel a job that is to be deleted
 
@@ -110,6 +112,16 @@ class Batches:
         ended = self._wait(first, poll, whole, progress)
         check_ended(ended)
         return ended
+
+    @overload
+    def results(
+        self, batch: BatchOrName, *, keys: Optional[Iterable[str]] = None, response_schema: Type[S],
+    ) -> Iterator[Result[S]]: ...
+
+    @overload
+    def results(
+        self, batch: BatchOrName, *, keys: Optional[Iterable[str]] = None, response_schema: object = None,
+    ) -> Iterator[Result[Any]]: ...
 
     def results(
         self, batch: BatchOrName, *, keys: Optional[Iterable[str]] = None, response_schema: object = None,

@@ -18,7 +18,7 @@ from .sending import Sender
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..options.overrides import ModelOptions
+    from ..options.overrides import CacheOverrides
 
 Seconds = Union[float, datetime.timedelta]
 Moment = Union[datetime.datetime, str]
@@ -66,7 +66,7 @@ class Caches:
 
     def create(
         self, prompt: Prompt, *, ttl: Optional[Seconds] = None, expire_time: Optional[Moment] = None,
-        display_name: Optional[str] = None, **overrides: Unpack[ModelOptions],
+        display_name: Optional[str] = None, **overrides: Unpack[CacheOverrides],
     ) -> Cache:
         """Keep `prompt`, with the system prompt and the tools of the options, for one model.
 

@@ -5,7 +5,7 @@ import base64
 import datetime
 import hashlib
 import pathlib
-from typing import Iterator, Optional, Tuple, Union
+from typing import Iterator, Optional, Tuple, Union, overload
 from urllib.parse import quote
 
 from ..auth.secret import Secret
@@ -161,6 +161,17 @@ class Files:
         whole = whole_deadline(deadline)
         first = file if isinstance(file, File) else self._get(resource_name(file, File), whole)
         return self._wait(first, file, poll, whole, progress)
+
+    @overload
+    def download(self, file: FileOrName, to: None = None, *, deadline: Optional[float] = None) -> bytes: ...
+
+    @overload
+    def download(self, file: FileOrName, to: StrPath, *, deadline: Optional[float] = None) -> pathlib.Path: ...
+
+    @overload
+    def download(
+        self, file: FileOrName, to: Optional[StrPath] = None, *, deadline: Optional[float] = None,
+    ) -> Union[bytes, pathlib.Path]: ...
 
     def download(
         self, file: FileOrName, to: Optional[StrPath] = None, *, deadline: Optional[float] = None,

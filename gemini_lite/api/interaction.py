@@ -3,16 +3,15 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import Generic, List, Optional, TypeVar, cast
+from typing import Generic, List, Optional, cast
 
 from .. import schema
 from ..errors import ParseError
 from ..json_data import JSON, copied, dict_or_empty, list_of_dicts, str_or_none
+from ..response import T
 from ..media import Blob, blob
 from ..turns.calls import FunctionCall
 from .resources import parse_time
-
-T = TypeVar("T")
 
 LIVE = frozenset(("in_progress", "queued"))  # the work goes on; every other status ends a wait
 FAILED = frozenset(("failed", "cancelled", "budget_exceeded"))

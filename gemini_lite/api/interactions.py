@@ -2,20 +2,22 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Generic, Iterator, Mapping, NamedTuple, Optional, Set, TypeVar, Union
+from typing import (
+    TYPE_CHECKING, Any, Callable, Generic, Iterator, Mapping, NamedTuple, Optional, Set, Type, TypeVar, Union, overload,
+)
 from urllib.parse import quote, urlencode
 
 from ..answers.check import why_not_json
-from ..contents import Prompt
 from ..errors import GeminiError, IncompleteError, JobFailedError, TransportError
 from ..json_data import JSON, dict_or_empty, list_of_dicts, str_or_none
 from ..options import GeminiOptions
+from ..response import T
 from ..transport import retry
 from ..transport.deadline import CallSettings, Deadline
 from ..transport.running import CLOSED, RunningCall
 from ..transport.transport import Transport
 from .interaction import FAILED, Interaction, InteractionEvent, InteractionFold
-from .interaction_body import build_body
+from .interaction_body import InteractionPrompt, build_body
 from .places import collection_path
 from .sending import Sender
 from .waiting import JobProgress, Poll, wait_until, whole_deadline
@@ -23,9 +25,9 @@ from .waiting import JobProgress, Poll, wait_until, whole_deadline
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..options.overrides import ChatOverrides
+    from ..options.overrides import Overrides
 
-T = TypeVar("T")
+S = TypeVar("S")  # what ``response_schema`` names
 Resume = Callable[[str, str], Iterator[JSON]]  # the events of an interaction's id after the event of this id
 InteractionOrId = Union[Interaction[Any], str]
 
@@ -43,9 +45,26 @@ class Interactions:
         self._sender, self._options = sender, options
         self._route, self._limits = sender.route, sender.limits
 
+    @overload
     def create(
-        self, prompt: Prompt, *, agent: Optional[str] = None, previous_interaction: Optional[InteractionOrId] = None,
-        background: bool = False, store: Optional[bool] = None, **overrides: Unpack[ChatOverrides],
+        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        previous_interaction: Optional[InteractionOrId] = None,
+        background: bool = False, store: Optional[bool] = None, response_schema: Type[S],
+        **overrides: Unpack[Overrides],
+    ) -> Interaction[S]: ...
+
+    @overload
+    def create(
+        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        previous_interaction: Optional[InteractionOrId] = None,
+        background: bool = False, store: Optional[bool] = None, response_schema: object = None,
+        **overrides: Unpack[Overrides],
+    ) -> Interaction[Any]: ...
+
+    def create(
+        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        previous_interaction: Optional[InteractionOrId] = None,
+        background: bool = False, store: Optional[bool] = None, **overrides: Any,
     ) -> Interaction[Any]:
         """Ask, and return the interaction: whole, or with `background` as soon as it is queued (see `wait`).
 
@@ -57,9 +76,26 @@ class Interactions:
         data = self._follow_continuations(data, body, settings)
         return _checked(Interaction(data, options.response_schema))
 
+    @overload
     def stream(
-        self, prompt: Prompt, *, agent: Optional[str] = None, previous_interaction: Optional[InteractionOrId] = None,
-        background: bool = False, store: Optional[bool] = None, **overrides: Unpack[ChatOverrides],
+        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        previous_interaction: Optional[InteractionOrId] = None,
+        background: bool = False, store: Optional[bool] = None, response_schema: Type[S],
+        **overrides: Unpack[Overrides],
+    ) -> InteractionStream[S]: ...
+
+    @overload
+    def stream(
+        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        previous_interaction: Optional[InteractionOrId] = None,
+        background: bool = False, store: Optional[bool] = None, response_schema: object = None,
+        **overrides: Unpack[Overrides],
+    ) -> InteractionStream[Any]: ...
+
+    def stream(
+        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        previous_interaction: Optional[InteractionOrId] = None,
+        background: bool = False, store: Optional[bool] = None, **overrides: Any,
     ) -> InteractionStream[Any]:
         """`create`, streamed: the first event has arrived when this returns.
 
@@ -72,10 +108,22 @@ class Interactions:
         return InteractionStream(self._sender.transport, settings, events, self._resume_function(settings), retries,
                                  options.response_schema)
 
+    @overload
+    def get(self, interaction: Interaction[S], *, include_input: bool = False) -> Interaction[S]: ...
+
+    @overload
+    def get(self, interaction: str, *, include_input: bool = False) -> Interaction[Any]: ...
+
     def get(self, interaction: InteractionOrId, *, include_input: bool = False) -> Interaction[Any]:
         """The interaction as it is now; `include_input` adds the steps that were sent."""
         query = {**({"include_input": "true"} if include_input else {}), "stream": "false"}
         return Interaction(self._get(interaction, query, self._limits.start()), _schema_of(interaction))
+
+    @overload
+    def cancel(self, interaction: Interaction[S]) -> Interaction[S]: ...
+
+    @overload
+    def cancel(self, interaction: str) -> Interaction[Any]: ...
 
     def cancel(self, interaction: InteractionOrId) -> Interaction[Any]:
         """Stop the work; what it has cost so far is billed."""
@@ -86,6 +134,18 @@ class Interactions:
     def delete(self, interaction: InteractionOrId) -> None:
         """Forget the interaction; work that goes on is cancelled with `cancel` first."""
         self._route.send(self._path(interaction), method="DELETE", settings=self._limits.start())
+
+    @overload
+    def wait(
+        self, interaction: Interaction[S], *, poll: Poll = (2, 10), deadline: Optional[float] = None,
+        progress: JobProgress[Interaction[S]] = None,
+    ) -> Interaction[S]: ...
+
+    @overload
+    def wait(
+        self, interaction: str, *, poll: Poll = (2, 10), deadline: Optional[float] = None,
+        progress: JobProgress[Interaction[Any]] = None,
+    ) -> Interaction[Any]: ...
 
     def wait(
         self, interaction: InteractionOrId, *, poll: Poll = (2, 10), deadline: Optional[float] = None,
@@ -126,7 +186,7 @@ class Interactions:
         return data
 
     def _request(
-        self, prompt: Prompt, agent: Optional[str], previous: Optional[InteractionOrId], background: bool,
+        self, prompt: InteractionPrompt, agent: Optional[str], previous: Optional[InteractionOrId], background: bool,
         store: Optional[bool], overrides: Mapping[str, object],
     ) -> _Request:
         limits, changes = self._limits.split(overrides)
@@ -294,7 +354,7 @@ def _schema_of(interaction: InteractionOrId) -> object:
     return interaction._schema if isinstance(interaction, Interaction) else None
 
 
-def _checked(interaction: Interaction[T]) -> Interaction[T]:
+def _checked(interaction: Interaction[S]) -> Interaction[S]:
     """`interaction`, or the error if it ended badly."""
     if interaction.status not in FAILED:
         return interaction

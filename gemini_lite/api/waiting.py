@@ -10,13 +10,13 @@ from ..transport.transport import Transport
 from .progress import print_progress
 
 J = TypeVar("J")
-Poll = Tuple[float, float]  # seconds: the first wait, the longest wait
+Poll = Union[float, Tuple[float, float]]  # seconds: the first wait, the longest wait
 JobProgress = Union[Callable[[J], object], bool, None]
 
 _GROWTH = 1.5  # of a wait over the one before
 
 
-def check_poll(poll: object) -> Poll:
+def check_poll(poll: object) -> Tuple[float, float]:
     """`poll` as (first, longest) seconds; one number stands for both."""
     pair = poll if isinstance(poll, (tuple, list)) else (poll, poll)
     if len(pair) != 2:

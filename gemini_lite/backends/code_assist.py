@@ -5,13 +5,14 @@ import os
 import re
 import sys
 from time import monotonic
-from typing import Any, List, Mapping, Optional, Sequence
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Union, cast
 
 from .. import errors
 from ..auth.oauth import OAuthCredentials
 from ..json_data import JSON, dict_or_empty, list_of_dicts
 from ..options import GeminiOptions
 from ..transport import retry
+from ..transport.transport import Auth
 from ..transport.error_body import error_from_event
 from ..transport.timed_lock import TimedLock
 from ..version import __version__
@@ -33,15 +34,15 @@ class CodeAssist:
     default_model = "gemini-2.5-pro"
 
     def __init__(
-        self, credentials: Any = None, *, project: Optional[str] = None,
-        endpoints: Optional[Sequence[str]] = None, api_version: Optional[str] = None, user_agent: Optional[str] = None,
-        onboard: bool = False,
+        self, credentials: Union[str, "os.PathLike[str]", Callable[[], str], Auth, None] = None, *,
+        project: Optional[str] = None, endpoints: Optional[Sequence[str]] = None, api_version: Optional[str] = None,
+        user_agent: Optional[str] = None, onboard: bool = False,
     ) -> None:
         if isinstance(credentials, (str, os.PathLike)) or credentials is None:
             credentials = OAuthCredentials(credentials)
         elif not hasattr(credentials, "ready"):
             credentials = OAuthCredentials(token=credentials)
-        self.auth = credentials
+        self.auth = cast(Auth, credentials)
         default = os.environ.get("CODE_ASSIST_ENDPOINT") or "https://cloudcode-pa.googleapis.com"
         given = (default,) if endpoints is None else (endpoints,) if isinstance(endpoints, str) else endpoints
         self.endpoints = tuple(check_url(url, "an endpoint") for url in given)

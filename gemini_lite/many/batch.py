@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import time
-from typing import Callable, Iterable, Mapping, NoReturn, Optional, Tuple, Union
+from typing import Callable, Iterable, Mapping, NoReturn, Optional, Union
 
 from ..api import batch_jobs
 from ..api.batch import Batch
@@ -14,7 +14,7 @@ from ..api.batch_requests import inline_config
 from ..api.batches import Batches
 from ..api.prompts import check_prompts
 from ..api.sending import Sender
-from ..api.waiting import seconds_left, whole_deadline
+from ..api.waiting import Poll, seconds_left, whole_deadline
 from ..auth.api_key import is_demo
 from ..errors import GeminiError, JobFailedError, NotFoundError
 from ..json_data import JSON
@@ -38,7 +38,7 @@ INLINE_BYTES = 1_000_000  # larger input is uploaded first, in a step of its own
 
 def run_batch(
     sender: Sender, defaults: GeminiOptions, path: Union[str, "os.PathLike[str]"], prompts: Iterable[object], *,
-    wait: bool = True, poll: Tuple[float, float] = (5, 60), deadline: Optional[float] = None, resume: bool = True,
+    wait: bool = True, poll: Poll = (5, 60), deadline: Optional[float] = None, resume: bool = True,
     retry_errors: str = "transient", fsync_every: float = 1.0, progress: Progress = None, again: bool = False,
     overrides: Mapping[str, object] = {},
 ) -> Stats:
@@ -103,7 +103,7 @@ class BatchRun:
 
     # The job
 
-    def answer(self, *, wait: bool, poll: Tuple[float, float], resume: bool, again: bool) -> None:
+    def answer(self, *, wait: bool, poll: Poll, resume: bool, again: bool) -> None:
         """Adopt the job that is under way or hand one in, wait for it if asked to, and take in what it has."""
         manifest = read_manifest(self._journal.path)
         if manifest is not None:
@@ -176,7 +176,7 @@ class BatchRun:
 
     # Its results
 
-    def _wait_and_collect(self, job: Batch, poll: Tuple[float, float]) -> None:
+    def _wait_and_collect(self, job: Batch, poll: Poll) -> None:
         """Wait for the job, take in its results, and forget it."""
         try:
             job = self._batches.wait(job, poll=poll, deadline=seconds_left(self._deadline),

@@ -11,7 +11,7 @@ import queue
 import random
 import time
 from types import TracebackType
-from typing import Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sized, Tuple, Type
+from typing import Callable, Deque, Dict, Generic, Iterable, Iterator, List, Optional, Sized, Tuple, Type
 
 from ..api.prompts import RequestBuilder, read_item
 from ..auth.api_key import is_demo
@@ -19,7 +19,7 @@ from ..errors import GeminiError, OverloadedError
 from ..json_data import JSON
 from ..json_data.previews import counted
 from ..options import GeminiOptions
-from ..response import Result
+from ..response import Result, T
 from ..route import Route
 from ..transport.transport import Transport
 from . import failures
@@ -42,7 +42,7 @@ HELD = 16  # times `concurrency`: the results that may wait for a slow one befor
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds, where the server named none
 
 
-class Run:
+class Run(Generic[T]):
     """Many prompts being answered: iterate for a `Result` of each; ``with`` or `close` ends it early.
 
     Prompts are read as there is room for them, and nothing is sent while nobody iterates. `stats` counts. Whoever
@@ -79,10 +79,10 @@ class Run:
         self._next_step_at = 0.0
         self.interrupts = Interrupts(functools.partial(self._done.put, None))  # holds no run: one forgotten can end
 
-    def __iter__(self) -> Run:
+    def __iter__(self) -> Run[T]:
         return self
 
-    def __next__(self) -> Result:
+    def __next__(self) -> Result[T]:
         if self._ready and time.monotonic() < self._next_step_at:
             return self._ready.popleft()
         try:
@@ -97,7 +97,7 @@ class Run:
             raise
         return self._ready.popleft()
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Run[T]:
         return self
 
     def __exit__(

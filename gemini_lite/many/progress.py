@@ -9,7 +9,7 @@ from .stats import Stats, format_duration, short_number
 
 EVERY = 0.25  # seconds
 Show = Callable[[Stats], object]
-Progress = Union[bool, Callable[[Stats], None], None]
+Progress = Union[bool, Callable[[Stats], object], None]
 
 
 def reporter(progress: Progress) -> Callable[[Stats, bool], None]:

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import os
-from typing import BinaryIO, Iterator, NamedTuple, Optional, Union
+from typing import Any, BinaryIO, Iterator, NamedTuple, Optional, Type, TypeVar, Union, overload
 
 from ..json_data import JSON
 from ..response import AnswerFormat, Result
 from .records import BEGINNING, read_record, to_result
+
+S = TypeVar("S")
 
 
 class Line(NamedTuple):
@@ -32,6 +34,16 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[Line]:
                                  "line or take it out, and its prompt will be sent again")
         yield Line(number, start, data, record)
         start += len(data)
+
+
+@overload
+def read_results(path: Union[str, "os.PathLike[str]"], *, response_schema: Type[S]) -> Iterator[Result[S]]: ...
+
+
+@overload
+def read_results(
+    path: Union[str, "os.PathLike[str]"], *, response_schema: object = None,
+) -> Iterator[Result[Any]]: ...
 
 
 def read_results(path: Union[str, "os.PathLike[str]"], *, response_schema: object = None) -> Iterator[Result]:

@@ -53,7 +53,10 @@ class OpenAIChat:
         """This object, so that ``chat.completions.create`` works as with the ``openai`` package."""
         return self
 
-    completions = chat
+    @property
+    def completions(self) -> "OpenAIChat":
+        """This object too."""
+        return self
 
     @overload
     def create(

@@ -5,7 +5,8 @@ import dataclasses
 import functools
 import logging
 from typing import (
-    TYPE_CHECKING, Any, Callable, Dict, Mapping, NoReturn, Optional, Protocol, Sequence, Tuple, TypeVar, Union,
+    TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NoReturn, Optional, Protocol, Sequence, Tuple,
+    TypeVar, Union,
 )
 
 from ..errors.hints import no_attribute, unknown_option
@@ -59,7 +60,7 @@ class GeminiOptions:
     top_p: Optional[float] = None
     top_k: Optional[int] = None
     max_output_tokens: Optional[int] = None
-    stop_sequences: Optional[Sequence[str]] = None
+    stop_sequences: Union[List[str], Tuple[str, ...], None] = None
     seed: Optional[int] = None
     candidate_count: Optional[int] = None
     presence_penalty: Optional[float] = None
@@ -79,7 +80,7 @@ class GeminiOptions:
     labels: Optional[Mapping[str, str]] = None
     cached_content: Union[str, CacheLike, None] = None
     session_id: Optional[str] = None
-    response_modalities: Optional[Sequence[str]] = None
+    response_modalities: Union[List[str], Tuple[str, ...], None] = None
     media_resolution: Optional[str] = None
     speech_config: Union[str, Mapping[str, Any], None] = None
     image_config: Optional[Mapping[str, Any]] = None

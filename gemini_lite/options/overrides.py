@@ -1,7 +1,7 @@
 """The fields of `GeminiOptions` as keywords of a call, for type checkers; imported by nothing at run time."""
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional, Sequence, TypedDict, Union
+from typing import Any, List, Mapping, Optional, Sequence, Tuple, TypedDict, Union
 
 from ..tools import ToolLike
 from ..transport.deadline import Timeout
@@ -16,7 +16,7 @@ class BaseOptions(TypedDict, total=False):
     top_p: Optional[float]
     top_k: Optional[int]
     max_output_tokens: Optional[int]
-    stop_sequences: Optional[Sequence[str]]
+    stop_sequences: Union[List[str], Tuple[str, ...], None]
     seed: Optional[int]
     candidate_count: Optional[int]
     presence_penalty: Optional[float]
@@ -35,12 +35,23 @@ class BaseOptions(TypedDict, total=False):
     labels: Optional[Mapping[str, str]]
     cached_content: Union[str, CacheLike, None]
     session_id: Optional[str]
-    response_modalities: Optional[Sequence[str]]
+    response_modalities: Union[List[str], Tuple[str, ...], None]
     media_resolution: Optional[str]
     speech_config: Union[str, Mapping[str, Any], None]
     image_config: Optional[Mapping[str, Any]]
     response_logprobs: Optional[bool]
     logprobs: Optional[int]
+    extra: Optional[Mapping[str, Any]]
+
+
+class CacheOverrides(TypedDict, total=False):
+    """What a cache has of the options."""
+
+    model: Optional[str]
+    system_prompt: Optional[SystemPrompt]
+    tools: Optional[Sequence[ToolLike]]
+    tool_choice: Union[str, Sequence[str], None]
+    tool_config: Optional[Mapping[str, Any]]
     extra: Optional[Mapping[str, Any]]
 
 

@@ -14,7 +14,7 @@ import os
 import socket
 import threading
 from types import TracebackType
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple, Type, Union
 
 from ..json_data import JSON
 from .built_in import MODELS, BuiltInAnswers
@@ -26,6 +26,9 @@ from .replies import Answer, Error, Item, Raw, Reply, Service, call, json_answer
 from .request import Request, redacted
 from .script import Script, check_name
 from .strict import Known, refusal
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Answer", "Error", "FakeGemini", "Given", "Item", "Raw", "Reply", "Request", "Service", "call"]
 
@@ -84,7 +87,7 @@ class FakeGemini:
 
     @classmethod
     def from_recording(cls, path: Union[str, os.PathLike[str]], *, redact: bool = False,
-                       strict: Optional[bool] = None) -> FakeGemini:
+                       strict: Optional[bool] = None) -> Self:
         """A stand-in that plays a file of `record`: a request gets the answer that the same request got then.
 
         Keys, projects and the order of a query do not count, nor whether fields are in snake_case. A model call that
@@ -135,7 +138,7 @@ class FakeGemini:
         """
         self._limits.add(TokenBucket(requests, per, burst, tell))
 
-    def start(self, port: int = 0) -> FakeGemini:
+    def start(self, port: int = 0) -> Self:
         """Listen on `port` of 127.0.0.1, by default a free one, once; returns itself."""
         self._url = self._listener.start(port)
         return self
@@ -176,7 +179,7 @@ class FakeGemini:
     def _open(self) -> List[Tuple[socket.socket, threading.Thread]]:
         return self._listener.open    # tests of leaks look at the threads
 
-    def __enter__(self) -> FakeGemini:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, _type: Optional[Type[BaseException]], error: Optional[BaseException],

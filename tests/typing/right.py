@@ -3,10 +3,13 @@ import dataclasses
 import pathlib
 from typing import Any, Dict, Iterator, List, Optional
 
+import gemini_lite
 from gemini_lite import (
-    Chat, CodeAssist, DeveloperAPI, GeminiClient, GeminiError, GeminiOptions, GenerateContentResponse, Stream,
-    StreamChunk, Tool, query,
+    Chat, CodeAssist, DeveloperAPI, GeminiClient, GeminiError, GeminiOptions, GenerateContentResponse, Interaction,
+    Result, Stream, StreamChunk, Tool, query, read_results,
 )
+from gemini_lite.openai_compat import OpenAIChat
+from gemini_lite.testing import FakeGemini
 
 
 @dataclasses.dataclass
@@ -60,6 +63,40 @@ def parsed() -> None:
         piece: StreamChunk[Person] = chunk
         print(piece.text_delta)
     print(person.name, name, people[0].name, number + 1, table["a"], anything["a"], maybe, plain["a"])
+    for result in client.map(["Hi"], response_schema=Person):
+        answered: GenerateContentResponse[Person] = result.unwrap()
+        print(answered.parsed.name, result.parsed.name)
+    names = [result.unwrap().parsed.name for result in read_results("out.jsonl", response_schema=Person)]
+    interaction: Interaction[Person] = client.interactions.wait(
+        client.interactions.create("Hi", response_schema=Person, background=True), poll=5)
+    wider: GenerateContentResponse[Optional[Person]] = client.generate("Hi", response_schema=Person)
+    print(names, interaction, wider)
+
+
+def answer_calls(interaction: Interaction) -> Interaction:
+    results = [(call.name, {"answer": 1}, call.id) for call in interaction.function_calls]
+    return client.interactions.create(results, previous_interaction=interaction)
+
+
+def show(result: Result) -> str:
+    return result.text or str(result.error)
+
+
+class MyClient(GeminiClient):
+    def shout(self, prompt: str) -> str:
+        return self.generate(prompt).text.upper()
+
+
+def rooms() -> None:
+    with MyClient(api_key="k") as mine:
+        print(mine.shout("Hi"), gemini_lite.__version__, gemini_lite.media.from_bytes(b"x", "image/png"))
+    with FakeGemini() as fake:
+        print(fake.url, OpenAIChat(client).chat.completions.create(messages=[]))
+    data: bytes = client.files.download("files/x")
+    path: pathlib.Path = client.files.download("files/x", "there.mp4")
+    client.map(["Hi"], progress=lambda stats: stats.answered > 5)
+    client.batch_to("out.jsonl", ["Hi"], poll=30)
+    print(data, path)
 
 
 def calls() -> None:

@@ -2,7 +2,8 @@
 import dataclasses
 from typing import List
 
-from gemini_lite import Chat, DeveloperAPI, GeminiClient, GeminiOptions, Tool, query
+import gemini_lite
+from gemini_lite import Chat, CodeAssist, DeveloperAPI, GeminiClient, GeminiOptions, Tool, query, read_results
 
 
 @dataclasses.dataclass
@@ -28,10 +29,20 @@ GeminiClient(key="k")  # error
 GeminiClient(temprature=0)  # error
 GeminiOptions(max_tokens=5)  # error
 
+client.caches.create("Hi", temperature=0)  # error
+client.map(["Hi"], temprature=0)  # error
+client.interactions.create("Hi", temprature=0)  # error
+
+# Names
+gemini_lite.RateLimitErr  # error
+gemini_lite.media.from_byte  # error
+
 # Their types
 client.generate("Hi", temperature="hot")  # error
 client.generate("Hi", top_k=1.5)  # error
 client.generate("Hi", stop_sequences=5)  # error
+client.generate("Hi", stop_sequences="END")  # error
+client.generate("Hi", response_modalities="IMAGE")  # error
 client.generate("Hi", tools=[5])  # error
 client.generate("Hi", system_prompt=5)  # error
 client.generate("Hi", response_modalities=5)  # error
@@ -49,6 +60,7 @@ GeminiClient(backend="developer")  # error
 GeminiClient(options={"temperature": 0})  # error
 GeminiOptions(temperature="hot")  # error
 DeveloperAPI(5)  # error
+CodeAssist(5)  # error
 Tool(5)  # error
 
 # What comes back
@@ -69,4 +81,11 @@ client.count_tokens("Hi").text  # error
 for chunk in client.stream("Hi"):
     print(chunk.text_detla)  # error
 client.temperature = 0.5  # error
+chat.send_tool_results([], response_schema=Person).parsed.nmae  # error
+client.interactions.create("Hi", response_schema=Person).parsed.nmae  # error
+for result in client.map(["Hi"], response_schema=Person):
+    result.unwrap().parsed.nmae  # error
+for result in read_results("out.jsonl", response_schema=Person):
+    result.unwrap().parsed.nmae  # error
+size: int = client.files.download("files/x")  # error
 other: Chat = client.generate("Hi")  # error
