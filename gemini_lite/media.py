@@ -8,7 +8,7 @@ import mimetypes
 import os
 import re
 import struct
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
 from . import files_on_disk
@@ -26,6 +26,9 @@ _FILE_SIGNATURES = (  # offset, bytes, MIME type; of the types that Gemini takes
     (4, b"ftypqt", "video/quicktime"), (4, b"ftyp", "video/mp4"), (0, b"\x1a\x45\xdf\xa3", "video/webm"),
     (8, b"AVI ", "video/x-msvideo"), (0, b"\x00\x00\x01\xba", "video/mpeg"),
 )
+_TYPES_BY_ENDING = {  # as Google names them, whatever the system's table says
+    ".jsonl": "application/jsonl", ".md": "text/markdown", ".py": "text/x-python", ".webp": "image/webp",
+}
 _PCM_TYPE = re.compile(r"audio/(?:l16|pcm|x-pcm)\b", re.IGNORECASE)
 _SAFE_MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _HTML_ELEMENTS = {"image": '<img src="{url}">', "audio": '<audio controls src="{url}"></audio>',
@@ -55,11 +58,17 @@ def type_of_name(name: str) -> Optional[str]:
 
     ValueError for a compressed file such as ``notes.txt.gz``, which Gemini would take for garbled text.
     """
-    mime_type, compression = mimetypes.guess_type(name)
+    mime_type, compression = _guess_type(name)
     if compression is not None:
         raise ValueError(f"{name} is compressed ({compression}), which Gemini does not read: unpack it, or name the "
                          "type of the bytes yourself, such as application/gzip")
     return mime_type
+
+
+def _guess_type(name: str) -> Tuple[Optional[str], Optional[str]]:
+    """`mimetypes.guess_type`, the type of some endings being ours."""
+    mime_type, compression = mimetypes.guess_type(name)
+    return _TYPES_BY_ENDING.get(os.path.splitext(name)[1].lower(), mime_type), compression
 
 
 def from_path(path: Union[str, "os.PathLike[str]"], mime_type: Optional[str] = None) -> JSON:
@@ -84,7 +93,7 @@ def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:
     if urlsplit(uri).scheme not in ("https", "http", "gs"):
         raise ValueError(f"{uri!r} is no URI of a file; for one on this machine use a pathlib path")
     if mime_type is None:
-        guessed, compression = mimetypes.guess_type(urlsplit(uri).path)
+        guessed, compression = _guess_type(urlsplit(uri).path)
         mime_type = None if compression else guessed  # Google finds it out
     return {"fileData": {"fileUri": uri, **({"mimeType": mime_type} if mime_type else {})}}
 
