@@ -313,11 +313,10 @@ def test_a_list_that_is_no_conversation_is_refused_with_the_entry(past, error, w
      {"generationConfig": {"responseJsonSchema": {"enum": ["a"]}, "responseMimeType": "text/x.enum"}}),
     ({"tool_choice": "none"}, {"toolConfig": {"functionCallingConfig": {"mode": "NONE"}}}),
     ({"tools": [{"googleSearch": {}}], "tool_config": {"functionCallingConfig": {"mode": "ANY"}},
-      "safety_settings": [{"category": "C", "threshold": "T"}], "labels": {"my_team": "a_b"},
-      "cached_content": "cachedContents/a"},
+      "safety_settings": [{"category": "C", "threshold": "T"}], "labels": {"my_team": "a_b"}},
      {"tools": [{"googleSearch": {}}], "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
-      "safetySettings": [{"category": "C", "threshold": "T"}], "labels": {"my_team": "a_b"},
-      "cachedContent": "cachedContents/a"}),
+      "safetySettings": [{"category": "C", "threshold": "T"}], "labels": {"my_team": "a_b"}}),
+    ({"cached_content": "cachedContents/a"}, {"cachedContent": "cachedContents/a"}),
 ])
 def test_what_is_set_is_sent_by_the_apis_name_and_what_is_not_is_not(options, request_fields):
     before = copy.deepcopy(options)
