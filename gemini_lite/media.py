@@ -17,14 +17,15 @@ from .json_data import JSON
 Data = Union[bytes, bytearray, memoryview]
 _BYTES = (bytes, bytearray, memoryview)
 
-_FILE_SIGNATURES = (  # offset, bytes, MIME type; of the types that Gemini takes
-    (0, b"\x89PNG\r\n\x1a\n", "image/png"), (0, b"\xff\xd8\xff", "image/jpeg"), (0, b"GIF8", "image/gif"),
-    (8, b"WEBP", "image/webp"), (4, b"ftyphei", "image/heic"), (4, b"ftypmif1", "image/heif"), (0, b"BM", "image/bmp"),
-    (0, b"%PDF-", "application/pdf"),
-    (8, b"WAVE", "audio/wav"), (0, b"ID3", "audio/mp3"), (0, b"\xff\xfb", "audio/mp3"), (0, b"fLaC", "audio/flac"),
-    (0, b"OggS", "audio/ogg"), (8, b"AIFF", "audio/aiff"), (0, b"\xff\xf1", "audio/aac"), (4, b"ftypM4A", "audio/mp4"),
-    (4, b"ftypqt", "video/quicktime"), (4, b"ftyp", "video/mp4"), (0, b"\x1a\x45\xdf\xa3", "video/webm"),
-    (8, b"AVI ", "video/x-msvideo"), (0, b"\x00\x00\x01\xba", "video/mpeg"),
+_FILE_SIGNATURES = (  # a pattern for the first bytes, MIME type; of the types that Gemini takes
+    (rb"\x89PNG\r\n\x1a\n", "image/png"), (rb"\xff\xd8\xff", "image/jpeg"), (rb"GIF8[79]a", "image/gif"),
+    (rb"RIFF.{4}WEBP", "image/webp"), (rb".{4}ftyphe[iv][cxms]", "image/heic"), (rb".{4}ftypm[is]f1", "image/heif"),
+    (rb"BM.{4}\0{4}", "image/bmp"), (rb"%PDF-", "application/pdf"),
+    (rb"RIFF.{4}WAVE", "audio/wav"), (rb"ID3[\2-\4]|\xff[\xf2\xf3\xfa\xfb]", "audio/mp3"), (rb"fLaC", "audio/flac"),
+    (rb"OggS", "audio/ogg"), (rb"FORM.{4}AIF[FC]", "audio/aiff"), (rb"\xff[\xf1\xf9]", "audio/aac"),
+    (rb".{4}ftypM4[AB] ", "audio/mp4"), (rb".{4}ftypqt  ", "video/quicktime"), (rb".{4}ftyp3g[2p]", "video/3gpp"),
+    (rb".{4}ftyp(?:iso[2-9m]|mp4[12]|avc1|dash|f4v |M4V|mmp4|MSNV)", "video/mp4"),
+    (rb"\x1a\x45\xdf\xa3", "video/webm"), (rb"RIFF.{4}AVI ", "video/x-msvideo"), (rb"\0\0\x01\xba", "video/mpeg"),
 )
 _TYPES_BY_ENDING = {  # as Google names them, whatever the system's table says
     ".jsonl": "application/jsonl", ".md": "text/markdown", ".py": "text/x-python", ".webp": "image/webp",
@@ -228,7 +229,4 @@ def _wav_file(pcm: bytes, rate: int, channels: int) -> bytes:
 
 def _mime_type_of(first_bytes: bytes) -> Optional[str]:
     """The MIME type of a file that begins with these bytes, 16 of them being enough; None for an unknown one."""
-    for offset, signature, mime_type in _FILE_SIGNATURES:
-        if first_bytes[offset:offset + len(signature)] == signature:
-            return mime_type
-    return None
+    return next((kind for pattern, kind in _FILE_SIGNATURES if re.match(pattern, first_bytes, re.DOTALL)), None)
