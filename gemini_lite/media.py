@@ -45,8 +45,9 @@ def from_bytes(data: Data, mime_type: Optional[str] = None) -> JSON:
 
     ValueError if they are those of no known type.
     """
+    data = bytes(data)  # a memoryview may have gaps, or rows and columns
     if mime_type is None:
-        mime_type = _mime_type_of(bytes(data[:16]))
+        mime_type = _mime_type_of(data[:16])
         if mime_type is None:
             raise ValueError("the first bytes tell no MIME type: write (data, 'type/subtype')")
     if not isinstance(mime_type, str) or "/" not in mime_type:
@@ -75,18 +76,30 @@ def _guess_type(name: str) -> Tuple[Optional[str], Optional[str]]:
 def from_path(path: Union[str, "os.PathLike[str]"], mime_type: Optional[str] = None) -> JSON:
     """An ``inlineData`` part of a file; without `mime_type`, the type is that of its name, else of its first bytes.
 
-    ValueError if the file cannot be read, is compressed, or neither tells a type.
+    A file of UTF-8 that neither tells is text/plain. ValueError if the file cannot be read, is empty or compressed, or
+    if nothing tells its type.
     """
     try:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
         raise ValueError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
-    mime_type = mime_type or type_of_name(os.fspath(path)) or _mime_type_of(data[:16])
+    if not data:
+        raise ValueError(f"{os.fspath(path)} is empty")
+    mime_type = mime_type or type_of_name(os.fspath(path)) or _mime_type_of(data[:16]) or _type_of_text(data)
     if mime_type is None:
         raise ValueError(f"neither the name nor the first bytes of {os.fspath(path)} tell a MIME type: write "
                          "(path.read_bytes(), 'type/subtype')")
     return from_bytes(data, mime_type)
+
+
+def _type_of_text(data: bytes) -> Optional[str]:
+    """text/plain for UTF-8, as of notes.md where neither Python nor the system knows that ending; None for the rest."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if b"\0" in data else "text/plain"
 
 
 def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:

@@ -127,7 +127,7 @@ def test_a_prompt_that_cannot_be_sent_is_refused_with_the_entry_that_is_wrong(pr
 def test_a_file_that_cannot_be_read_is_named(tmp_path, name, words):
     (tmp_path / "folder.png").mkdir()
     for bare in ("what", "what.zzzz"):
-        (tmp_path / bare).write_bytes(b"raw")
+        (tmp_path / bare).write_bytes(b"r\0w")
     with pytest.raises(ValueError, match=words):
         contents.from_prompt(tmp_path / name)
 

@@ -44,8 +44,14 @@ def test_text_and_types_that_gemini_does_not_take_are_not_taken_for_a_file(data:
         media.from_bytes(data)
 
 
+def test_bytes_may_lie_in_memory_as_they_like() -> None:
+    for view in (memoryview(b"abcd").cast("B", (2, 2)), memoryview(b"a.b.c.d.")[::2], bytearray(b"abcd")):
+        assert contents.from_prompt((view, "text/plain"))[0]["parts"] == [inline(b"abcd", "text/plain")]
+
+
 def test_the_name_of_a_file_comes_before_its_first_bytes(tmp_path: pathlib.Path) -> None:
-    files = [("a.png", b"x", "image/png"), ("notes.txt", PNG, "text/plain"), ("odd", PNG, "image/png")]
+    files = [("a.png", b"x", "image/png"), ("notes.txt", PNG, "text/plain"), ("odd", PNG, "image/png"),
+             ("Makefile", "größe: 1".encode(), "text/plain"), ("odder", b"???", "text/plain")]
     for name, data, mime_type in files:
         (tmp_path / name).write_bytes(data)
         assert contents.from_prompt(tmp_path / name)[0]["parts"] == [inline(data, mime_type)]
@@ -54,10 +60,13 @@ def test_the_name_of_a_file_comes_before_its_first_bytes(tmp_path: pathlib.Path)
 @pytest.mark.parametrize("make", [
     lambda path: media.from_bytes(b"what is this"), lambda path: media.from_bytes(b"x", "png"),
     lambda path: media.from_path(path / "missing.png"), lambda path: media.from_path(path),
-    lambda path: media.from_path(path / "unknown"), lambda path: media.from_uri("cat.png"),
+    lambda path: media.from_path(path / "unknown"), lambda path: media.from_path(path / "latin"),
+    lambda path: media.from_path(path / "empty.txt"), lambda path: media.from_uri("cat.png"),
 ])
 def test_what_cannot_be_a_part_is_refused_with_what_to_write(tmp_path: pathlib.Path, make: Any) -> None:
-    (tmp_path / "unknown").write_bytes(b"???")
+    (tmp_path / "unknown").write_bytes(b"?\0?")
+    (tmp_path / "latin").write_bytes("größe".encode("latin-1"))
+    (tmp_path / "empty.txt").touch()
     with pytest.raises(ValueError):
         make(tmp_path)
 
