@@ -8,7 +8,7 @@ from typing import (
     TYPE_CHECKING, Any, Callable, Dict, Mapping, NoReturn, Optional, Protocol, Sequence, Tuple, TypeVar, Union,
 )
 
-from ..errors.hints import no_attribute, unknown_option
+from ..errors.hints import CALL_SETTINGS, no_attribute, unknown_option
 
 if TYPE_CHECKING:
     from ..tools import Toolbox, ToolLike
@@ -185,7 +185,10 @@ class FixedOptions:
 
     if not TYPE_CHECKING:  # a type checker would take any name for known
         def __setattr__(self, name: str, value: object) -> None:
-            if name in _KNOWN or name == "options" and "options" in self.__dict__:
+            if name == "history":
+                raise AttributeError("a history is given when its conversation is made: chat = client.chat(history); "
+                                     "clear_history() forgets it")
+            if name in _KNOWN or name in CALL_SETTINGS or name == "options" and "options" in self.__dict__:
                 name = "temperature" if name == "options" else name
                 raise AttributeError(
                     f"the options of a {type(self).__name__} are fixed when it is made: write {name}=... in the call, "
