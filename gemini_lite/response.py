@@ -304,6 +304,11 @@ def plain_parts(response: GenerateContentResponse[Any]) -> List[JSON]:
     return response._plain_parts()
 
 
+def answer_format_of(response: GenerateContentResponse[Any]) -> AnswerFormat:
+    """How an answer is read."""
+    return response._format
+
+
 def _parts(data: object) -> List[JSON]:
     return list_of_dicts(dict_or_empty(first_candidate(data).get("content")).get("parts"))
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from gemini_lite import GeminiOptions, contents
-from gemini_lite.turns.calls import results_content
+from gemini_lite.turns.calls import CallResult, results_content
 from gemini_lite.turns.history import check_history, check_next
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -211,7 +211,8 @@ def test_next_turns_that_do_not_fit_are_refused_with_what_is_due(past, prompt, w
 ])
 def test_results_are_answered_in_the_order_of_the_calls_each_with_its_id(due, results, answered):
     calls = [call(name, id)["functionCall"] for name, id in due]
-    assert results_content(calls, results) == {"role": "user", "parts": [{"functionResponse": {
+    content = results_content(calls, [CallResult(*result) for result in results])
+    assert content == {"role": "user", "parts": [{"functionResponse": {
         **({"id": id} if id else {}), "name": name, "response": {"x": x}}} for name, id, x in answered]}
 
 
@@ -225,7 +226,7 @@ def test_results_are_answered_in_the_order_of_the_calls_each_with_its_id(due, re
 ])
 def test_results_that_do_not_fit_the_calls_are_refused_with_what_is_owed(due, results, words):
     with pytest.raises(ValueError, match=words):
-        results_content([call(name, id)["functionCall"] for name, id in due], results)
+        results_content([call(name, id)["functionCall"] for name, id in due], [CallResult(*item) for item in results])
 
 
 def odd_turns():
