@@ -40,7 +40,7 @@ class Chat(FixedOptions):
     A turn is kept when its answer is whole, with the answer, as the last step of a send. Whatever fails or is
     cancelled before leaves the history as it was, and the error has the turns that were not kept, with the results of
     tools that ran: pass ``error.turns`` to `send_message` to go on from there. It belongs to one thread at a time; a
-    second thread gets a `ConversationBusyError`.
+    second thread gets a `ConversationBusyError`, and so does a tool that sends in the conversation that runs it.
 
     Python functions among the ``tools`` are called, and their results sent, until the model answers; after
     ``max_tool_rounds`` of that, and for tools without a function, the calls are the caller's to answer, with
@@ -317,9 +317,9 @@ class _OneAtATime:
         holder = self._held.setdefault("by", this)
         if holder is not this:
             if holder[0] != this[0] or _is_running(holder[1]):
-                raise ConversationBusyError("This conversation is in the middle of a call, in another thread or below "
-                                            "a tool that it runs: use another one, from client.chat().",
-                                            retryable=True)
+                raise ConversationBusyError("This conversation is sending already, and neither another thread nor a "
+                                            "tool that it runs can send in it: use client.generate or another "
+                                            "client.chat() there.", retryable=True)
             self._held["by"] = this
 
     def __exit__(self, *exc: object) -> None:

@@ -17,7 +17,7 @@ from .contents import Prompt
 from .errors import ParseError
 from .errors.hints import CALL_SETTINGS, CHAT_ATTRIBUTES, MODELS_ATTRIBUTES, with_hints
 from .json_data import JSON, preview, readable
-from .options import GeminiOptions, list_options, options_for_one_request, reject_unknown
+from .options import GeminiOptions, list_options, options_for_one_request, unknown_field_message
 from .response import GenerateContentResponse
 from .route import Route, new_fold, new_session_id
 from .stream import Stream, chunks
@@ -70,7 +70,7 @@ class GeminiClient(Chat):
         max_error_bytes: int = Limits().error, **overrides: Unpack[OptionFields],
     ) -> None:
         api_key = as_secret(api_key)
-        wrong = reject_unknown(cast(JSON, overrides))
+        wrong = unknown_field_message(cast(JSON, overrides))
         if options is not None and not isinstance(options, GeminiOptions):
             wrong, options = _no_options(options), None  # it may be a key, which no traceback may show
         if wrong:
@@ -360,16 +360,16 @@ def query(
 ) -> GenerateContentResponse[Any]:
     """Ask once and close again; `str()` of the response is its text."""
     api_key = as_secret(api_key)
-    wrong = reject_unknown(overrides, CALL_SETTINGS)
+    wrong = unknown_field_message(overrides, CALL_SETTINGS)
     if wrong:
         raise TypeError(wrong)
     with GeminiClient(GeminiOptions(model=model), credentials_path, api_key=api_key, backend=backend) as client:
         return client.send_message(prompt, **overrides)
 
 
-list_options(GeminiClient)
+list_options(GeminiClient, GeminiClient.batch_to)
 list_options(GeminiClient.generate, GeminiClient.stream, GeminiClient.chat, GeminiClient.count_tokens,
-             GeminiClient.map, GeminiClient.map_to, GeminiClient.batch_to,
+             GeminiClient.map, GeminiClient.map_to,
              Chat.send_message, Chat.send_message_stream, Chat.send_tool_result, Chat.send_tool_result_stream,
              Chat.send_tool_results, Chat.send_tool_results_stream, also=CALL_SETTINGS)
 list_options(query, without=("model", "response_schema"), also=CALL_SETTINGS)

@@ -8,7 +8,7 @@ import mimetypes
 import os
 import re
 import struct
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
 from . import files_on_disk
@@ -17,15 +17,19 @@ from .json_data import JSON
 Data = Union[bytes, bytearray, memoryview]
 _BYTES = (bytes, bytearray, memoryview)
 
-_FILE_SIGNATURES = (  # offset, bytes, MIME type; of the types that Gemini takes
-    (0, b"\x89PNG\r\n\x1a\n", "image/png"), (0, b"\xff\xd8\xff", "image/jpeg"), (0, b"GIF8", "image/gif"),
-    (8, b"WEBP", "image/webp"), (4, b"ftyphei", "image/heic"), (4, b"ftypmif1", "image/heif"), (0, b"BM", "image/bmp"),
-    (0, b"%PDF-", "application/pdf"),
-    (8, b"WAVE", "audio/wav"), (0, b"ID3", "audio/mp3"), (0, b"\xff\xfb", "audio/mp3"), (0, b"fLaC", "audio/flac"),
-    (0, b"OggS", "audio/ogg"), (8, b"AIFF", "audio/aiff"), (0, b"\xff\xf1", "audio/aac"), (4, b"ftypM4A", "audio/mp4"),
-    (4, b"ftypqt", "video/quicktime"), (4, b"ftyp", "video/mp4"), (0, b"\x1a\x45\xdf\xa3", "video/webm"),
-    (8, b"AVI ", "video/x-msvideo"), (0, b"\x00\x00\x01\xba", "video/mpeg"),
+_FILE_SIGNATURES = (  # a pattern for the first bytes, MIME type; of the types that Gemini takes
+    (rb"\x89PNG\r\n\x1a\n", "image/png"), (rb"\xff\xd8\xff", "image/jpeg"), (rb"GIF8[79]a", "image/gif"),
+    (rb"RIFF.{4}WEBP", "image/webp"), (rb".{4}ftyphe[iv][cxms]", "image/heic"), (rb".{4}ftypm[is]f1", "image/heif"),
+    (rb"BM.{4}\0{4}", "image/bmp"), (rb"%PDF-", "application/pdf"),
+    (rb"RIFF.{4}WAVE", "audio/wav"), (rb"ID3[\2-\4]|\xff[\xf2\xf3\xfa\xfb]", "audio/mp3"), (rb"fLaC", "audio/flac"),
+    (rb"OggS", "audio/ogg"), (rb"FORM.{4}AIF[FC]", "audio/aiff"), (rb"\xff[\xf1\xf9]", "audio/aac"),
+    (rb".{4}ftypM4[AB] ", "audio/mp4"), (rb".{4}ftypqt  ", "video/quicktime"), (rb".{4}ftyp3g[2p]", "video/3gpp"),
+    (rb".{4}ftyp(?:iso[2-9m]|mp4[12]|avc1|dash|f4v |M4V|mmp4|MSNV)", "video/mp4"),
+    (rb"\x1a\x45\xdf\xa3", "video/webm"), (rb"RIFF.{4}AVI ", "video/x-msvideo"), (rb"\0\0\x01\xba", "video/mpeg"),
 )
+_TYPES_BY_ENDING = {  # as Google names them, whatever the system's table says
+    ".jsonl": "application/jsonl", ".md": "text/markdown", ".py": "text/x-python", ".webp": "image/webp",
+}
 _PCM_TYPE = re.compile(r"audio/(?:l16|pcm|x-pcm)\b", re.IGNORECASE)
 _SAFE_MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _HTML_ELEMENTS = {"image": '<img src="{url}">', "audio": '<audio controls src="{url}"></audio>',
@@ -41,8 +45,9 @@ def from_bytes(data: Data, mime_type: Optional[str] = None) -> JSON:
 
     ValueError if they are those of no known type.
     """
+    data = bytes(data)  # a memoryview may have gaps, or rows and columns
     if mime_type is None:
-        mime_type = _mime_type_of(bytes(data[:16]))
+        mime_type = _mime_type_of(data[:16])
         if mime_type is None:
             raise ValueError("the first bytes tell no MIME type: write (data, 'type/subtype')")
     if not isinstance(mime_type, str) or "/" not in mime_type:
@@ -55,28 +60,46 @@ def type_of_name(name: str) -> Optional[str]:
 
     ValueError for a compressed file such as ``notes.txt.gz``, which Gemini would take for garbled text.
     """
-    mime_type, compression = mimetypes.guess_type(name)
+    mime_type, compression = _guess_type(name)
     if compression is not None:
         raise ValueError(f"{name} is compressed ({compression}), which Gemini does not read: unpack it, or name the "
                          "type of the bytes yourself, such as application/gzip")
     return mime_type
 
 
+def _guess_type(name: str) -> Tuple[Optional[str], Optional[str]]:
+    """`mimetypes.guess_type`, the type of some endings being ours."""
+    mime_type, compression = mimetypes.guess_type(name)
+    return _TYPES_BY_ENDING.get(os.path.splitext(name)[1].lower(), mime_type), compression
+
+
 def from_path(path: Union[str, "os.PathLike[str]"], mime_type: Optional[str] = None) -> JSON:
     """An ``inlineData`` part of a file; without `mime_type`, the type is that of its name, else of its first bytes.
 
-    ValueError if the file cannot be read, is compressed, or neither tells a type.
+    A file of UTF-8 that neither tells is text/plain. ValueError if the file cannot be read, is empty or compressed, or
+    if nothing tells its type.
     """
     try:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
         raise ValueError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
-    mime_type = mime_type or type_of_name(os.fspath(path)) or _mime_type_of(data[:16])
+    if not data:
+        raise ValueError(f"{os.fspath(path)} is empty")
+    mime_type = mime_type or type_of_name(os.fspath(path)) or _mime_type_of(data[:16]) or _type_of_text(data)
     if mime_type is None:
         raise ValueError(f"neither the name nor the first bytes of {os.fspath(path)} tell a MIME type: write "
                          "(path.read_bytes(), 'type/subtype')")
     return from_bytes(data, mime_type)
+
+
+def _type_of_text(data: bytes) -> Optional[str]:
+    """text/plain for UTF-8, as of notes.md where neither Python nor the system knows that ending; None for the rest."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if b"\0" in data else "text/plain"
 
 
 def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:
@@ -84,7 +107,7 @@ def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:
     if urlsplit(uri).scheme not in ("https", "http", "gs"):
         raise ValueError(f"{uri!r} is no URI of a file; for one on this machine use a pathlib path")
     if mime_type is None:
-        guessed, compression = mimetypes.guess_type(urlsplit(uri).path)
+        guessed, compression = _guess_type(urlsplit(uri).path)
         mime_type = None if compression else guessed  # Google finds it out
     return {"fileData": {"fileUri": uri, **({"mimeType": mime_type} if mime_type else {})}}
 
@@ -219,7 +242,4 @@ def _wav_file(pcm: bytes, rate: int, channels: int) -> bytes:
 
 def _mime_type_of(first_bytes: bytes) -> Optional[str]:
     """The MIME type of a file that begins with these bytes, 16 of them being enough; None for an unknown one."""
-    for offset, signature, mime_type in _FILE_SIGNATURES:
-        if first_bytes[offset:offset + len(signature)] == signature:
-            return mime_type
-    return None
+    return next((kind for pattern, kind in _FILE_SIGNATURES if re.match(pattern, first_bytes, re.DOTALL)), None)

@@ -1,11 +1,10 @@
 """Names to read an answer by; the dict underneath stays as it came."""
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Generic, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Union, cast
 
 from .answers.usage import UsageMetadata
-from .errors import GeminiError, ParseError
+from .errors import GeminiError
 from .errors.hints import no_attribute
 from .json_data import (
     JSON, APIObject, copied, dict_or_empty, first_candidate, has_text, list_of_dicts, number_or_none, str_or_none,
@@ -93,17 +92,9 @@ class GenerateContentResponse(Generic[T]):
 
         ParseError, with the text and the reason, if it does not fit; `text` works all the same.
         """
-        from .schema import from_json
-        text, hint = self.text, self._format.schema
-        try:
-            value = json.loads(text)
-            return cast(T, value if hint is None else from_json(value, hint))
-        except (ValueError, RecursionError, ParseError) as error:
-            cut = f" (the answer was cut: {self.finish_reason})" if self.finish_reason not in (None, "STOP") else ""
-            reason = "MISMATCH" if isinstance(error, ParseError) else "NOT_JSON"
-            what = "is no JSON (response_schema=... asks for it)" if hint is None else "does not fit its schema"
-            raise ParseError(f"The answer {what}{cut}: {error}. The answer: {text[:500]}",
-                             reason=reason, response=self) from None
+        from .schema import parse_answer
+        cut = self.finish_reason if self.finish_reason != "STOP" else None
+        return cast(T, parse_answer(self.text, self._format.schema, self, cut))
 
     @property
     def files(self) -> List[Blob]:
@@ -311,6 +302,11 @@ class StreamChunk(GenerateContentResponse[T]):
 def plain_parts(response: GenerateContentResponse[Any]) -> List[JSON]:
     """The parts of an answer as plain dicts, which are not copied; calls that came in pieces are whole."""
     return response._plain_parts()
+
+
+def answer_format_of(response: GenerateContentResponse[Any]) -> AnswerFormat:
+    """How an answer is read."""
+    return response._format
 
 
 def _parts(data: object) -> List[JSON]:

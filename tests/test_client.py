@@ -492,7 +492,8 @@ def test_the_package_logs_through_its_own_logger_and_is_quiet_by_default() -> No
 
 
 @pytest.mark.parametrize("documented, names", [
-    (GeminiClient, OptionFields), (query, QueryOverrides), *((getattr(GeminiClient, name), ChatOverrides) for name in (
+    (GeminiClient, OptionFields), (GeminiClient.batch_to, OptionFields), (query, QueryOverrides),
+    *((getattr(GeminiClient, name), ChatOverrides) for name in (
         "generate", "stream", "chat", "count_tokens", "send_message", "send_message_stream", "send_tool_result",
         "send_tool_results", "send_tool_result_stream", "send_tool_results_stream"))])
 def test_help_lists_the_keywords_of_every_call_that_takes_some(documented: Any, names: Any) -> None:

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from gemini_lite import GeminiOptions, contents
-from gemini_lite.turns.calls import results_content
+from gemini_lite.turns.calls import CallResult, results_content
 from gemini_lite.turns.history import check_history, check_next
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -127,7 +127,7 @@ def test_a_prompt_that_cannot_be_sent_is_refused_with_the_entry_that_is_wrong(pr
 def test_a_file_that_cannot_be_read_is_named(tmp_path, name, words):
     (tmp_path / "folder.png").mkdir()
     for bare in ("what", "what.zzzz"):
-        (tmp_path / bare).write_bytes(b"raw")
+        (tmp_path / bare).write_bytes(b"r\0w")
     with pytest.raises(ValueError, match=words):
         contents.from_prompt(tmp_path / name)
 
@@ -211,7 +211,8 @@ def test_next_turns_that_do_not_fit_are_refused_with_what_is_due(past, prompt, w
 ])
 def test_results_are_answered_in_the_order_of_the_calls_each_with_its_id(due, results, answered):
     calls = [call(name, id)["functionCall"] for name, id in due]
-    assert results_content(calls, results) == {"role": "user", "parts": [{"functionResponse": {
+    content = results_content(calls, [CallResult(*result) for result in results])
+    assert content == {"role": "user", "parts": [{"functionResponse": {
         **({"id": id} if id else {}), "name": name, "response": {"x": x}}} for name, id, x in answered]}
 
 
@@ -225,7 +226,7 @@ def test_results_are_answered_in_the_order_of_the_calls_each_with_its_id(due, re
 ])
 def test_results_that_do_not_fit_the_calls_are_refused_with_what_is_owed(due, results, words):
     with pytest.raises(ValueError, match=words):
-        results_content([call(name, id)["functionCall"] for name, id in due], results)
+        results_content([call(name, id)["functionCall"] for name, id in due], [CallResult(*item) for item in results])
 
 
 def odd_turns():
@@ -313,11 +314,10 @@ def test_a_list_that_is_no_conversation_is_refused_with_the_entry(past, error, w
      {"generationConfig": {"responseJsonSchema": {"enum": ["a"]}, "responseMimeType": "text/x.enum"}}),
     ({"tool_choice": "none"}, {"toolConfig": {"functionCallingConfig": {"mode": "NONE"}}}),
     ({"tools": [{"googleSearch": {}}], "tool_config": {"functionCallingConfig": {"mode": "ANY"}},
-      "safety_settings": [{"category": "C", "threshold": "T"}], "labels": {"my_team": "a_b"},
-      "cached_content": "cachedContents/a"},
+      "safety_settings": [{"category": "C", "threshold": "T"}], "labels": {"my_team": "a_b"}},
      {"tools": [{"googleSearch": {}}], "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
-      "safetySettings": [{"category": "C", "threshold": "T"}], "labels": {"my_team": "a_b"},
-      "cachedContent": "cachedContents/a"}),
+      "safetySettings": [{"category": "C", "threshold": "T"}], "labels": {"my_team": "a_b"}}),
+    ({"cached_content": "cachedContents/a"}, {"cachedContent": "cachedContents/a"}),
 ])
 def test_what_is_set_is_sent_by_the_apis_name_and_what_is_not_is_not(options, request_fields):
     before = copy.deepcopy(options)

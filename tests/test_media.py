@@ -25,13 +25,33 @@ def inline(data: bytes, mime_type: str) -> Any:
     (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"), (b"%PDF-1.7", "application/pdf"), (b"RIFF\0\0\0\0WAVEfmt ", "audio/wav"),
     (b"ID3\x04", "audio/mp3"), (b"fLaC", "audio/flac"), (b"OggS", "audio/ogg"), (b"\0\0\0\x18ftypmp42", "video/mp4"),
     (b"\0\0\0\x18ftypM4A ", "audio/mp4"), (b"\x1a\x45\xdf\xa3", "video/webm"), (b"\0\0\0\x18ftypheic", "image/heic"),
+    (b"BM\x8a\n\r\0\0\0\0\0\x8a", "image/bmp"), (b"FORM\0\0\0\0AIFF", "audio/aiff"),
+    (b"RIFF\n\0\0\0AVI ", "video/x-msvideo"), (b"\0\0\0\x18ftypmif1", "image/heif"),
+    *((b"\xff" + bytes([byte]), "audio/mp3") for byte in (0xf2, 0xf3, 0xfa, 0xfb)),
+    *((b"\xff" + bytes([byte]), "audio/aac") for byte in (0xf1, 0xf9)),
+    *((b"\0\0\0\n" + b"ftyp" + brand, "video/mp4") for brand in (b"isom", b"iso6", b"mp41", b"avc1", b"M4V ", b"dash")),
+    (b"\0\0\0\x14ftypqt  ", "video/quicktime"), (b"\0\0\0\x18ftyp3gp5", "video/3gpp"),
 ])
 def test_the_mime_type_is_recognised_by_the_first_bytes(first: bytes, mime_type: str) -> None:
     assert contents.from_prompt(["?", first])[0]["parts"][1] == inline(first, mime_type)
 
 
+@pytest.mark.parametrize("data", [
+    b"BMW sold more cars", b"ID3 is a decision tree", b"GIF8 has no such letter", b"the word WAVE stands here",
+    b"\0\0\0\x20ftypavif\0\0\0\0", b"four" + b"ftypo is a typo", b"BM", b""])
+def test_text_and_types_that_gemini_does_not_take_are_not_taken_for_a_file(data: bytes) -> None:
+    with pytest.raises(ValueError, match="the first bytes tell no MIME type"):
+        media.from_bytes(data)
+
+
+def test_bytes_may_lie_in_memory_as_they_like() -> None:
+    for view in (memoryview(b"abcd").cast("B", (2, 2)), memoryview(b"a.b.c.d.")[::2], bytearray(b"abcd")):
+        assert contents.from_prompt((view, "text/plain"))[0]["parts"] == [inline(b"abcd", "text/plain")]
+
+
 def test_the_name_of_a_file_comes_before_its_first_bytes(tmp_path: pathlib.Path) -> None:
-    files = [("a.png", b"x", "image/png"), ("notes.txt", PNG, "text/plain"), ("odd", PNG, "image/png")]
+    files = [("a.png", b"x", "image/png"), ("notes.txt", PNG, "text/plain"), ("odd", PNG, "image/png"),
+             ("Makefile", "größe: 1".encode(), "text/plain"), ("odder", b"???", "text/plain")]
     for name, data, mime_type in files:
         (tmp_path / name).write_bytes(data)
         assert contents.from_prompt(tmp_path / name)[0]["parts"] == [inline(data, mime_type)]
@@ -40,10 +60,13 @@ def test_the_name_of_a_file_comes_before_its_first_bytes(tmp_path: pathlib.Path)
 @pytest.mark.parametrize("make", [
     lambda path: media.from_bytes(b"what is this"), lambda path: media.from_bytes(b"x", "png"),
     lambda path: media.from_path(path / "missing.png"), lambda path: media.from_path(path),
-    lambda path: media.from_path(path / "unknown"), lambda path: media.from_uri("cat.png"),
+    lambda path: media.from_path(path / "unknown"), lambda path: media.from_path(path / "latin"),
+    lambda path: media.from_path(path / "empty.txt"), lambda path: media.from_uri("cat.png"),
 ])
 def test_what_cannot_be_a_part_is_refused_with_what_to_write(tmp_path: pathlib.Path, make: Any) -> None:
-    (tmp_path / "unknown").write_bytes(b"???")
+    (tmp_path / "unknown").write_bytes(b"?\0?")
+    (tmp_path / "latin").write_bytes("größe".encode("latin-1"))
+    (tmp_path / "empty.txt").touch()
     with pytest.raises(ValueError):
         make(tmp_path)
 

@@ -210,7 +210,8 @@ def test_a_tool_that_uses_the_conversation_it_runs_in_is_told_so(fake: FakeGemin
     fake.reply(FakeGemini.call("ask", {"question": "x"}))
     fake.reply("Fine.")
     assert send(chat, "a").text == "Fine."
-    assert "below a tool that it runs" in chat.history[2]["parts"][0]["functionResponse"]["response"]["error"]
+    error = chat.history[2]["parts"][0]["functionResponse"]["response"]["error"]
+    assert "nor a tool that it runs can send in it: use client.generate" in error
 
 
 def test_a_choice_that_forces_nothing_holds_for_all_rounds(fake: FakeGemini, client: Any, send: Any) -> None:
@@ -220,6 +221,19 @@ def test_a_choice_that_forces_nothing_holds_for_all_rounds(fake: FakeGemini, cli
         send(client(fake).chat(tools=[weather], tool_choice=choice), "a")
         configs: List[Dict[str, Any]] = [one.body.get("toolConfig", {}) for one in fake.requests[-2:]]
         assert [config.get("functionCallingConfig", {}).get("mode") for config in configs] == modes
+
+
+@pytest.mark.parametrize("config, later", [
+    ({"functionCallingConfig": {"mode": "ANY"}}, None),
+    ({"functionCallingConfig": {"mode": "ANY"}, "retrievalConfig": {}}, {"retrievalConfig": {}}),
+    ({"functionCallingConfig": {"mode": "AUTO"}}, {"functionCallingConfig": {"mode": "AUTO"}})])
+def test_a_tool_config_that_forces_a_call_holds_for_the_first_request(
+    fake: FakeGemini, client: Any, send: Any, config: Any, later: Any,
+) -> None:
+    fake.reply(FakeGemini.call("weather", {"city": "x"}))
+    fake.reply("Fine.")
+    assert send(client(fake).chat(tools=[weather], tool_config=config), "a").text == "Fine."
+    assert [one.body.get("toolConfig") for one in fake.requests] == [config, later]
 
 
 def test_tools_in_threads_see_the_context_of_the_send(fake: FakeGemini, client: Any, send: Any) -> None:

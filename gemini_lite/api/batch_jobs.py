@@ -11,11 +11,12 @@ from ..errors import BadRequestError, GeminiError, JobFailedError, ParseError
 from ..json_data import JSON, preview
 from ..transport import retry
 from ..transport.deadline import NEVER, Deadline
+from ..transport.pages import pages
 from .batch import Batch
 from .creation import may_have_worked
 from .files import Files
 from .places import collection_path, is_in_project
-from .resources import pages, resource_name
+from .resources import resource_name
 from .sending import Sender
 from .sources import UploadSource
 from .vertex_jobs import HOW_TO_HAND_IN

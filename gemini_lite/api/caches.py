@@ -10,9 +10,10 @@ from ..contents import Prompt
 from ..json_data import JSON, dict_or_empty, str_or_none
 from ..options import GeminiOptions
 from ..transport.deadline import NEVER, Deadline
+from ..transport.pages import pages
 from .creation import UncertainError, create_once
 from .places import collection_path, model_name
-from .resources import Resource, pages, parse_count, parse_time, resource_name
+from .resources import Resource, parse_count, parse_time, resource_name
 from .sending import Sender
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from ..errors import JobFailedError, NotFoundError, PermissionDeniedError
 from ..files_on_disk import StrPath
 from ..json_data import JSON, dict_or_empty, str_or_none
 from ..transport.deadline import NEVER, Deadline
+from ..transport.pages import pages
 from . import downloads, upload
 from .places import collection_path
 from .progress import ByteProgress, byte_reporter
-from .resources import Resource, pages, parse_count, parse_time, resource_name
+from .resources import Resource, parse_count, parse_time, resource_name
 from .sending import Sender
 from .sources import PIECE, FileSource, MemorySource, Source, UploadSource, mime_type_of, open_source
 from .upload_state import UploadState, hash_of_beginning

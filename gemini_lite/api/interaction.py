@@ -6,7 +6,6 @@ import json
 from typing import Generic, List, Optional, cast
 
 from .. import schema
-from ..errors import ParseError
 from ..json_data import JSON, copied, dict_or_empty, list_of_dicts, str_or_none
 from ..response import T
 from ..media import Blob, blob
@@ -93,13 +92,9 @@ class Interaction(Generic[T]):
 
     @property
     def parsed(self) -> T:
-        """The answer's JSON as the type that ``response_schema`` named; ParseError if it does not fit."""
-        try:
-            value = json.loads(self.text)
-            return cast(T, value if self._schema is None else schema.from_json(value, self._schema))
-        except (ValueError, ParseError, RecursionError) as error:
-            raise ParseError(f"The answer does not fit its schema: {error}. The answer: {self.text[:500]}",
-                             reason="MISMATCH", response=self) from None
+        """The answer's JSON as `GenerateContentResponse.parsed` has it; ParseError if it does not fit."""
+        cut = self.status if self.status == "incomplete" else None
+        return cast(T, schema.parse_answer(self.text, self._schema, self, cut))
 
     @property
     def function_calls(self) -> List[FunctionCall]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Dict
 from urllib.parse import quote
 
+from ..backends.base import model_resource
 from .sending import Sender
 
 # What is kept under projects/p/locations/l
@@ -37,7 +38,7 @@ def model_name(sender: Sender, model: str) -> str:
     if find is not None:
         sign_in(sender)
         return str(find(model))
-    return model if "/" in model else f"models/{model}"
+    return model_resource(model)
 
 
 def sign_in(sender: Sender) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 import datetime
 import html
 import re
-from typing import Callable, ClassVar, Dict, Iterator, Optional, Tuple, Type, TypeVar, Union
-from urllib.parse import quote, urlencode
+from typing import ClassVar, Dict, Optional, Tuple, Type, TypeVar, Union
 
-from ..errors import ParseError
-from ..json_data import JSON, int_or_none, list_of_dicts, str_or_none
+from ..json_data import JSON, int_or_none, str_or_none
 
 R = TypeVar("R", bound="Resource")
 
@@ -109,22 +107,3 @@ def resource_name(item: Union[str, Resource], kind: Type[Resource], collection: 
     if not re.fullmatch(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*", id):
         raise ValueError(f"{text!r} is no name of a {kind.__name__}: write '{collection}/...' as the API gave it")
     return f"{collection}/{id}"
-
-
-def pages(get: Callable[[str], JSON], key: str, size: Optional[int] = None) -> Iterator[JSON]:
-    """The dicts under `key` of all pages, each fetched when it is needed; `get` takes a query such as ``?pageToken=x``.
-
-    ParseError if a page names a token again, which would never end.
-    """
-    token, seen = "", set()
-    while True:
-        query = {**({"pageSize": size} if size else {}), **({"pageToken": token} if token else {})}
-        page = get(f"?{urlencode(query, quote_via=quote, safe='', errors='replace')}" if query else "")
-        yield from list_of_dicts(page.get(key))
-        token = str_or_none(page.get("nextPageToken")) or ""
-        if not token:
-            return
-        if token in seen:
-            raise ParseError("The server named a page a second time, so the list would never end. Ask again later.",
-                             reason="REPEATED_PAGE")
-        seen.add(token)

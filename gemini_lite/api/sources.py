@@ -4,7 +4,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import mimetypes
 import os
 import tempfile
 from typing import IO, BinaryIO, Callable, Iterable, Iterator, Optional, Protocol, Sized, Union
@@ -19,7 +18,6 @@ log = logging.getLogger("gemini_lite")
 
 PIECE = 1 << 17  # bytes that are read and sent at a time
 SPOOL = 8 << 20  # bytes of a source of unknown size that are kept in memory
-_EXTENSIONS = {".jsonl": "application/jsonl", ".md": "text/markdown", ".py": "text/x-python", ".webp": "image/webp"}
 
 
 class Source(Protocol):
@@ -223,14 +221,17 @@ class _SpooledFile:
 
 
 def mime_type_of(source: Source, mime_type: Optional[str]) -> str:
-    """The type that was given, or that of the name, or that of the first bytes, or text/plain for UTF-8."""
+    """The type that was given, or that of the name, or that of the first bytes, or text/plain for UTF-8.
+
+    ValueError for the name of a compressed file, and if nothing tells a type.
+    """
     if mime_type is not None:
         # "jsonl" is what Google's guide to batches writes.
         if not isinstance(mime_type, str) or "/" not in mime_type and mime_type != "jsonl" or not (
                 mime_type.isascii() and mime_type.isprintable()):
             raise ValueError(f"{mime_type!r} is no MIME type: write one such as 'video/mp4'")
         return mime_type.strip()
-    named = _type_of_name(source.file_name)
+    named = media.type_of_name(source.file_name) if source.file_name else None
     if named:
         return named
     first = beginning(source, 4096)
@@ -242,14 +243,6 @@ def mime_type_of(source: Source, mime_type: Optional[str]) -> str:
         return "text/plain"
     raise ValueError(f"neither the name nor the first bytes of {source.file_name or 'the source'} tell its type: "
                      "give mime_type='type/subtype'")
-
-
-def _type_of_name(name: Optional[str]) -> Optional[str]:
-    if not name:
-        return None
-    mime_type, compression = mimetypes.guess_type(name)
-    own = _EXTENSIONS.get(os.path.splitext(name)[1].lower())
-    return None if compression else own or mime_type
 
 
 def _is_text(data: bytes) -> bool:

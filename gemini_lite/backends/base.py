@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import sys
 from typing import List, Mapping, Optional, Protocol, Sequence
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from ..json_data import JSON, list_of_dicts
+from ..json_data import JSON
 from ..options import GeminiOptions
 from ..transport.deadline import Deadline
 from ..transport.transport import Auth
@@ -101,19 +101,6 @@ def model_resource(model: str) -> str:
     """The name of the resource that a model is: ``models/gemini-flash-latest``, ``tunedModels/mine``."""
     name = check_model(model)
     return name if "/" in name else f"models/{name}"
-
-
-def all_pages(post: Post, path: str, key: str) -> List[JSON]:
-    """The dicts under `key` on all pages of a list; `path` ends in a query. A repeated page token ends the list."""
-    found: List[JSON] = []
-    asked = [""]  # the tokens of the pages asked for
-    while True:
-        page = post(f"{path}&pageToken={quote(asked[-1], '', errors='replace')}" if asked[-1] else path, None)
-        found += list_of_dicts(page.get(key))
-        token = page.get("nextPageToken")
-        if not isinstance(token, str) or token in asked:  # a server that repeats itself would never end
-            return found
-        asked.append(token)
 
 
 def check_url(url: str, name: str) -> str:

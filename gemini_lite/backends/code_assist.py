@@ -12,9 +12,8 @@ from ..auth.oauth import OAuthCredentials
 from ..json_data import JSON, dict_or_empty, list_of_dicts
 from ..options import GeminiOptions
 from ..transport import retry
-from ..transport.transport import Auth
-from ..transport.error_body import error_from_event
 from ..transport.timed_lock import TimedLock
+from ..transport.transport import Auth
 from ..version import __version__
 from .base import CLIENT_NAME, PYTHON_NAME, Post, check_url, model_resource
 
@@ -166,9 +165,6 @@ class CodeAssist:
                                               "minutes.", reason="DEADLINE", retryable=True)
             retry.pause(min(5, post.deadline.left))
             operation = post(f"/{self.api_version}/{operation['name']}", None)
-        failure = error_from_event(operation, {})
-        if failure is not None:
-            raise failure
         return dict_or_empty(operation.get("response"))
 
     def _setup_body(self, with_project: bool = True) -> JSON:

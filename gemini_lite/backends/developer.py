@@ -11,7 +11,8 @@ from ..auth.api_key import APIKey
 from ..auth.secret import Secret, as_secret
 from ..json_data import JSON
 from ..options import GeminiOptions
-from .base import JSON_HEADERS, Post, all_pages, check_url, model_resource
+from ..transport.pages import pages
+from .base import JSON_HEADERS, Post, check_url, model_resource
 
 log = logging.getLogger("gemini_lite")
 
@@ -74,7 +75,7 @@ class DeveloperAPI:
 
     def models(self, post: Post) -> List[JSON]:
         """All models, as the API describes them."""
-        return all_pages(post, f"/{self.api_version}/models?pageSize=1000", "models")
+        return list(pages(lambda query: post(f"/{self.api_version}/models{query}", None), "models", 1000))
 
     def quota(self, post: Post) -> List[JSON]:
         """This API has no such call."""

@@ -15,8 +15,9 @@ from ..auth.secret import Secret, as_secret
 from ..errors import CredentialsError
 from ..json_data import JSON, list_of_dicts
 from ..options import GeminiOptions
+from ..transport.pages import pages
 from ..transport.transport import Auth
-from .base import JSON_HEADERS, Post, all_pages, check_path, check_url
+from .base import JSON_HEADERS, Post, check_path, check_url
 from .developer import key_from_environment
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]*")
@@ -164,7 +165,8 @@ class VertexAI:
     def models(self, post: Post) -> List[JSON]:
         """Google's models, as the API describes them; not all are to be had in each location."""
         self.sign_in(post)
-        return all_pages(post, "/v1beta1/publishers/google/models?pageSize=100", "publisherModels")  # not in v1
+        path = "/v1beta1/publishers/google/models"  # not in v1
+        return list(pages(lambda query: post(path + query, None), "publisherModels", 100))
 
     def quota(self, post: Post) -> List[JSON]:
         """This API has no such call."""

@@ -68,7 +68,7 @@ class CredentialsError(GeminiError):
 
 
 class ConversationBusyError(GeminiError):
-    """A second thread used a conversation while the first was inside it."""
+    """A conversation was used while it was sending: by a second thread, or by a tool that it runs."""
 
 
 class TransportError(GeminiError):

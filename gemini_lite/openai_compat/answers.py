@@ -10,7 +10,7 @@ from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set, T
 from ..answers.check import why_not_json
 from ..errors import BlockedError, IncompleteError
 from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts, number_or_none, str_or_none
-from ..response import GenerateContentResponse, StreamChunk, plain_parts
+from ..response import GenerateContentResponse, StreamChunk, answer_format_of, plain_parts
 from ..stream.fold import Fold
 from ..turns.calls import open_calls
 from ..turns.history import sendable
@@ -57,7 +57,7 @@ def chunks_to_openai(
     begun: Set[int] = set()  # the indices of the choices that have had a chunk
     try:
         for chunk in chunks:
-            fold.answer_format = chunk._format  # the user's names of the tools
+            fold.answer_format = answer_format_of(chunk)  # the user's names of the tools
             fold.add(chunk.data)
             common = common or _common_fields(chunk, "chat.completion.chunk", model, include_usage)
             for index, candidate in _split_candidates(chunk.response):
@@ -124,7 +124,7 @@ def _to_texts(candidate: GenerateContentResponse) -> JSON:
 
 def _to_tool_calls(candidate: GenerateContentResponse) -> List[JSON]:
     """The calls that wait for a result, numbered from 0."""
-    parts, names = plain_parts(candidate), candidate._format.tool_names
+    parts, names = plain_parts(candidate), answer_format_of(candidate).tool_names
     calls = [part for part, is_call in zip(parts, _are_open_calls(parts)) if is_call]
     problem = why_not_json(calls)
     if problem:

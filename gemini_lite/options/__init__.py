@@ -9,7 +9,7 @@ from typing import (
     TypeVar, Union,
 )
 
-from ..errors.hints import no_attribute, unknown_option
+from ..errors.hints import CALL_SETTINGS, no_attribute, unknown_option
 
 if TYPE_CHECKING:
     from ..tools import Toolbox, ToolLike
@@ -43,8 +43,9 @@ class GeminiOptions:
     dataclass, TypedDict, Enum, ``List`` of these or a pydantic model; the answer is then ``response.parsed``.
     ``tools`` are Python functions, `Tool`s, declaration dicts and the API's own tools (``{"googleSearch": {}}``).
     ``tool_choice`` is "auto", "any", "none", a name or a list of names; "any" and names hold for the first request of
-    a send. ``max_tool_rounds`` is how often the functions of one send are called at most, ``parallel_tools`` runs the
-    calls of a turn in threads. ``fill_missing_signatures`` puts Google's stand-in on calls of a foreign history.
+    a send, as the mode ANY of a ``tool_config`` does. ``max_tool_rounds`` is how often the functions of one send are
+    called at most, ``parallel_tools`` runs the calls of a turn in threads. ``fill_missing_signatures`` puts Google's
+    stand-in on calls of a foreign history.
     ``response_modalities`` are "TEXT", "IMAGE", "AUDIO"; ``media_resolution`` is "low", "medium" or "high";
     ``speech_config`` is the name of a voice, or the API's dict; ``response_logprobs`` asks for the log probabilities
     of the chosen tokens, ``logprobs`` for those of that many others.
@@ -102,10 +103,10 @@ class GeminiOptions:
                     raise TypeError(f"{name} must be {words}, not {type(value).__name__}")
                 object.__setattr__(self, name, number)
         if isinstance(self.system_prompt, (list, tuple)):
-            odd = [item for item in self.system_prompt if not isinstance(item, (str, Mapping))]
-            if odd:
-                raise TypeError(f"system_prompt must be a string, or a list of strings and part dicts, which "
-                                f"{type(odd[0]).__name__} is not")
+            for index, item in enumerate(self.system_prompt):
+                if not isinstance(item, (str, Mapping)):
+                    raise TypeError(f"system_prompt[{index}] must be a string or a part dict, not "
+                                    f"{type(item).__name__}")
         if self.model is not None and not self.model.strip():
             raise ValueError("model is empty; write a name such as 'gemini-flash-latest', or None for the default")
         if self.max_tool_rounds is None or self.max_tool_rounds < 0:
@@ -120,7 +121,7 @@ class GeminiOptions:
             raise TypeError(unknown_option(unknown[0], _NAMES))
         if not changes:
             return self
-        if changes.get("cached_content", self.cached_content) is not None:
+        if changes.get("cached_content") is not None:
             changes = self._changes_for_cache(changes)
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__getstate__(), **changes)  # dataclasses.replace: bench row "small call"
@@ -130,20 +131,18 @@ class GeminiOptions:
         return copy
 
     def _take_cache(self, cache: Union[str, CacheLike]) -> None:
-        """Keep the name of `cache`, and its model where none is named."""
+        """Keep the name of `cache`, and its model where none is named; ValueError for what it has of its own."""
+        given = [name for name in _IN_CACHE if getattr(self, name)]
+        if given:
+            raise ValueError(f"{given[0]} and cached_content exclude each other: a cache has its own system prompt and "
+                             "tools, which client.caches.create(..., system_prompt=, tools=, tool_config=) puts there")
         if not isinstance(cache, str) and isinstance(getattr(cache, "name", None), str):
             object.__setattr__(self, "cached_content", cache.name)
             if self.model is None:
                 object.__setattr__(self, "model", cache.model)
 
     def _changes_for_cache(self, changes: Dict[str, Any]) -> Dict[str, Any]:
-        """`changes` for a prompt over a cache; if they bring it, without what these options say and the cache has."""
-        given = [name for name in _IN_CACHE if changes.get(name)]
-        if given:
-            raise ValueError(f"{given[0]} and cached_content exclude each other: a cache has its own system prompt and "
-                             "tools, which client.caches.create(..., system_prompt=, tools=, tool_config=) puts there")
-        if "cached_content" not in changes:
-            return changes
+        """`changes` that bring a cache, and take away what these options say and the cache has of its own."""
         left_out = [name for name in _IN_CACHE if name not in changes and getattr(self, name)]
         if left_out:
             log.info("left out because the cache has its own: %s", ", ".join(left_out))
@@ -171,7 +170,12 @@ class GeminiOptions:
 
     def without_forced_calls(self) -> GeminiOptions:
         """These options for the request that brings results: a model that must call again would never answer."""
-        return self if self.tool_choice in (None, "auto", "none", "validated") else self.replace(tool_choice=None)
+        if self.tool_choice not in (None, "auto", "none", "validated"):
+            return self.replace(tool_choice=None)
+        config = dict(self.tool_config or {})
+        calling = config.pop("functionCallingConfig", None)
+        forces = isinstance(calling, Mapping) and calling.get("mode") == "ANY"
+        return self.replace(tool_config=config or None) if forces else self
 
 
 class FixedOptions:
@@ -182,7 +186,10 @@ class FixedOptions:
 
     if not TYPE_CHECKING:  # a type checker would take any name for known
         def __setattr__(self, name: str, value: object) -> None:
-            if name in _KNOWN or name == "options" and "options" in self.__dict__:
+            if name == "history":
+                raise AttributeError("a history is given when its conversation is made: chat = client.chat(history); "
+                                     "clear_history() forgets it")
+            if name in _KNOWN or name in CALL_SETTINGS or name == "options" and "options" in self.__dict__:
                 name = "temperature" if name == "options" else name
                 raise AttributeError(
                     f"the options of a {type(self).__name__} are fixed when it is made: write {name}=... in the call, "
@@ -197,7 +204,7 @@ class FixedOptions:
             raise no_attribute(self._hints, self, name)
 
 
-_IN_CACHE = ("system_prompt", "tools", "tool_choice", "tool_config")  # said when a cache is made, and never again
+_IN_CACHE = ("system_prompt", "tools", "tool_choice", "tool_config")  # what a cache has of its own
 _NAMES = tuple(field.name for field in dataclasses.fields(GeminiOptions))
 _KNOWN = frozenset(_NAMES)
 _STRING, _WHOLE, _NUMBER = (str, "a string"), (int, "a whole number"), ((int, float), "a number")
@@ -249,7 +256,7 @@ def _with_advice(init: F) -> F:
 setattr(GeminiOptions, "__init__", _with_advice(GeminiOptions.__init__))
 
 
-def reject_unknown(fields: Dict[str, Any], others: Sequence[str] = ()) -> str:
+def unknown_field_message(fields: Dict[str, Any], others: Sequence[str] = ()) -> str:
     """What to write for a name in `fields` that is neither an option nor one of the `others`; "" if there is none.
 
     `fields` is emptied then: its values, of which one may be a key, must not stand in the frames of a traceback.

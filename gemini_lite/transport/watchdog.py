@@ -5,7 +5,7 @@ import math
 import os
 import threading
 import time
-from typing import Callable, Dict, Optional
+from typing import Dict, Optional
 
 from .running import DEADLINE, RunningCall
 from .timed_lock import WakeUp
@@ -86,6 +86,5 @@ def _begin_anew() -> None:
     _watchdog = _Watchdog()
 
 
-register: Optional[Callable[..., None]] = getattr(os, "register_at_fork", None)
-if register is not None:
-    register(after_in_child=_begin_anew)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_anew)

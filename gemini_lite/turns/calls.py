@@ -1,7 +1,7 @@
 """The calls in a model's turn: which of them are owed a result, and the turn that answers them."""
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..json_data import JSON, dict_or_empty, str_or_none
 
@@ -31,9 +31,6 @@ class CallResult(NamedTuple):
     response: JSON
     id: Optional[str] = None
     parts: Sequence[JSON] = ()
-
-
-AnyResult = Union[Tuple[str, JSON], Tuple[str, JSON, Optional[str]], CallResult]
 
 
 def open_calls(parts: Sequence[JSON]) -> List[JSON]:
@@ -96,12 +93,12 @@ def owed_calls(contents: Sequence[JSON]) -> List[JSON]:
     return OwedCalls(contents).calls
 
 
-def results_content(owed: Sequence[JSON], results: Sequence[AnyResult], display_name: DisplayName = str) -> JSON:
+def results_content(owed: Sequence[JSON], results: Sequence[CallResult], display_name: DisplayName = str) -> JSON:
     """The user's content that answers the `owed` calls, in their order, with `results`.
 
     A result without an id answers the first call of its name that is left. ValueError says what is still owed.
     """
-    found = _match_all(owed, [CallResult(*result) for result in results], display_name)
+    found = _match_all(owed, results, display_name)
     if len(found) < len(owed):
         raise ValueError("all calls of a turn are answered together; still owed: "
                          f"{list_calls(_without(owed, found), display_name)}")

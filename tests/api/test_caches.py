@@ -119,6 +119,8 @@ def test_what_a_cache_has_is_refused_in_the_same_call(ours: Any, fake: Any, give
     for call in (ours.generate, ours.send_message, ours.stream):
         with pytest.raises(ValueError, match="caches.create"):
             call("x", cached_content=cache.name if by_name else cache, **given)
+    with pytest.raises(ValueError, match="caches.create"):
+        GeminiOptions(cached_content=cache.name if by_name else cache, **given)
     assert not fake.requests
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from gemini_lite import (
     CodeAssist, File, GeminiClient, JobFailedError, NotFoundError, ParseError, PermissionDeniedError, TransportError,
-    TransportTimeout,
+    TransportTimeout, media,
 )
 from gemini_lite.testing import Error, Raw
 
@@ -94,14 +94,31 @@ def test_a_file_name_that_is_no_text_arrives(ours: Any, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("name, data, mime_type", [
     ("a.jsonl", b"{}", "application/jsonl"), ("a.md", b"#", "text/markdown"), ("a", b"%PDF-1", "application/pdf"),
-    ("README", "Gr\u00fc\u00dfe".encode(), "text/plain"), ("a.txt.gz", b"hello", "text/plain"),
-    ("A.PNG", b"", "image/png"),
+    ("README", "Gr\u00fc\u00dfe".encode(), "text/plain"), ("A.PNG", b"", "image/png"),
 ])
 def test_the_type_is_told_by_the_name_then_by_the_first_bytes(
     ours: Any, tmp_path: Any, name: str, data: bytes, mime_type: str,
 ) -> None:
     (tmp_path / name).write_bytes(data)
     assert ours.files.upload(tmp_path / name).mime_type == mime_type
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.md", "A.PY", "a.webp", "a.txt", "a.txt.gz", "a.jsonl.gz", "a.tgz"])
+def test_a_name_tells_an_upload_what_it_tells_a_prompt(
+    ours: Any, tmp_path: Any, name: str,
+) -> None:
+    (tmp_path / name).write_bytes(b"hello")
+    try:
+        inline = media.from_path(tmp_path / name)["inlineData"]["mimeType"]
+    except ValueError as error:
+        assert "is compressed" in str(error)
+        with pytest.raises(ValueError, match="is compressed .* unpack it"):
+            ours.files.upload(tmp_path / name)
+        inline = None
+    else:
+        assert ours.files.upload(tmp_path / name).mime_type == inline
+    linked = media.from_uri(f"https://example.com/{name}")["fileData"]
+    assert linked.get("mimeType") == inline
 
 
 @pytest.mark.parametrize("source, error, words", [

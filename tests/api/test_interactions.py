@@ -17,6 +17,7 @@ from gemini_lite import (
 from gemini_lite.api.interaction import Interaction, InteractionEvent, InteractionFold
 from gemini_lite.api.interaction_body import build_input, build_options
 from gemini_lite.options import GeminiOptions
+from gemini_lite.response import AnswerFormat, GenerateContentResponse
 from gemini_lite.testing import Error, FakeGemini, Raw
 from gemini_lite.testing.interactions_service import InteractionsService, text_step
 from gemini_lite.transport import retry
@@ -145,9 +146,24 @@ def test_an_answer_with_a_schema_is_parsed(
     service._answer = lambda body: '{"name": "Ada"}'
     assert client.interactions.create("Who?", response_schema=Person).parsed == Person("Ada")
     assert bodies(fake)[0]["response_format"]["mime_type"] == "application/json"
-    service._answer = lambda body: "no JSON"
-    with pytest.raises(ParseError):
-        client.interactions.create("Who?", response_schema=Person).parsed
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "no JSON", '{"name": 1}', ""])
+@pytest.mark.parametrize("schema", [None, {"type": "object"}, List[int]])
+@pytest.mark.parametrize("cut", [False, True])
+def test_parsed_is_that_of_a_generated_answer_with_the_same_text(text: str, schema: object, cut: bool) -> None:
+    finish, status = ("MAX_TOKENS", "incomplete") if cut else ("STOP", "completed")
+    candidate = {"content": {"parts": [{"text": text}]}, "finishReason": finish}
+    views: List[Any] = [GenerateContentResponse({"candidates": [candidate]}, AnswerFormat(schema)),
+                        Interaction({"status": status, "steps": [text_step(text)]}, schema)]
+    ends = []
+    for view in views:
+        try:
+            ends.append(view.parsed)
+        except ParseError as error:
+            assert error.response is view and ("was cut" in str(error)) == cut
+            ends.append((error.reason, str(error).replace(finish, status)))
+    assert ends[0] == ends[1]
 
 
 def test_a_stream_folds_into_the_interaction_that_the_call_without_one_gives(

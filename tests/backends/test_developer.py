@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 import gemini_lite
-from gemini_lite import CredentialsError, DeveloperAPI, GeminiClient, GeminiOptions
+from gemini_lite import CredentialsError, DeveloperAPI, GeminiClient, GeminiOptions, ParseError
 from gemini_lite.testing import FakeGemini, Raw
 
 HELLO = [{"role": "user", "parts": [{"text": "Hello"}]}]
@@ -123,17 +123,24 @@ def test_a_list_without_models_is_empty(fake: FakeGemini) -> None:
 
 
 @pytest.mark.parametrize("pages", [
-    [{"models": [{"name": "models/a"}], "nextPageToken": "again"}, {"models": [{"name": "models/b"}],
-                                                                    "nextPageToken": "again"}],
     [{"models": [{"name": "models/a"}, 5, None], "nextPageToken": "x"},
      {"models": [{"name": "models/b"}], "nextPageToken": ""}],
     [{"models": [{"name": "models/a"}, {"name": "models/b"}], "nextPageToken": 5}],
     [{"models": {"name": "models/z"}, "nextPageToken": "x"}, {"models": [{"name": "models/a"}, {"name": "models/b"}]}],
 ])
-def test_a_list_that_repeats_itself_or_has_another_shape_ends(fake: FakeGemini, pages: List[Dict[str, Any]]) -> None:
+def test_a_list_of_another_shape_ends(fake: FakeGemini, pages: List[Dict[str, Any]]) -> None:
     fake.answer("models", *pages)
     with GeminiClient(backend=DeveloperAPI("test-key", base_url=fake.url)) as client:
         assert [model["name"] for model in client.models()] == ["models/a", "models/b"]
+
+
+@pytest.mark.parametrize("tokens", [["a", "a"], ["a", "b", "a"], ["a", "b", "b"]])
+def test_a_list_that_would_never_end_is_an_error_and_not_a_shorter_list(fake: FakeGemini, tokens: List[str]) -> None:
+    fake.answer("models", *[{"models": [{"name": "models/a"}], "nextPageToken": token} for token in tokens])
+    with GeminiClient(backend=DeveloperAPI("test-key", base_url=fake.url)) as client:
+        with pytest.raises(ParseError) as caught:
+            client.models()
+    assert caught.value.reason == "REPEATED_PAGE" and len(fake.requests) == len(tokens)
 
 
 def test_a_page_token_that_is_no_text_is_sent_all_the_same(fake: FakeGemini) -> None:

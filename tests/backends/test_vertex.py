@@ -207,7 +207,7 @@ def models_service(*pages: Dict[str, Any]) -> Any:
 def test_all_pages_of_models_are_read_without_the_project(fake: FakeGemini, version: str) -> None:
     fake.services.append(models_service(
         {"publisherModels": [{"name": "publishers/google/models/a"}], "nextPageToken": "t&/="},
-        {"publisherModels": [{"name": "publishers/google/models/b"}], "nextPageToken": "t&/="}))
+        {"publisherModels": [{"name": "publishers/google/models/b"}]}))
     with GeminiClient(backend=VertexAI("p1", "eu", token, base_url=fake.url, api_version=version)) as client:
         assert [model["name"][-1] for model in client.models()] == ["a", "b"]
     assert [request.path for request in fake.requests] == [

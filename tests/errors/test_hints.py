@@ -158,7 +158,8 @@ def test_python_adds_no_guess_among_private_names(client: Client, use: Callable[
 # Options that are set once
 
 @pytest.mark.parametrize("name, value", [
-    ("options", {"temperature": 1}), ("options", GeminiOptions()), ("temperature", 1), ("model", "m"), ("tools", [])])
+    ("options", {"temperature": 1}), ("options", GeminiOptions()), ("temperature", 1), ("model", "m"), ("tools", []),
+    ("deadline", 1), ("timeout", 1), ("retries", 1)])
 @pytest.mark.parametrize("make", [lambda client: client, lambda client: client.chat()], ids=["client", "chat"])
 def test_an_option_cannot_be_assigned_and_the_error_says_how_it_is_set(
         client: Client, make: Callable[[Any], Any], name: str, value: Any) -> None:
@@ -166,6 +167,13 @@ def test_an_option_cannot_be_assigned_and_the_error_says_how_it_is_set(
     with pytest.raises(AttributeError, match=r"in the call.*client.chat\(history"):
         setattr(alive, name, value)
     assert alive.options == GeminiOptions(temperature=0.5)
+
+
+def test_a_history_cannot_be_assigned_and_the_error_says_how_it_is_given(client: Client) -> None:
+    gemini: Any = client("http://127.0.0.1:9")
+    for chat in (gemini, gemini.chat()):
+        with pytest.raises(AttributeError, match=r"client.chat\(history\); clear_history\(\) forgets it"):
+            chat.history = []
 
 
 def test_other_attributes_stay_free_for_mocks(client: Client) -> None:

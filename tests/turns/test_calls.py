@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from gemini_lite import GenerateContentResponse
-from gemini_lite.turns.calls import open_calls, owed_calls, results_content
+from gemini_lite.turns.calls import CallResult, open_calls, owed_calls, results_content
 
 JSON = Dict[str, Any]
 
@@ -58,7 +58,8 @@ def test_neighbouring_turns_of_one_role_are_one_turn(contents: List[JSON], names
 
 
 def test_a_call_without_an_id_takes_a_result_with_any_and_keeps_none() -> None:
-    found = results_content([{"name": "f"}, {"name": "f", "id": "2"}], [("f", {"a": 1}, "9"), ("f", {"a": 2}, "2")])
+    found = results_content([{"name": "f"}, {"name": "f", "id": "2"}],
+                            [CallResult("f", {"a": 1}, "9"), CallResult("f", {"a": 2}, "2")])
     assert found["parts"] == [{"functionResponse": {"name": "f", "response": {"a": 1}}},
                               {"functionResponse": {"name": "f", "response": {"a": 2}, "id": "2"}}]
 
@@ -75,7 +76,7 @@ def test_results_find_their_calls_in_time_in_proportion() -> None:
         owed = [call("f", id and f"{id}{index}")["functionCall"] for index in range(count)]
         sys.settrace(trace)
         try:
-            results_content(owed, [("f", {}, each.get("id")) for each in reversed(owed)])
+            results_content(owed, [CallResult("f", {}, each.get("id")) for each in reversed(owed)])
         finally:
             sys.settrace(None)
         return ran
