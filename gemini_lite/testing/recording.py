@@ -87,7 +87,7 @@ class Recorder:
                 self._file = None
 
     def __enter__(self) -> Recorder:
-        return self.start()
+        return self if self._listener.is_running else self.start()
 
     def __exit__(self, _type: Optional[Type[BaseException]], _error: Optional[BaseException],
                  _trace: Optional[TracebackType]) -> None:

@@ -371,3 +371,26 @@ def test_a_password_in_the_address_of_a_server_is_not_shown(path: pathlib.Path) 
     with pytest.raises(ValueError, match="no server's URL") as caught:
         Recorder(path, "https://user:hunter2@server.example")
     assert "hunter2" not in str(caught.value)
+
+
+GOOD = {"method": "GET", "path": "/v1beta/models", "request": None, "status": 200, "answer_headers": {},
+        "answer": "{}"}
+
+
+@pytest.mark.parametrize("content, words", [
+    ('"a"\n"b"\n', "is no recording"), ("[1]\n", "is no recording"), ("\xff\n", "is no recording"),
+    ("", "is no recording"),
+    ('{"recording": "gemini_lite", "format": 1}\n{"method": "PO', "line 2 of .* is damaged"),
+    ('{"recording": "gemini_lite", "format": 1}\n\n{"status": 200}\n', "line 3 of .* is damaged"),
+])
+def test_a_file_that_is_no_recording_or_damaged_is_named(tmp_path: pathlib.Path, content: str, words: str) -> None:
+    (tmp_path / "a.jsonl").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ValueError, match=words):
+        FakeGemini.from_recording(tmp_path / "a.jsonl")
+
+
+def test_a_recording_may_have_been_through_an_editor_of_windows(tmp_path: pathlib.Path) -> None:
+    first = {"recording": "gemini_lite", "format": 1}
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(first)}\r\n{json.dumps(GOOD)}\r\n", "utf-8-sig")
+    with FakeGemini.from_recording(tmp_path / "a.jsonl") as fake:
+        assert requests.get(f"{fake.url}/v1beta/models").json() == {}
