@@ -65,7 +65,7 @@ def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
         return TransportTimeout(f"{host} was silent for too long. Allow more with timeout=(connect, read).",
                                 reason="READ_TIMEOUT", retryable=True)
     if any_of(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
-        # The password is wrong, for example.
+        # What the proxy refuses, such as a wrong password (407), it would refuse again, unless the time is at fault.
         refused = re.match(f"OSError: {_NO_TUNNEL}: 4(?!08|29)|SOCKS5AuthError", root)
         return TransportError(
             f"The proxy on the way to {host} failed ({root}). Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
