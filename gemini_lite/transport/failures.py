@@ -22,7 +22,7 @@ NETWORK_ERRORS = (
 _NO_TUNNEL = "Tunnel connection failed"  # how http.client's OSError begins
 
 
-def host_of(url: Any) -> str:
+def host_of(url: str) -> str:
     """The host and port in a URL, for a message."""
     return urlsplit(url).netloc or "the server"
 
@@ -33,7 +33,7 @@ def never_connected(error: Exception) -> bool:
     return any(isinstance(item, kinds) or str(item).startswith(_NO_TUNNEL) for item in _chain(error))
 
 
-def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
+def failure_of(error: Exception, url: str, call: RunningCall) -> TransportError:
     """Our error for one of requests, urllib3, http.client or the socket; it keeps the root's text alone."""
     chain = _chain(error)
     host, last = host_of(url), next((item for item in reversed(chain) if not isinstance(item, ValueError)), error)
