@@ -22,6 +22,7 @@ from .auth.api_key import DEMO_KEY
 from .json_data import JSON, dict_or_empty, list_of_dicts
 from .testing import FakeGemini, Reply, Request, call
 from .testing.demo_texts import THOUGHTS, demo_text
+from .testing.foreground import NoRequests
 from .testing.samples import picture, sample, sound
 
 DELAY = 0.02  # seconds between two words
@@ -43,8 +44,10 @@ _SOURCES = {
 
 
 def demo() -> FakeGemini:
-    """A server that answers every request, to be used in a ``with`` block."""
-    return FakeGemini(reply, strict=False)
+    """A server that answers every request and keeps none, to be used in a ``with`` block."""
+    server = FakeGemini(reply, strict=False)
+    server.requests = NoRequests()
+    return server
 
 
 @contextlib.contextmanager

@@ -54,6 +54,11 @@ def test_the_sample_of_a_type_that_contains_itself_is_finite(client: GeminiClien
     assert client.generate("Hi", response_schema=Tree).parsed == Tree("demo", leaf, [leaf])
 
 
+def test_a_demo_that_runs_for_days_keeps_no_requests() -> None:
+    with demo.demo() as server:
+        assert requests.get(f"{server.url}/v1beta/models").ok and server.requests == []
+
+
 def test_thoughts_come_when_they_are_asked_for(client: GeminiClient) -> None:
     answer = client.generate("Hi", include_thoughts=True)
     assert answer.thinking and answer.text.startswith("You said: Hi")

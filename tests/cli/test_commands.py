@@ -235,6 +235,7 @@ def test_a_wait_is_counted_down_and_cleared() -> None:
     logger.addHandler(handler)
     logger.info("waiting %.2f s before try %d: %s", 1.2, 2, 503)
     logger.info("something else %s", 5)
+    logger.info(ValueError("not a text"))
     end = time.monotonic() + 10
     while "clear" not in shown and time.monotonic() < end:
         time.sleep(0.01)
