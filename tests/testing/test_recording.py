@@ -342,6 +342,22 @@ def test_a_silent_server_does_not_hold_up_the_end(google: FakeGemini, ask: Ask, 
     assert len(lines(path)) == 1
 
 
+def test_a_server_that_thinks_does_not_hold_up_the_end(path: pathlib.Path) -> None:
+    with FakeGemini(lambda request: "late") as google, ThreadPoolExecutor(1) as program:
+        google.latency = 60
+        recorder: Any = record(path, google.url).start()
+        asked = program.submit(requests.post, recorder.url + UNARY, json=prompt())
+        while not recorder._calls:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        begun = time.monotonic()
+        recorder.close()
+        assert time.monotonic() - begun < 4
+        assert asked.exception() is not None or asked.result().status_code == 502
+        google.close()
+    assert len(lines(path)) == 1
+
+
 def test_what_comes_after_the_end_is_not_written(google: FakeGemini, ask: Ask, path: pathlib.Path) -> None:
     recorder = record(path, google.url).start()
     recorder.close()
