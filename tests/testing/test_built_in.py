@@ -73,6 +73,7 @@ def test_vertex_lists_its_models_under_its_own_names(fake: FakeGemini, ask: Ask)
 
 
 def test_tokens_are_computed_for_each_content(fake: FakeGemini, ask: Ask) -> None:
+    assert ask(fake, f"{PLACE}/m:computeTokens", {"contents": [content("\ud800")]}).ok
     infos = ask(fake, f"{PLACE}/m:computeTokens", {"contents": [content("abcdef")]}).json()["tokensInfo"]
     assert infos[0]["role"] == "user" and infos[0]["tokens"] == ["YWJjZA==", "ZWY="] and len(infos[0]["tokenIds"]) == 2
 
