@@ -137,7 +137,10 @@ class GeminiClient(Chat):
         return Chat(self._route, self.options.replace(**changes), () if history is None else history, limits)
 
     def count_tokens(self, prompt: Prompt, **overrides: Unpack[ChatOverrides]) -> int:
-        """How many tokens `prompt` has for the model, with the system prompt and tools of the options."""
+        """How many tokens `prompt` has for the model, with the system prompt and tools of the options.
+
+        Code Assist counts the prompt alone.
+        """
         options, settings = self._settings(overrides)
         answer = self._route.request("countTokens", contents.from_prompt(prompt), options, "", settings)
         total = answer.get("totalTokens")
@@ -309,7 +312,10 @@ def _no_options(value: object) -> str:
 def _choose_backend(
     api_key: Optional[Secret], credentials_path: CredentialsPath, backend: Optional[Backend],
 ) -> Backend:
-    """The backend that the arguments name, or else the environment; a file alone never chooses Code Assist."""
+    """The backend that the arguments name, else the one that the environment does.
+
+    A sign-in of Gemini CLI that is on the disk chooses nothing: Code Assist is asked for by name.
+    """
     given = {"api_key": api_key, "credentials_path": credentials_path, "backend": backend}
     named = [name for name, value in given.items() if value is not None]
     if len(named) > 1:

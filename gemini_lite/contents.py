@@ -39,7 +39,7 @@ PromptItem = Union[
     str, bytes, bytearray, memoryview, Mapping[str, Any], Tuple[Union[bytes, bytearray, memoryview], str],
     "os.PathLike[str]", Image, Figure, PartLike,
 ]
-Prompt = Union[PromptItem, Sequence[PromptItem]]
+Prompt = Union[PromptItem, Sequence[PromptItem]]  # a list; with List, checkers would refuse one of strings alone
 
 log = logging.getLogger("gemini_lite")
 
@@ -146,7 +146,8 @@ def from_prompt(prompt: Prompt) -> List[JSON]:
         raise ValueError(f"the prompt is empty: give {_PROMPT_FORMS}")
     whole = [index for index, item in enumerate(items) if is_content(item)]
     if not whole:
-        parts = [_part(item) for item in items]
+        parts = [_part(item, f"entry {index} of the prompt" if len(items) > 1 else "the prompt")
+                 for index, item in enumerate(items)]
         _warn_of_size(parts)
         return [{"role": "user", "parts": parts}]
     if len(whole) < len(items):
@@ -171,10 +172,10 @@ def _warn_of_size(parts: List[JSON]) -> None:
                     "client.files.upload(path) sends a file once, and a prompt takes what it returns", size / 1e6)
 
 
-def _part(item: object) -> JSON:
+def _part(item: object, where: str) -> JSON:
     if isinstance(item, str):
         if not item:
-            raise ValueError(f"the prompt is empty: give {_PROMPT_FORMS}")
+            raise ValueError(f"{where} is empty: give {_PROMPT_FORMS}")
         return {"text": item}
     if isinstance(item, Mapping) and item:
         return copy_json(item)  # type: ignore[no-any-return]

@@ -8,19 +8,21 @@ code, a formula or a list is shown when a word of the prompt asks for it.
 """
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 from . import media
 from .auth.api_key import DEMO_KEY
 from .json_data import JSON, dict_or_empty, list_of_dicts
 from .testing import FakeGemini, Reply, Request, call
 from .testing.demo_texts import THOUGHTS, demo_text
+from .testing.foreground import NoRequests
 from .testing.samples import picture, sample, sound
 
 DELAY = 0.02  # seconds between two words
@@ -42,8 +44,26 @@ _SOURCES = {
 
 
 def demo() -> FakeGemini:
-    """A server that answers every request, to be used in a ``with`` block."""
-    return FakeGemini(reply, strict=False)
+    """A server that answers every request and keeps none, to be used in a ``with`` block."""
+    server = FakeGemini(reply, strict=False)
+    server.requests = NoRequests()
+    return server
+
+
+@contextlib.contextmanager
+def reachable_demo() -> Iterator[FakeGemini]:
+    """`demo`, to which this process, and those that it starts meanwhile, go past every proxy of the environment."""
+    before = {name: os.environ.get(name) for name in ("no_proxy", "NO_PROXY")}
+    hosts = ",".join(filter(None, [before["no_proxy"] or before["NO_PROXY"], "127.0.0.1"]))
+    try:
+        os.environ.update(no_proxy=hosts, NO_PROXY=hosts)
+        with demo() as server:
+            yield server
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def reply(request: Request) -> Reply:
@@ -114,7 +134,7 @@ def main(command: List[str]) -> int:
     if not command or command[0] in ("-h", "--help"):
         print(_USAGE, file=sys.stdout if command else sys.stderr)
         return 0 if command else 2
-    with demo() as server:
+    with reachable_demo() as server:
         environment = {name: value for name, value in os.environ.items() if name not in _OTHER_SIGN_INS}
         environment.update(GEMINI_API_KEY=DEMO_KEY, GOOGLE_GEMINI_BASE_URL=server.url)
         print("demo: a stand-in on 127.0.0.1 answers in place of Gemini; there is no model behind it", file=sys.stderr)

@@ -32,6 +32,7 @@ _TYPES_BY_ENDING = {  # as Google names them, whatever the system's table says
 }
 _PCM_TYPE = re.compile(r"audio/(?:l16|pcm|x-pcm)\b", re.IGNORECASE)
 _SAFE_MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
+_PICTURE_FORMATS = {"PNG": "PNG", "JPEG": "JPEG", "WEBP": "WEBP", "MPO": "JPEG"}  # of PIL; MPO is a phone's JPEG
 _HTML_ELEMENTS = {"image": '<img src="{url}">', "audio": '<audio controls src="{url}"></audio>',
                   "video": '<video controls src="{url}"></video>'}
 # A header of WAV has 32 bits for the rate; what is beyond these is no sound.
@@ -149,8 +150,7 @@ def _from_picture(item: Any) -> JSON:
     if hasattr(item, "savefig"):
         item.savefig(buffer, format="png")
         return from_bytes(buffer.getvalue(), "image/png")
-    known = getattr(item, "format", None)
-    image_format = known if known in ("PNG", "JPEG", "WEBP") else "PNG"
+    image_format = _PICTURE_FORMATS.get(str(getattr(item, "format", "")), "PNG")
     try:
         item.save(buffer, format=image_format)
     except OSError:  # a mode that this format does not have, such as CMYK in PNG

@@ -263,8 +263,8 @@ class GenerateContentResponse(Generic[T]):
 class StreamChunk(GenerateContentResponse[T]):
     """The view on one event of a stream; what it reads is what this event brought.
 
-    `tool_results` is None but on the chunk, without an event of its own, that comes when the tools of a turn have run:
-    there it has their results. A call that comes in pieces is read from the event that makes it whole.
+    When the tools of a turn have run, there is a chunk without an event, whose `tool_results` are their results; in
+    all others it is None. A call that comes in pieces is read from the event that makes it whole.
     """
 
     __slots__ = ("tool_results", "_whole_parts")

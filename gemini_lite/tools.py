@@ -25,10 +25,10 @@ _VALID_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")  # as the API allows
 class Tool:
     """A function that the model may call; without `function`, one whose calls you answer yourself.
 
-    `parameters` is a JSON Schema of type object, and the function gets arguments that fit it as plain JSON data. Left
-    out, it is made from the function's type hints and its docstring's parameter list (Google, NumPy or Sphinx), and
-    the function gets arguments of the types in its hints. TypeError and ValueError say what cannot be declared, and
-    what to write instead.
+    `parameters` is a JSON Schema of type object for the model; the function gets what the model writes, as plain JSON
+    data that nobody has checked against the schema. Left out, it is made from the function's type hints and its
+    docstring's parameter list (Google, NumPy or Sphinx), and the function gets arguments of the types in its hints.
+    TypeError and ValueError say what cannot be declared, and what to write instead.
     """
 
     def __init__(

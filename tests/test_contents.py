@@ -114,6 +114,7 @@ def test_a_path_is_read_with_the_mime_type_of_its_name(tmp_path, name, mime_type
     ([{"role": "user", "parts": [{"functionCall": {"args": DEEP}}]}], ValueError, "without a name"),
     ({"role": "user", "parts": [ROUND]}, ValueError, "holds itself"),
     ([{"role": "user", "parts": [{"text": ""}, {"text": ""}]}], ValueError, "^the prompt is empty"),
+    ([{"text": "a"}, ""], ValueError, "^entry 1 of the prompt is empty"), ([""], ValueError, "^the prompt is empty"),
 ])
 def test_a_prompt_that_cannot_be_sent_is_refused_with_the_entry_that_is_wrong(prompt, error, words):
     with pytest.raises(error, match=words):

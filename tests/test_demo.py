@@ -54,6 +54,11 @@ def test_the_sample_of_a_type_that_contains_itself_is_finite(client: GeminiClien
     assert client.generate("Hi", response_schema=Tree).parsed == Tree("demo", leaf, [leaf])
 
 
+def test_a_demo_that_runs_for_days_keeps_no_requests() -> None:
+    with demo.demo() as server:
+        assert requests.get(f"{server.url}/v1beta/models").ok and server.requests == []
+
+
 def test_thoughts_come_when_they_are_asked_for(client: GeminiClient) -> None:
     answer = client.generate("Hi", include_thoughts=True)
     assert answer.thinking and answer.text.startswith("You said: Hi")
@@ -86,6 +91,10 @@ def test_json_fits_the_schema_of_the_request(client: GeminiClient) -> None:
     ({"type": "array", "items": {"type": "string"}, "minItems": 2}, ["demo", "demo"]),
     ({"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}]}, ["demo", 1]),
     ({"properties": {"a": {"type": "string"}, "b": {}}, "required": ["a"]}, {"a": "demo"}),
+    ({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, 0.5),
+    ({"type": "integer", "exclusiveMaximum": 1}, 0), ({"type": "integer", "minimum": 0.5, "maximum": 9}, 1),
+    ({"type": "integer", "exclusiveMinimum": 3, "multipleOf": 5}, 5), ({"type": "number", "multipleOf": 0.5}, 1),
+    ({"type": "number", "minimum": "x", "maximum": None, "multipleOf": 0}, 1),
 ])
 def test_a_sample_fits_its_schema(schema: Any, value: Any) -> None:
     assert demo.sample(schema) == value
@@ -131,6 +140,23 @@ def test_a_command_runs_with_the_stand_in_as_its_gemini_whoever_is_signed_in() -
                GOOGLE_GEMINI_BASE_URL="http://127.0.0.1:1")
     assert (done.returncode, done.stdout[:18]) == (0, "You said: Hi there")
     assert done.stderr.count("\n") == 1 and "no model behind it" in done.stderr
+
+
+DEAD_PROXY = {name: "http://127.0.0.1:1" for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")}
+
+
+@pytest.mark.parametrize("others", ["", "example.com"])
+def test_no_proxy_stands_before_the_stand_in(monkeypatch: pytest.MonkeyPatch, others: str) -> None:
+    asked = run(sys.executable, "-c", "import os; " + ASK + "; print(os.environ['NO_PROXY'])", **DEAD_PROXY,
+                no_proxy=others, NO_PROXY="")
+    assert asked.returncode == 0 and asked.stdout.splitlines()[-1] == f"{others},127.0.0.1".lstrip(",")
+    told = run(sys.executable, "-m", "gemini_lite", "--demo", "Hi there", **DEAD_PROXY, no_proxy=others)
+    assert (told.returncode, told.stdout[:18]) == (0, "You said: Hi there")
+    monkeypatch.setenv("NO_PROXY", others)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with demo.reachable_demo():
+        assert os.environ["no_proxy"].endswith("127.0.0.1")
+    assert os.environ["NO_PROXY"] == others and ("no_proxy" in os.environ) == (os.name == "nt")
 
 
 def test_the_command_s_exit_code_is_passed_on() -> None:

@@ -69,7 +69,7 @@ def test_the_python_of_a_page_runs_as_one_script(
             [sys.executable, "-W", "error", file.name], cwd=tmp_path, env=environment(text, server), timeout=100,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert run.returncode == 0, run.stdout.decode("utf-8", "replace")
-    assert server.requests or "FakeGemini(" in text or ".. runs-offline:" in text
+    assert server.connections or "FakeGemini(" in text or ".. runs-offline:" in text
 
 
 def environment(text: str, server: FakeGemini) -> Dict[str, str]:

@@ -98,8 +98,9 @@ def test_pictures_and_figures_are_known_by_their_methods() -> None:
     picture = Picture()
     expected = [inline(b"PNG", "image/png"), inline(b"figure png", "image/png")]
     assert contents.from_prompt([picture, Figure()])[0]["parts"] == expected
-    picture.format = "JPEG"  # type: ignore[assignment]
-    assert contents.from_prompt(picture)[0]["parts"] == [inline(b"JPEG", "image/jpeg")]
+    for known, sent in (("JPEG", b"JPEG"), ("MPO", b"JPEG"), ("WEBP", b"WEBP"), ("TIFF", b"PNG")):
+        picture.format = known  # type: ignore[assignment]
+        assert contents.from_prompt(picture)[0]["parts"] == [inline(sent, f"image/{sent.decode().lower()}")]
 
 
 def test_a_picture_of_a_mode_that_its_format_does_not_have_is_converted_and_one_that_is_cut_refused() -> None:

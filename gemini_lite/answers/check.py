@@ -39,7 +39,7 @@ class Answer(Protocol):
 log = logging.getLogger("gemini_lite")
 
 _MOST_BITS = 1024  # of an integer: Google, as most readers of JSON, takes a double
-_MOST_LEVELS = 128  # of objects and lists in a part: Google's own reader takes no more than 100
+_MOST_LEVELS = 128  # of objects and lists in a part: Google's own reader takes 100, and Python's encoder some 1000
 
 _BLOCKED_PROMPT = {
     "SAFETY": "The prompt was blocked for safety. Change the prompt, or the thresholds with safety_settings",

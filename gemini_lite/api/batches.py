@@ -172,7 +172,7 @@ class Batches:
         requests = KeysByRequest(self._requests(prompts, options, model))
         return tell_apart(with_keys(read_lines(path, os.fspath(path)), requests), requests.keys, options)
 
-    def _prepared(self, overrides: Any) -> Tuple[GeminiOptions, str, Jobs]:
+    def _prepared(self, overrides: Mapping[str, object]) -> Tuple[GeminiOptions, str, Jobs]:
         """The options of a call, their model, and what makes jobs within the limits of the call."""
         sender = self._sender
         limits, changes = sender.limits.split(overrides)

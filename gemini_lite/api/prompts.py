@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any, List, Mapping, NamedTuple, Optional, Tuple, cast
+from typing import List, Mapping, NamedTuple, Optional, Tuple, cast
 
 from .. import contents
 from ..contents import Prompt
@@ -74,7 +74,7 @@ class RequestBuilder:
         """A line's own request, over what the options of the run say."""
         if not isinstance(request, Mapping) or not isinstance(request.get("contents"), list):
             raise ValueError('the "request" of a line is a dict with a list of "contents"')
-        own: Any = dict(request)
+        own: JSON = dict(request)
         model = own.pop("model", None)
         if model is not None and str(model).split("/")[-1] != self._model.split("/")[-1]:
             raise ValueError(f"the line is for the model {model}, and this run is for {self._model}: make a run of its "

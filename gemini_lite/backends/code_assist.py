@@ -9,6 +9,7 @@ from typing import Any, Callable, List, Mapping, Optional, Sequence, Union, cast
 
 from .. import errors
 from ..auth.oauth import OAuthCredentials
+from ..auth.secret import Secret
 from ..json_data import JSON, dict_or_empty, list_of_dicts
 from ..options import GeminiOptions
 from ..transport import retry
@@ -33,15 +34,11 @@ class CodeAssist:
     default_model = "gemini-2.5-pro"
 
     def __init__(
-        self, credentials: Union[str, "os.PathLike[str]", Callable[[], str], Auth, None] = None, *,
+        self, credentials: Union[Auth, Callable[[], str], Secret, str, "os.PathLike[str]", None] = None, *,
         project: Optional[str] = None, endpoints: Optional[Sequence[str]] = None, api_version: Optional[str] = None,
         user_agent: Optional[str] = None, onboard: bool = False,
     ) -> None:
-        if isinstance(credentials, (str, os.PathLike)) or credentials is None:
-            credentials = OAuthCredentials(credentials)
-        elif not hasattr(credentials, "ready"):
-            credentials = OAuthCredentials(token=credentials)
-        self.auth = cast(Auth, credentials)
+        self.auth = _auth_of(credentials)
         default = os.environ.get("CODE_ASSIST_ENDPOINT") or "https://cloudcode-pa.googleapis.com"
         given = (default,) if endpoints is None else (endpoints,) if isinstance(endpoints, str) else endpoints
         self.endpoints = tuple(check_url(url, "an endpoint") for url in given)
@@ -173,6 +170,15 @@ class CodeAssist:
         if not (with_project and self.project):
             return {"metadata": metadata}
         return {"cloudaicompanionProject": self.project, "metadata": {**metadata, "duetProject": self.project}}
+
+
+def _auth_of(credentials: Union[Auth, Callable[[], str], Secret, str, "os.PathLike[str]", None]) -> Auth:
+    """Who is calling, by one of the forms that `credentials` may have."""
+    if credentials is None or isinstance(credentials, (str, os.PathLike)):
+        return OAuthCredentials(credentials)
+    if hasattr(credentials, "ready"):
+        return cast(Auth, credentials)
+    return OAuthCredentials(token=credentials)
 
 
 def _node_arch() -> str:

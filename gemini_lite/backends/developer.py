@@ -18,8 +18,8 @@ log = logging.getLogger("gemini_lite")
 
 _KEY_NAMES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 _NO_CREDENTIALS = (
-    f"Nobody is signed in. Set GEMINI_API_KEY (or GOOGLE_API_KEY) to a key from {errors.KEYS_PAGE}, or for Code Assist "
-    "GOOGLE_GENAI_USE_GCA=true. To try without an account: gemini-lite --demo \"Hello\". In Python there are "
+    f"No API key was found. Set GEMINI_API_KEY (or GOOGLE_API_KEY) to a key from {errors.KEYS_PAGE}, or for Code "
+    "Assist GOOGLE_GENAI_USE_GCA=true. To try without an account: gemini-lite --demo \"Hello\". In Python there are "
     "GeminiClient(api_key=...) and GeminiClient(credentials_path=...), too"
 )
 
@@ -39,7 +39,7 @@ class DeveloperAPI:
     ) -> None:
         api_key = as_secret(api_key) or key_from_environment()
         if api_key is None:
-            empty = [f"{name} is there and empty. " for name in _KEY_NAMES if name in os.environ]
+            empty = [f"{name} is set but empty. " for name in _KEY_NAMES if name in os.environ]
             raise errors.CredentialsError("".join(empty) + _NO_CREDENTIALS)
         self.auth = APIKey(api_key)
         base = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or "https://generativelanguage.googleapis.com"

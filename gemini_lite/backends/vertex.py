@@ -55,8 +55,8 @@ class VertexAI:
         if api_key is not None and location is not None and project is None:
             raise ValueError("an api_key with a location takes a project too: give project=..., or leave the location "
                              "out (express mode)")
-        self._given_project = _checked(project, _PROJECT, "project", "my-project-123")
-        self.location = _checked(location, _LOCATION, "location", "global' or 'europe-west4")
+        self._given_project = _checked(project, _PROJECT, "project", "'my-project-123'")
+        self.location = _checked(location, _LOCATION, "location", "'global' or 'europe-west4'")
         self.auth: Auth = (
             APIKey(api_key) if api_key is not None else _auth_of(credentials, project_is_known=project is not None))
         base = base_url or os.environ.get("GOOGLE_VERTEX_BASE_URL")
@@ -202,12 +202,12 @@ def _names_project() -> bool:
 
 def _checked(value: Optional[str], pattern: re.Pattern[str], name: str, example: str) -> Optional[str]:
     if value is not None and not pattern.fullmatch(value):
-        raise ValueError(f"{name} must be like '{example}', not {value!r:.100}")
+        raise ValueError(f"{name} must be like {example}, not {value!r:.100}")
     return value
 
 
 def _file_uris(request: JSON) -> Iterator[str]:
-    """The URIs of the files in a request's last turn; the earlier ones were looked at when they were sent."""
+    """The URIs of the files in a request's last turn: those of a conversation's earlier turns were checked before."""
     for content in list_of_dicts(list(request.get("contents") or ())[-1:]):
         for part in list_of_dicts(content.get("parts")):
             file = part.get("fileData") or part.get("file_data")

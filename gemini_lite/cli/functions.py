@@ -111,5 +111,5 @@ def _import_errors(name: str) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for the answer
             yield
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything, and a script may end in sys.exit()
         raise ValueError(f"{name} cannot be imported: {type(error).__name__}: {error}") from error

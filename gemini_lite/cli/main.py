@@ -231,9 +231,9 @@ def _open_client(arguments: Arguments, **settings: Any) -> Iterator[GeminiClient
         with GeminiClient(**settings) as client:
             yield client
         return
-    from ..demo import demo
+    from ..demo import reachable_demo
     print_status("demo: a stand-in on 127.0.0.1 answers, over real HTTP; there is no model behind it")
-    with demo() as server:
+    with reachable_demo() as server:
         backend = CodeAssist(lambda: "demo", endpoints=[server.url]) if arguments.command == "quota" \
             else DeveloperAPI(DEMO_KEY, base_url=server.url)
         with GeminiClient(backend=backend, **settings) as client:

@@ -6,7 +6,7 @@ import errno
 import os
 
 from ..backends.developer import key_from_environment
-from ..demo import demo
+from ..demo import reachable_demo
 from ..errors import CredentialsError, GeminiError
 from ..testing.foreground import serve
 from ..testing.recording import Recorder
@@ -20,7 +20,7 @@ def run_record(arguments: RecordArguments) -> int:
     if arguments.send_key and key is None:
         raise CredentialsError("--send-key sends the key of GEMINI_API_KEY (or GOOGLE_API_KEY), which is not set")
     with contextlib.ExitStack() as stack:
-        upstream = stack.enter_context(demo()).url if arguments.demo else (
+        upstream = stack.enter_context(reachable_demo()).url if arguments.demo else (
             arguments.upstream or os.environ.get("GOOGLE_GEMINI_BASE_URL") or None)
         recorder = Recorder(arguments.output_file, upstream, arguments.redact_text, key=key.value if key else None)
         try:

@@ -25,7 +25,8 @@ class WaitHandler(logging.Handler):
         """Begin to count down if this is a wait."""
         arguments = record.args
         seconds = arguments[0] if isinstance(arguments, tuple) and arguments else None
-        if not record.msg.startswith(_FIRST_WORD) or not isinstance(seconds, (int, float)) or seconds < _SHORTEST_WAIT:
+        if not str(record.msg).startswith(_FIRST_WORD) or not isinstance(seconds, (int, float)) \
+                or seconds < _SHORTEST_WAIT:
             return
         self.stop()
         self._ended = threading.Event()

@@ -13,7 +13,7 @@ _MESSAGES = ("the prompt is the first argument, and a conversation is client.cha
 _FILES = "they are part of the prompt, a list: client.generate([text, pathlib.Path(name)])"
 _CONFIG = "its entries are options of their own: temperature=..., max_output_tokens=..."
 _KEY = "write GeminiClient(api_key=...)"
-_VERTEX = "another way to the model is a backend: GeminiClient(backend=...)"
+_VERTEX = "write GeminiClient(backend=VertexAI(project=..., location=...))"
 _STREAMS = "write client.stream(prompt) or client.send_message_stream(prompt)"
 _THINKING = "write thinking_budget=... or thinking_level=..., and include_thoughts=True to read the thoughts"
 
@@ -39,7 +39,7 @@ _OPTIONS: Dict[str, str] = {  # by the name in OpenAI's, Google's and other clie
     "schema": "write response_schema=...", "json_schema": "write response_schema=...",
     "search": 'write tools=[{"googleSearch": {}}]', "google_search": 'write tools=[{"googleSearch": {}}]',
     "files": _FILES, "file": _FILES, "attachments": _FILES, "images": _FILES, "image": _FILES,
-    "max_workers": "only client.map has such a number, its concurrency",
+    "max_workers": "client.map, client.map_to and client.embed take a number of calls at a time: concurrency",
     "stream": _STREAMS, "extra_body": "write extra={...}", "user": "write labels={...} where the backend has labels",
     "key": _KEY, "apikey": _KEY, "apiKey": _KEY, "token": _KEY, "google_api_key": _KEY, "gemini_api_key": _KEY,
     "credentials": "write GeminiClient(credentials_path=...) for Gemini CLI's file, or GeminiClient(backend=...)",

@@ -1,30 +1,19 @@
 """Connections for a run: as many as it has calls in flight, if the system allows that."""
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from typing import Iterator, Optional
+from typing import ContextManager, Optional
 
-from ..transport.compat import POOL_SIZE, Adapter
-from ..transport.session import OwnSession, SessionSender
 from ..transport.transport import Transport
 
 _SPARE_FILES = 32  # for the output, the input and the program itself
 
 
-@contextlib.contextmanager
-def transport_for(transport: Transport, concurrency: int) -> Iterator[Transport]:
+def transport_for(transport: Transport, concurrency: int) -> ContextManager[Transport]:
     """`transport`, or one like it that keeps more connections, for as long as this is open."""
     check_open_files(concurrency)
-    if concurrency <= POOL_SIZE or transport._given is not None:
-        yield transport
-        return
-    wide = _WideTransport(transport, concurrency)
-    try:
-        yield wide
-    finally:
-        wide.close()
+    return transport.with_connections(concurrency)
 
 
 def check_open_files(concurrency: int) -> None:
@@ -52,18 +41,3 @@ else:
         except OSError:
             is_open = 0
         return limit - is_open - _SPARE_FILES
-
-
-class _WideTransport(Transport):
-    """A transport like another, with `size` connections to keep."""
-
-    def __init__(self, like: Transport, size: int) -> None:
-        self._size = size
-        super().__init__(like.auth, None, like.timeout, like.retries, like.max_wait, like.limits)
-
-    def _new_sender(self) -> SessionSender:
-        sender = OwnSession()
-        for adapter in sender.session.adapters.values():
-            if isinstance(adapter, Adapter):
-                super(Adapter, adapter).__init__(pool_maxsize=self._size)
-        return sender

@@ -146,6 +146,8 @@ class _HintReader:
             return shapes.choice([(member.value, member) for member in cls], hint, where)
         if hasattr(cls, "model_validate") or hasattr(cls, "parse_obj"):
             return self._read_pydantic_model(cls)
+        if hasattr(cls, "__pydantic_validator__"):
+            return self._read_pydantic_dataclass(cls)
         fields = class_fields(cls, where)
         return None if fields is None else self._read_once(cls, lambda: self._read_data_class(cls, fields or [], where))
 
@@ -155,12 +157,23 @@ class _HintReader:
 
     def _read_pydantic_model(self, cls: Any) -> Shape:
         """A pydantic model of version 2 or 1, recognised by its methods."""
-        is_version_2 = hasattr(cls, "model_validate")
-        schema = dict(cls.model_json_schema() if is_version_2 else cls.schema(ref_template="#/$defs/{model}"))
-        for name, definition in schema.pop("$defs" if is_version_2 else "definitions", {}).items():
+        if hasattr(cls, "model_validate"):
+            return self._read_pydantic_schema(cls.model_json_schema(), cls.model_validate)
+        return self._read_pydantic_schema(cls.schema(ref_template="#/$defs/{model}"), cls.parse_obj)
+
+    def _read_pydantic_dataclass(self, cls: Any) -> Shape:
+        """A dataclass of pydantic 2, whose fields may be pydantic's: what they require, only pydantic knows."""
+        from pydantic import TypeAdapter  # type: ignore[import-not-found, unused-ignore]
+        adapter: Any = TypeAdapter(cls)
+        return self._read_pydantic_schema(adapter.json_schema(), adapter.validate_python)
+
+    def _read_pydantic_schema(self, schema: JSON, convert: Callable[[object], object]) -> Shape:
+        schema = dict(schema)
+        definitions: JSON = {**schema.pop("definitions", {}), **schema.pop("$defs", {})}  # of version 1, and of 2
+        for name, definition in definitions.items():
             if self._definitions.setdefault(name, definition) != definition:
                 raise TypeError(f"two types in one schema are named {name}: rename one")
-        return shapes.converted(schema, cls.model_validate if is_version_2 else cls.parse_obj)
+        return shapes.converted(schema, convert)
 
     def _read_once(self, hint: object, read: Callable[[], Shape]) -> Shape:
         """The shape that `read` gives for `hint`; where `hint` is met again inside itself, a reference to that."""

@@ -79,6 +79,8 @@ def _from_library_object(value: object, where: str) -> object:
         if hasattr(value, "parse_obj") and hasattr(value, "dict"):  # pydantic 1
             return value.dict()
         if hasattr(value, "tolist"):
+            if type(value).__module__ == "numpy" and getattr(value, "dtype").kind in "Mm":
+                value = getattr(value, "astype")(str)  # tolist would give dates and times as counts of nanoseconds
             return value.tolist()
     raise TypeError(f"{where} is of the type {type(value).__name__}, which JSON cannot say: "
                     "make it text, a number, a list or a dict")

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 class Fold:
     """Folds the events of a stream, as they arrive, into the one answer that the unary call would have given.
 
-    Neighbouring plain texts are joined, a part with a signature never is; calls that come in pieces are put together;
-    of everything else the last word counts, but citations and log probabilities add up, and of the usage all that is
-    no token count stays. Linear in the text; keeps the text and no event. `complete` is set
-    once the answer is known to be whole.
+    Neighbouring texts become one part, and neighbouring thoughts, but none that has a signature; the pieces of a call
+    become one call. Citations and log probabilities of all events are collected, and so is what the usage has beside
+    token counts; of everything else the value of the last event counts. The time is in proportion to the text, and no
+    event is kept. `complete` is set once the answer is known to be whole.
     """
 
     def __init__(self, answer_format: AnswerFormat = AnswerFormat()) -> None:
@@ -100,7 +100,7 @@ def _later_usage(earlier: object, usage: Any) -> Any:
 
 
 class _Candidate:
-    __slots__ = ("data", "content", "parts", "pieces", "piece_parts", "run", "kind")
+    __slots__ = ("data", "content", "parts", "pieces", "piece_parts", "run", "is_thought")
 
     def __init__(self) -> None:
         self.data: JSON = {}
@@ -108,8 +108,8 @@ class _Candidate:
         self.parts: List[JSON] = []
         self.pieces: Optional[CallPieces] = None
         self.piece_parts: List[JSON] = []  # those of a call that is not whole
-        self.run: List[str] = []  # the texts of the plain part that is still growing
-        self.kind = 0  # what else that part has, by the number of its keys: 1 nothing, 2 "thought": True
+        self.run: List[str] = []  # the texts of the part that is still growing, empty if none is
+        self.is_thought = False  # whether that part is a thought
 
     def add(self, candidate: JSON) -> Optional[List[JSON]]:
         """Take in what an event says; its parts with whole calls, if it brought pieces of calls."""
@@ -134,9 +134,9 @@ class _Candidate:
             for part in parts:
                 size = len(part)
                 if isinstance(part.get("text"), str) and (size == 1 or size == 2 and part.get("thought") is True):
-                    if size != self.kind:
+                    if (size == 2) is not self.is_thought:
                         self._end_run()
-                        self.kind = size
+                        self.is_thought = size == 2
                     self.run.append(part["text"])
                 else:
                     self._end_run()
@@ -170,7 +170,6 @@ class _Candidate:
     def _end_run(self) -> None:
         self.parts += self._growing_part(self.text())
         self.run = []
-        self.kind = 0
 
     def text(self) -> str:
         """The text of the plain part that is still growing."""
@@ -184,7 +183,7 @@ class _Candidate:
         """The plain part that is still growing, if there is one, with this `text`."""
         if not self.run:
             return []
-        return [{"text": text} if self.kind == 1 else {"text": text, "thought": True}]
+        return [{"text": text, "thought": True} if self.is_thought else {"text": text}]
 
     def whole(self, text: str) -> JSON:
         """The candidate so far, the `text` of its growing part as it is given."""

@@ -5,7 +5,7 @@ import argparse
 import sys
 from typing import List, Optional
 
-from .foreground import serve
+from .foreground import NoRequests, serve
 from .replies import Reply
 from .request import Request
 from .server import FakeGemini
@@ -32,7 +32,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 def _stand_in(options: argparse.Namespace) -> FakeGemini:
     fake = FakeGemini.from_recording(options.play) if options.play else FakeGemini(_repeat)
-    fake.strict, fake.event_delay = options.strict, options.delay
+    fake.strict, fake.event_delay, fake.requests = options.strict, options.delay, NoRequests()
     if options.limit is not None:
         fake.limit(options.limit)
     return fake

@@ -9,6 +9,7 @@ from collections import deque
 from typing import Callable, Deque, Dict, List, Optional
 
 from ..json_data import JSON, dict_or_empty
+from .embeddings_service import vector_of
 from .camel_case import as_list
 from .files_service import FilesService
 from .replies import Answer, Error, Raw, json_answer
@@ -27,7 +28,9 @@ AnswerOne = Callable[[str, JSON], JSON]  # (key, request) -> {"response": ...} o
 
 
 def text_answer(key: str, request: JSON) -> JSON:
-    """Every request is answered with "answer KEY"."""
+    """Every request is answered with "answer KEY", or with the embedding of its content."""
+    if "content" in request:
+        return {"response": {"embedding": {"values": vector_of(request)}}}
     content = {"role": "model", "parts": [{"text": f"answer {key}"}]}
     return {"response": {"candidates": [{"content": content, "finishReason": "STOP", "index": 0}],
                          "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}}}
@@ -35,7 +38,7 @@ def text_answer(key: str, request: JSON) -> JSON:
 
 def _without_inline_results(job: JSON) -> JSON:
     """A job as lists show it: they say where results are, and hold none."""
-    if "inlinedResponses" not in job.get("response", {}):
+    if not {"inlinedResponses", "inlinedEmbedContentResponses"} & job.get("response", {}).keys():
         return job
     fields = {name: value for name, value in job["metadata"].items() if name != "output"}
     return {"name": job["name"], "done": True, "metadata": fields}
@@ -47,7 +50,7 @@ class BatchesService:
     `answer` gives the line for each request; `states` are those that a job goes through, one for each look, in the
     server's own spelling with `prefix`. `by_file` makes even inline jobs answer by file. `lost` scripts the answers to
     the next creations: True loses the answer after the job was made, False before; None answers. Results come in the
-    opposite order.
+    opposite order; those of requests without keys, whose numbers `answer` gets as theirs, in the order of these.
 
     Vertex AI's jobs read and write the `bucket`, which has the bytes at each ``gs://`` URI.
     """
@@ -96,7 +99,7 @@ class BatchesService:
         config = dict_or_empty(batch.get("inputConfig"))
         name = config.get("fileName")
         if name is not None:
-            if name not in self.files.contents:
+            if str(name) not in self.files.contents:
                 return Error(404, f"The file {name} was not found")
             entries = [json.loads(line) for line in self.files.contents[name].splitlines() if line.strip()]
         else:
@@ -199,20 +202,26 @@ class BatchesService:
         job["completionStats"] = {"successfulCount": str(len(lines) - failed), "failedCount": str(failed)}
 
     def _write_results(self, id: str, job: JSON) -> None:
-        lines = [{"key": entry["key"], **self.answer(str(entry["key"]), entry["request"])}
-                 for entry in reversed(self._requests[id]) if entry["key"] not in self.dropped_keys]
+        entries = self._requests[id]
+        if all(entry.get("key") is None for entry in entries):
+            lines = [self.answer(str(number), entry["request"]) for number, entry in enumerate(entries)]
+        else:
+            lines = [{"key": entry["key"], **self.answer(str(entry["key"]), entry["request"])}
+                     for entry in reversed(entries) if entry["key"] not in self.dropped_keys]
         lines += self.extra_lines
         failed = sum("error" in line for line in lines)
         job["metadata"]["batchStats"] = {
-            "requestCount": str(len(self._requests[id])), "successfulRequestCount": str(len(lines) - failed),
+            "requestCount": str(len(entries)), "successfulRequestCount": str(len(lines) - failed),
             "failedRequestCount": str(failed), "pendingRequestCount": "0"}
         job["response"] = job["metadata"]["output"] = self._output(id, lines)
 
     def _output(self, id: str, lines: List[JSON]) -> JSON:
         if not (self.by_file or self.jobs[id]["metadata"]["inputConfig"]):
-            entries = [{"metadata": {"key": line["key"]},
+            entries = [{**({"metadata": {"key": line["key"]}} if "key" in line else {}),
                         **{name: value for name, value in line.items() if name != "key"}} for line in lines]
-            return {"inlinedResponses": {"inlinedResponses": entries}}
+            is_embedding = any("content" in entry["request"] for entry in self._requests[id])
+            name = "inlinedEmbedContentResponses" if is_embedding else "inlinedResponses"
+            return {name: {"inlinedResponses": entries}}
         name = f"files/batch-{id.rpartition('/')[2]}"
         data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
         self.files.add(data, "application/jsonl", name=name)

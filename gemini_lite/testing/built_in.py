@@ -104,7 +104,7 @@ def _compute_tokens(request: Request) -> Answer:
     infos = []
     for content in request.contents:
         text = "".join(str(part.get("text", "")) for part in content["parts"])
-        pieces = [piece.encode() for piece in re.findall("(?s).{1,4}", text)]
+        pieces = [piece.encode("utf-8", "replace") for piece in re.findall("(?s).{1,4}", text)]
         infos.append({"role": content.get("role", "user"), "tokens": [base64.b64encode(p).decode() for p in pieces],
                       "tokenIds": [str(int.from_bytes(piece[:3], "big")) for piece in pieces]})
     return json_answer({"tokensInfo": infos})

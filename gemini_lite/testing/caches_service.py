@@ -16,7 +16,6 @@ from .strict import bad_cache
 
 _PATH = re.compile(r"/[^/]+/(?:projects/[^/]+/locations/[^/]+/)?cachedContents(?:/([^/:]+))?")
 _DURATION = re.compile(r"(\d+(?:\.\d{1,9})?)s")
-_HOUR = datetime.timedelta(hours=1)
 
 
 class CachesService:

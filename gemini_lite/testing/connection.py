@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from .replies import Raw
 from .request import Request
 
+_WITHOUT_BODY = (204, 304)  # statuses after which a client expects the next answer at once
 _EXPOSED = "x-goog-upload-url, x-goog-upload-status, x-goog-upload-chunk-granularity, x-goog-upload-size-received"
 
 
@@ -50,11 +51,11 @@ class Connection(BaseHTTPRequestHandler):
 
     def _body(self, headers: Mapping[str, str]) -> Iterator[bytes]:
         if headers.get("transfer-encoding", "").lower() != "chunked":
-            yield self._exactly(int(headers.get("content-length", 0)))
+            yield self._exactly(_number(headers.get("content-length", "0"), 10))
             return
         size = -1
         while size:
-            size = int(self.rfile.readline().partition(b";")[0] or b"-1", 16)    # an extension may follow
+            size = _number(self.rfile.readline().partition(b";")[0].decode("latin-1"), 16)    # an extension may follow
             yield self._exactly(size)
             self.rfile.readline()
 
@@ -66,7 +67,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def _send(self, answer: Raw, content_type: str) -> None:
         closes = answer.headers.get("connection", "").lower() == "close"
-        chunked = not (answer.status is None or "content-length" in answer.headers or closes)
+        chunked = not (answer.status in (None, *_WITHOUT_BODY) or "content-length" in answer.headers or closes)
         self._send_head(answer.status, {
             "content-type": content_type, **answer.headers, **({"transfer-encoding": "chunked"} if chunked else {})})
         for number, piece in enumerate(() if self.command == "HEAD" and answer.status is not None else answer.pieces):
@@ -126,6 +127,14 @@ def _unpacked(encoding: str, data: bytes) -> bytes:
     with contextlib.suppress(zlib.error):
         return zlib.decompress(data, wbits=31)
     return data
+
+
+def _number(text: str, base: int) -> int:
+    """The size in a head or before a chunk."""
+    try:
+        return int(text, base)
+    except ValueError:
+        raise ConnectionError(f"{text!r} is no size") from None
 
 
 def _parsed(content_type: str, data: bytes) -> object:

@@ -29,7 +29,7 @@ class EmbeddingsService:
         """The answer to a request for embeddings; None for any other."""
         if request.kind == "embedContent":
             usage = _usage([request.json])
-            return json_answer({"embedding": {"values": _vector_of(request.json, request.model)}, **usage})
+            return json_answer({"embedding": {"values": vector_of(request.json, request.model)}, **usage})
         if request.kind == "batchEmbedContents":
             return self._batch(request)
         return _predict(request) if request.kind == "predict" else None
@@ -41,7 +41,7 @@ class EmbeddingsService:
             return Error(400, f"* BatchEmbedContentsRequest.requests: at most {limit} requests can be in one batch")
         if any(item.get("model", "").rpartition("/")[2] not in ("", request.model) for item in requests):
             return Error(400, "* BatchEmbedContentsRequest.model: the models are not the same")
-        vectors = [{"values": _vector_of(item, request.model)} for item in requests]
+        vectors = [{"values": vector_of(item, request.model)} for item in requests]
         return json_answer({"embeddings": vectors, **_usage(requests)})
 
 
@@ -54,7 +54,8 @@ def vector(content: object, task_type: str = "", size: int = _FULL_SIZE) -> List
     return [value / length for value in values[:size]]
 
 
-def _vector_of(request: JSON, model: str) -> List[float]:
+def vector_of(request: JSON, model: str = "") -> List[float]:
+    """The vector for the content of an embedContent request."""
     options = {**request, **dict_or_empty(request.get("embedContentConfig"))}  # Vertex AI's
     return vector(request.get("content"), options.get("taskType") or "", _size(options, model))
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import Callable, Protocol
+from typing import Callable, List, Protocol
+
+from .request import Request
 
 
 class Server(Protocol):
@@ -18,6 +20,13 @@ class Server(Protocol):
 
     def close(self) -> None:
         """Stop listening."""
+
+
+class NoRequests(List[Request]):
+    """The requests of a server that nobody asks for them and that may run for days: none is kept."""
+
+    def append(self, request: Request) -> None:
+        """Forget it."""
 
 
 def serve(server: Server, port: int, announce: Callable[[], object] = lambda: None) -> None:

@@ -64,7 +64,7 @@ class InteractionsService:
         previous = body.get("previous_interaction_id")
         if ("model" in body) == ("agent" in body) or "input" not in body and "continuation_token" not in body:
             return Error(400, "Exactly one of model and agent, and an input, are required")
-        if previous is not None and previous not in self.interactions:
+        if previous is not None and str(previous) not in self.interactions:
             return Error(404, f"Interaction {previous} was not found")
         steps = self._answer(body)
         id = f"int_{next(self._numbers)}"

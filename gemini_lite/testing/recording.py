@@ -14,6 +14,7 @@ import requests
 
 from ..errors import TransportError
 from ..json_data import JSON
+from ..transport import running
 from ..transport.body import call_blocks
 from ..transport.failures import NETWORK_ERRORS
 from ..transport.running import CLOSED, RunningCall
@@ -76,8 +77,8 @@ class Recorder:
     def close(self) -> None:
         """Stop, and close the file."""
         with self._lock:
-            running = list(self._calls)
-        for call in running:
+            calls = list(self._calls)
+        for call in calls:
             call.end(CLOSED)
         self._listener.close()
         self._session.session.close()
@@ -87,7 +88,7 @@ class Recorder:
                 self._file = None
 
     def __enter__(self) -> Recorder:
-        return self.start()
+        return self if self._listener.is_running else self.start()
 
     def __exit__(self, _type: Optional[Type[BaseException]], _error: Optional[BaseException],
                  _trace: Optional[TracebackType]) -> None:
@@ -107,10 +108,9 @@ class Recorder:
 
     def _forward(self, request: Request) -> Answer:
         self._redaction.learn(request)
+        call = RunningCall()
         try:
-            answer = self._session.send(
-                request.method, self._target(request.path), self._headers(request), _encoded(request),
-                lambda prepared: prepared, _TIMEOUT)
+            answer = self._send(request, call)
         except (*NETWORK_ERRORS, ValueError) as error:
             return Error(502, f"the recorder cannot reach {self.upstream}: {self._redaction.text(repr(error))}")
         headers = {name.lower(): value for name, value in answer.headers.items() if name.lower() in ANSWER_HEADERS}
@@ -121,8 +121,19 @@ class Recorder:
                 return Error(502, f"the upload leads away from {self.upstream}, which is all that is recorded")
             headers["x-goog-upload-url"] = self._upload_session(upload)
         raw = Raw(status=answer.status_code, headers=headers)
-        raw.pieces = self._pieces(request, answer, headers)
+        raw.pieces = self._pieces(request, answer, headers, call)
         return raw
+
+    def _send(self, request: Request, call: RunningCall) -> requests.Response:
+        """The server's answer, its body not read yet."""
+        with self._running(call):
+            outer = running.enter(call)
+            try:
+                return self._session.send(
+                    request.method, self._target(request.path), self._headers(request), _encoded(request),
+                    lambda prepared: prepared, _TIMEOUT)
+            finally:
+                running.leave(outer, 0)
 
     def _target(self, path: str) -> str:
         """A request's real address: at the one server, or in one of its upload sessions."""
@@ -144,11 +155,13 @@ class Recorder:
             self._sessions[local] = url
         return self.url + local
 
-    def _pieces(self, request: Request, answer: requests.Response, headers: Dict[str, str]) -> Iterator[bytes]:
+    def _pieces(
+        self, request: Request, answer: requests.Response, headers: Dict[str, str], call: RunningCall,
+    ) -> Iterator[bytes]:
         """The answer's body as it arrives; once it is whole, the exchange is written down."""
         pieces = []
         try:
-            with contextlib.closing(answer), self._running() as call:
+            with contextlib.closing(answer), self._running(call):
                 for piece in call_blocks(answer.raw, call):
                     pieces.append(piece)
                     yield piece
@@ -157,13 +170,12 @@ class Recorder:
         self._write(self._exchange(request, answer.status_code, headers, b"".join(pieces)))
 
     @contextlib.contextmanager
-    def _running(self) -> Iterator[RunningCall]:
-        """A call that `close` ends, though its server is silent."""
-        call = RunningCall()
+    def _running(self, call: RunningCall) -> Iterator[None]:
+        """In the block, `close` ends the call, though its server is silent."""
         with self._lock:
             self._calls.add(call)
         try:
-            yield call
+            yield
         finally:
             with self._lock:
                 self._calls.discard(call)

@@ -7,12 +7,13 @@ import os
 import re
 from typing import IO, List, Tuple, Union
 
-from ..json_data import JSON
+from ..json_data import JSON, dict_or_empty
 from .redaction import Redaction
 from .replies import dump
 from .request import Request
 
 FORMAT = 1
+_EXCHANGE_FIELDS = {"method", "path", "request", "status", "answer_headers"}
 URL_OF_PLAYER = "http://RECORDED_SERVER"  # stands in a recording for whoever plays it
 
 
@@ -46,14 +47,26 @@ def request_body(request: Request, redaction: Redaction, hash_texts: bool) -> ob
 
 
 def read_recording(path: Union[str, os.PathLike[str]]) -> Tuple[JSON, List[JSON]]:
-    """The first line of a recording, and its exchanges."""
-    with open(path, encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file if line.strip()]
-    if not lines or lines[0].get("recording") != "gemini_lite":
+    """The first line of a recording, and its exchanges; ValueError if it is none, or damaged."""
+    with open(path, "rb") as file:
+        lines = [(number, _object(line)) for number, line in enumerate(file, 1) if line.strip()]
+    first = lines[0][1] if lines else {}
+    if first.get("recording") != "gemini_lite":
         raise ValueError(f"{os.fspath(path)} is no recording: testing.record() makes one")
-    if lines[0].get("format") != FORMAT:
-        raise ValueError(f"{os.fspath(path)} has format {lines[0].get('format')}; this version reads format {FORMAT}")
-    return lines[0], lines[1:]
+    if first.get("format") != FORMAT:
+        raise ValueError(f"{os.fspath(path)} has format {first.get('format')}; this version reads format {FORMAT}")
+    for number, line in lines[1:]:
+        if not _EXCHANGE_FIELDS <= line.keys():
+            raise ValueError(f"line {number} of {os.fspath(path)} is damaged: take it out, or record it again")
+    return first, [line for _, line in lines[1:]]
+
+
+def _object(line: bytes) -> JSON:
+    """The JSON object of a line; {} if it is none."""
+    try:
+        return dict_or_empty(json.loads(line.decode("utf-8-sig")))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def without_query_order(path: str) -> Tuple[str, ...]:

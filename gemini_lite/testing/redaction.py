@@ -11,6 +11,7 @@ from typing import Callable, Dict, Iterator, Mapping, Set
 from urllib.parse import parse_qsl, quote, urlencode
 
 from ..json_data import dict_or_empty
+from .camel_case import snake
 from .request import SECRET_FIELDS, SECRET_QUERY, Request
 
 REQUEST_HEADERS = {"content-type", "x-goog-upload-protocol", "x-goog-upload-command", "x-goog-upload-offset",
@@ -62,6 +63,8 @@ class Redaction:
             if name in _SECRET_QUERY:
                 self.learn_key(value)
         self._learn_project(headers.get("x-goog-user-project", ""))
+        for project in re.findall(r"/projects/([^/:]+)", request.bare_path):
+            self._learn_project(project)
         for name in _PROJECT_FIELDS & body.keys():
             self._learn_project(str(body[name]))
 
@@ -136,7 +139,7 @@ class Redaction:
         return self._string(value, field, is_free) if isinstance(value, str) else value
 
     def _string(self, text: str, field: str, is_free: bool) -> str:
-        if field in SECRET_FIELDS and not is_free:
+        if snake(field) in SECRET_FIELDS and not is_free:
             self.learn_key(text)
             return KEY
         if field in _PROJECT_FIELDS and not is_free:

@@ -45,7 +45,7 @@ class Raw(Answer):
         if odd:
             raise TypeError(f"raw() sends bytes, not {type(odd[0]).__name__}: write b\"...\" or text.encode()")
         self.pieces: Iterable[bytes] = pieces
-        self.status = status
+        self.status = status if status is None else _checked(status)
         self.headers = {name.lower(): value for name, value in (headers or {}).items()}
         self.cut = cut
         self.delay = delay
@@ -73,10 +73,9 @@ class Error(Answer):
         if reason is not None:
             details = [*details, {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason,
                                   "domain": "googleapis.com"}]
-        self.code = code
-        self.error: JSON = {"code": code, "message": message, "status": status or _STATUSES.get(code, "UNKNOWN")}
-        if details:
-            self.error["details"] = snapshot(details)
+        self.code = _checked(code)
+        error = {"code": code, "message": message, "status": status or _STATUSES.get(code, "UNKNOWN")}
+        self.error: JSON = snapshot({**error, "details": details} if details else error)
         self.headers = dict(headers or {})
 
     def render(self, request: Request, serial: int) -> Raw:
@@ -183,6 +182,12 @@ def dump(value: object) -> bytes:
 def snapshot(value: Any) -> Any:
     """A deep copy of JSON data; what is not JSON fails here, in the test's thread and not in the server's."""
     return json.loads(dump(value))
+
+
+def _checked(status: object) -> int:
+    if not isinstance(status, int) or not 100 <= status < 1000:
+        raise ValueError(f"an HTTP status is a number such as 503, not {status!r}")
+    return status
 
 
 def _check_part(part: object) -> None:

@@ -6,11 +6,12 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..json_data import JSON, dict_or_empty
-from .camel_case import as_list, in_camel_case, json_schema
+from .camel_case import as_list, in_camel_case, json_schema, snake
 
 SECRET_QUERY = {"key", "access_token"}
-SECRET_FIELDS = {"access_token", "refresh_token", "id_token", "client_secret", "assertion", "accessToken", "api_key",
-                 "apiKey", "apiKeyString", "subject_token"}
+SECRET_FIELDS = {  # in snake_case, whichever spelling comes
+    "access_token", "refresh_token", "id_token", "client_secret", "assertion", "api_key", "api_key_string",
+    "subject_token"}
 _SECRET_HEADERS = {"x-goog-api-key", "authorization"}
 # The start of a path up to the model's method: any version, then Vertex AI's place and publisher, then the model.
 _PROJECT = r"projects/[^/:]+/locations/[^/:]+/"
@@ -129,7 +130,7 @@ def redacted(request: Request) -> Request:
     """`request` with its credentials as ``***``."""
     body = request.body
     if isinstance(body, dict):
-        body = {name: "***" if name in SECRET_FIELDS else value for name, value in body.items()}
+        body = {name: "***" if snake(name) in SECRET_FIELDS else value for name, value in body.items()}
     headers = {name: "***" if name in _SECRET_HEADERS else value for name, value in request.headers.items()}
     path = re.sub(rf"(?<=[?&])({'|'.join(sorted(SECRET_QUERY))})=[^&]*", r"\1=***", request.path)
     return request._replace(path=path, headers=headers, body=body)

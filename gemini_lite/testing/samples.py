@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import math
+import operator
 import struct
 import zlib
-from typing import Any, Optional
+from typing import Any, Callable, Dict, Optional
 
 from ..json_data import JSON, dict_or_empty, list_of_dicts
 
@@ -13,6 +14,10 @@ _BY_FORMAT = {
     "email": "demo@example.com",
     "uri": "https://example.com/", "uuid": "00000000-0000-4000-8000-000000000000",
     "duration": "PT1H", "byte": "ZGVtbw==",
+}
+
+_IS_WITHIN: Dict[str, Callable[[float, float], bool]] = {  # keyword: whether a number is within its limit
+    "minimum": operator.ge, "exclusiveMinimum": operator.gt, "maximum": operator.le, "exclusiveMaximum": operator.lt,
 }
 
 
@@ -65,17 +70,27 @@ def _sample_of_type(schema: JSON, root: JSON, depth: int) -> Any:
         text = _BY_FORMAT.get(str(schema.get("format")), "demo")
         return text.ljust(_number(schema, "minLength", 0), "o")[:_number(schema, "maxLength", 1 << 20)]
     if kind in ("integer", "number"):
-        return _sample_number(schema)
+        return _sample_number(schema, is_whole=kind == "integer")
     return {"boolean": True, "null": None}.get(kind, "demo")
 
 
-def _sample_number(schema: JSON) -> Any:
-    """A number between the limits of a schema."""
-    lowest, highest = schema.get("minimum"), schema.get("maximum")
-    if lowest is None and isinstance(schema.get("exclusiveMinimum"), (int, float)):
-        lowest = schema["exclusiveMinimum"] + 1
-    number = 1 if lowest is None else lowest
-    return highest if highest is not None and number > highest else number
+def _sample_number(schema: JSON, *, is_whole: bool) -> Any:
+    """A number between the limits of a schema, a multiple of what it says; 1 if none of those tried is."""
+    limits = [schema[name] for name in _IS_WITHIN if _is_number(schema.get(name))]
+    middle = sum(limits) / max(1, len(limits))
+    step = schema["multipleOf"] if _is_number(schema.get("multipleOf")) and schema["multipleOf"] > 0 else 1
+    tried = [1, *limits, middle, *(limit + offset for limit in limits for offset in (1, -1))]
+    tried += [math.floor(number / step + offset) * step for number in tried for offset in (0, 1)]
+    for number in tried:
+        fits = [is_within(number, schema[name]) for name, is_within in _IS_WITHIN.items()
+                if _is_number(schema.get(name))]
+        if all(fits) and not (is_whole and number % 1) and ("multipleOf" not in schema or number % step == 0):
+            return int(number) if is_whole else number
+    return 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _number(schema: JSON, name: str, default: int) -> int:

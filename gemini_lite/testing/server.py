@@ -14,7 +14,7 @@ import os
 import socket
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple, Type, Union, cast
 
 from ..json_data import JSON
 from .built_in import MODELS, BuiltInAnswers
@@ -180,7 +180,7 @@ class FakeGemini:
         return self._listener.open    # tests of leaks look at the threads
 
     def __enter__(self) -> Self:
-        return self.start()
+        return self if self._listener.is_running else self.start()
 
     def __exit__(self, _type: Optional[Type[BaseException]], error: Optional[BaseException],
                  _trace: Optional[TracebackType]) -> None:
@@ -253,7 +253,9 @@ class FakeGemini:
         given = self._default(request)
         if isinstance(given, Answer):
             return given
-        return Reply(given) if isinstance(given, (str, dict)) else Reply(*given)
+        if hasattr(given, "__iter__") and not isinstance(given, (str, bytes, dict)):
+            return Reply(*given)
+        return Reply(cast(Item, given))  # refuses what is no item, as None where a return was forgotten
 
 
 def _ask(services: Sequence[Service], request: Request) -> Optional[Answer]:

@@ -34,12 +34,12 @@ class Adapter(requests.adapters.HTTPAdapter):
     The context is made with the first connection, because that takes longer than making a client.
     """
 
-    def __init__(self, *, tls: bool) -> None:
+    def __init__(self, *, tls: bool, pool_size: int = POOL_SIZE) -> None:
         self._tls = tls
         self._lock = threading.Lock()
         self._manager: Optional[urllib3.PoolManager] = None
         self._pools: Dict[Tuple[str, str], urllib3.HTTPConnectionPool] = {}  # by proxy and origin
-        super().__init__(pool_connections=10 * MOST_POOLS, pool_maxsize=POOL_SIZE)
+        super().__init__(pool_connections=10 * MOST_POOLS, pool_maxsize=pool_size)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         """Note the sizes of the pools, which are made when they are needed."""

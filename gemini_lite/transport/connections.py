@@ -158,9 +158,9 @@ class _TLSConnection(TrackedConnection, HTTPSConnection):
 
 
 class _IdleConnections:
-    """A pool's idle connections, the last one first: of a queue what a pool needs that never waits for one.
+    """A pool's idle connections, the last one first: those methods of `queue.LifoQueue` that urllib3's pools call.
 
-    A queue has a lock, and an interrupt can leave it locked: the next call would hang.
+    It has no lock, as a queue does: an interrupt could leave it locked, and the next call would hang.
     """
 
     def __init__(self, maxsize: int) -> None:

@@ -22,7 +22,7 @@ NETWORK_ERRORS = (
 _NO_TUNNEL = "Tunnel connection failed"  # how http.client's OSError begins
 
 
-def host_of(url: Any) -> str:
+def host_of(url: str) -> str:
     """The host and port in a URL, for a message."""
     return urlsplit(url).netloc or "the server"
 
@@ -33,7 +33,7 @@ def never_connected(error: Exception) -> bool:
     return any(isinstance(item, kinds) or str(item).startswith(_NO_TUNNEL) for item in _chain(error))
 
 
-def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
+def failure_of(error: Exception, url: str, call: RunningCall) -> TransportError:
     """Our error for one of requests, urllib3, http.client or the socket; it keeps the root's text alone."""
     chain = _chain(error)
     host, last = host_of(url), next((item for item in reversed(chain) if not isinstance(item, ValueError)), error)
@@ -65,7 +65,7 @@ def failure_of(error: Exception, url: Any, call: RunningCall) -> TransportError:
         return TransportTimeout(f"{host} was silent for too long. Allow more with timeout=(connect, read).",
                                 reason="READ_TIMEOUT", retryable=True)
     if any_of(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
-        # The password is wrong, for example.
+        # What the proxy refuses, such as a wrong password (407), it would refuse again, unless the time is at fault.
         refused = re.match(f"OSError: {_NO_TUNNEL}: 4(?!08|29)|SOCKS5AuthError", root)
         return TransportError(
             f"The proxy on the way to {host} failed ({root}). Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",

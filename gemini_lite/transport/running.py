@@ -70,9 +70,10 @@ class RunningCall:
             self._shut_down()
 
     def detach(self, socket: Any) -> None:
-        """This call waits on that socket no more; another may, if `ended` is None now: else it may yet be shut down.
+        """This call waits on that socket no more. If `ended` is None now, another call may have it.
 
-        The order of steps here and in `end` stands for a lock, which an interrupt could leave locked.
+        Otherwise `end` may have found the socket before, and may shut it down later. There is no lock, which an
+        interrupt could leave locked: `end` sets `ended` and then looks for the socket, here it is the other way round.
         """
         if self._find_socket is socket:
             self._find_socket = None

@@ -8,7 +8,7 @@ import requests
 import requests.utils
 import urllib3
 
-from .compat import Adapter, copy_prepared
+from .compat import POOL_SIZE, Adapter, copy_prepared
 from .deadline import Timeout
 
 
@@ -54,13 +54,16 @@ class GivenSession:
 
 
 class OwnSession:
-    """A session of our own: requests are prepared, and proxies looked up, once and not with every call."""
+    """A session of our own: requests are prepared, and proxies looked up, once and not with every call.
 
-    def __init__(self) -> None:
+    It keeps up to `pool_size` idle connections for each origin.
+    """
+
+    def __init__(self, pool_size: int = POOL_SIZE) -> None:
         self.session = requests.Session()
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # keeps none
-        self.session.mount("https://", Adapter(tls=True))
-        self.session.mount("http://", Adapter(tls=False))
+        self.session.mount("https://", Adapter(tls=True, pool_size=pool_size))
+        self.session.mount("http://", Adapter(tls=False, pool_size=pool_size))
         self._proxies: Dict[str, Dict[str, str]] = {}  # by origin
         self._templates: Dict[Tuple[object, ...], requests.PreparedRequest] = {}
 

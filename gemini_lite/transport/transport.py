@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import http.client
 import logging
 import os
@@ -15,6 +16,7 @@ from .. import errors
 from ..json_data import JSON
 from . import answers, retry, running, watchdog
 from .body import call_blocks
+from .compat import POOL_SIZE
 from .deadline import CallSettings, Deadline, Timeout, check_retries, check_seconds, check_timeout
 from .error_body import error_from_response
 from .failures import NETWORK_ERRORS, failure_of, never_connected
@@ -136,6 +138,7 @@ class Transport:
                 raise ValueError(f"max_{name}_bytes must be a whole number above 0, not {limit!r}")
         self.limits = limits
         self._given = session
+        self._pool_size = POOL_SIZE
         self._senders = {os.getpid(): self._new_sender()}  # a forked child must not use its parent's connections
         self._calls: Set[RunningCall] = set()
 
@@ -201,6 +204,21 @@ class Transport:
         finally:
             self._calls.discard(this)
             running.leave(outer, this.tries)
+
+    @contextlib.contextmanager
+    def with_connections(self, count: int) -> Iterator[Transport]:
+        """This transport, or one like it that keeps so many connections while this is open; `close` ends its calls too.
+        """
+        if count <= self._pool_size or self._given is not None:
+            yield self
+            return
+        wide = copy.copy(self)
+        wide._pool_size = count
+        wide._senders = {os.getpid(): wide._new_sender()}
+        try:
+            yield wide
+        finally:
+            wide._process_sender().session.close()
 
     def sign_in(self, settings: CallSettings) -> None:
         """Have `auth` ready before there is a request, tried again as its errors allow."""
@@ -359,7 +377,7 @@ class Transport:
         return sender
 
     def _new_sender(self) -> SessionSender:
-        return OwnSession() if self._given is None else GivenSession(self._given)
+        return OwnSession(self._pool_size) if self._given is None else GivenSession(self._given)
 
 
 def _ends_with_connection(response: requests.Response) -> bool:

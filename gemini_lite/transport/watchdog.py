@@ -44,8 +44,7 @@ class _Watchdog:
             return  # another call has started one; asked here, where no interrupt comes
         self._changed = changed
         while True:
-            # Who adds a call after the list is made finds a moment that is later, and sets `changed`; see `watch`.
-            self._wakes = math.inf
+            self._wakes = math.inf  # so that `watch` sets `changed` for a call that comes after the list is made
             calls = list(self._calls.items())
             now = time.monotonic()
             for call, moment in calls:

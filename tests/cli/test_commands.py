@@ -168,7 +168,7 @@ def test_the_functions_of_a_file_are_those_that_it_defines(tmp_path: Path) -> No
     (tmp_path / "tools.py").write_text(SOURCE + "__all__ = ['_hidden', 'join']\n")
     assert [f.__name__ for f in functions.load_functions([str(tmp_path / "tools.py")])] == ["_hidden", "join"]
     for text, complaint in (("__all__ = ['x']", "no function x"), ("x = 1", "defines no function"),
-                            ("1 / 0", "ZeroDivisionError")):
+                            ("1 / 0", "ZeroDivisionError"), ("import sys; sys.exit(0)", "SystemExit")):
         (tmp_path / "tools.py").write_text(text)
         with pytest.raises(ValueError, match=complaint):
             functions.load_functions([str(tmp_path / "tools.py")])
@@ -235,6 +235,7 @@ def test_a_wait_is_counted_down_and_cleared() -> None:
     logger.addHandler(handler)
     logger.info("waiting %.2f s before try %d: %s", 1.2, 2, 503)
     logger.info("something else %s", 5)
+    logger.info(ValueError("not a text"))
     end = time.monotonic() + 10
     while "clear" not in shown and time.monotonic() < end:
         time.sleep(0.01)

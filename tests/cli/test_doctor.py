@@ -64,7 +64,7 @@ def test_a_key_that_works_is_code_0(fake: FakeGemini, monkeypatch: pytest.Monkey
 
 def test_nobody_signed_in_is_code_1_with_the_ways_to(run_doctor: RunDoctor) -> None:
     code, out = run_doctor()
-    assert code == 1 and "FAILED: Nobody is signed in. Set GEMINI_API_KEY" in line(out, "sign-in")
+    assert code == 1 and "FAILED: No API key was found. Set GEMINI_API_KEY" in line(out, "sign-in")
 
 
 def test_two_keys_that_differ_are_reported(

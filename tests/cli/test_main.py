@@ -110,7 +110,7 @@ def test_a_key_that_is_there_and_empty_is_said(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "")
     assert run("Hi") == 1
-    assert "GEMINI_API_KEY is there and empty. Nobody is signed in." in capsys.readouterr().err
+    assert "GEMINI_API_KEY is set but empty. No API key was found." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flags", [[], ["--no-stream"], ["--json"]])

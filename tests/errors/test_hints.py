@@ -42,7 +42,7 @@ def test_an_unknown_keyword_is_refused_with_what_to_write(
 def test_the_advice_for_an_option_names_options_that_there_are() -> None:
     from gemini_lite.errors.hints import _OPTIONS
     known = set(OptionFields.__annotations__) | set(inspect.signature(GeminiClient).parameters) | {
-        "base_url", "api_version", "timeout", "retries"}
+        "base_url", "api_version", "timeout", "retries", "project", "location"}
     for advice in _OPTIONS.values():
         words = set(inspect.re.findall(r"\b(\w+)=", advice))  # type: ignore[attr-defined]
         assert words <= known, advice

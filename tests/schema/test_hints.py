@@ -259,6 +259,24 @@ def test_a_pydantic_model_has_its_own_schema_and_reader(pydantic):
         from_json([{"name": None}], List[Town])
 
 
+def test_a_dataclass_of_pydantic_requires_what_its_fields_require(pydantic):
+    if not hasattr(pydantic, "TypeAdapter"):
+        pytest.skip("pydantic 2 has fields in dataclasses")
+
+    @pydantic.dataclasses.dataclass
+    class Town:
+        name: str = pydantic.Field(description="In its own language.")
+        size: int = pydantic.Field(default=1, ge=1)
+
+    schema = to_schema(List[Town], "it")["items"]
+    assert schema["required"] == ["name"] and schema["properties"]["name"]["description"] == "In its own language."
+    assert schema["properties"]["size"]["minimum"] == 1
+    assert from_json([{"name": "Roma"}], List[Town]) == [Town("Roma")]
+    for wrong in ({}, {"name": "Roma", "size": 0}):
+        with pytest.raises(ParseError, match=r"\[0\] does not fit: 1 validation error"):
+            from_json([wrong], List[Town])
+
+
 def test_the_definitions_of_a_pydantic_model_move_to_the_top_and_stay_its_own(pydantic):
     class Street(pydantic.BaseModel):
         name: str

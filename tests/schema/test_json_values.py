@@ -71,6 +71,14 @@ def test_json_data_shares_nothing_with_the_value():
     assert value == {"a": [1]}
 
 
+def test_dates_and_times_of_numpy_become_text_of_any_precision():
+    numpy = pytest.importorskip("numpy")
+    for unit, text in (("D", "2020-01-02"), ("s", "2020-01-02T00:00:00"), ("ns", "2020-01-02T00:00:00.000000000")):
+        date = numpy.datetime64("2020-01-02", unit)
+        assert to_json([date, numpy.array([date])]) == [text, [text]]
+    assert to_json(numpy.timedelta64(5, "D")) == "5 days"
+
+
 def test_numbers_and_arrays_of_numpy_become_numbers_and_lists():
     numpy = pytest.importorskip("numpy")
     value = {"a": numpy.arange(4).reshape(2, 2), "b": numpy.float32(0.5), "c": numpy.int64(3), "d": numpy.bool_(True),

@@ -5,7 +5,7 @@ import io
 import math
 import subprocess
 import sys
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Dict, Iterator
 
 import pytest
 import requests
@@ -73,6 +73,7 @@ def test_vertex_lists_its_models_under_its_own_names(fake: FakeGemini, ask: Ask)
 
 
 def test_tokens_are_computed_for_each_content(fake: FakeGemini, ask: Ask) -> None:
+    assert ask(fake, f"{PLACE}/m:computeTokens", {"contents": [content("\ud800")]}).ok
     infos = ask(fake, f"{PLACE}/m:computeTokens", {"contents": [content("abcdef")]}).json()["tokensInfo"]
     assert infos[0]["role"] == "user" and infos[0]["tokens"] == ["YWJjZA==", "ZWY="] and len(infos[0]["tokenIds"]) == 2
 
@@ -121,3 +122,22 @@ def test_vertex_takes_250_embeddings_at_once_and_other_predictions_are_to_be_scr
 def test_what_keeps_files_and_the_like_is_imported_when_it_is_needed() -> None:
     code = "import sys, gemini_lite.testing; print([name for name in sys.modules if name.endswith('_service')])"
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout.strip() == b"[]"
+
+
+@pytest.mark.parametrize("method, request_body, form", [
+    ("batchGenerateContent", {"contents": [{"parts": [{"text": "a"}]}]}, "inlinedResponses"),
+    ("asyncBatchEmbedContent", {"content": {"parts": [{"text": "a"}]}}, "inlinedEmbedContentResponses")])
+def test_a_job_whose_requests_have_no_keys_answers_in_their_order(
+        fake: FakeGemini, method: str, request_body: Dict[str, Any], form: str) -> None:
+    requested = {"requests": [{"request": request_body}, {"request": request_body}]}
+    batch = {"batch": {"inputConfig": {"requests": requested}}}
+    name = requests.post(f"{fake.url}/v1beta/models/m:{method}", json=batch).json()["name"]
+    for _ in range(3):
+        job = requests.get(f"{fake.url}/v1beta/{name}").json()
+    results = job["response"][form]["inlinedResponses"]
+    assert [result.keys() for result in results] == [{"response"}] * 2
+    if form == "inlinedResponses":
+        texts = [result["response"]["candidates"][0]["content"]["parts"][0]["text"] for result in results]
+        assert texts == ["answer 0", "answer 1"]
+    else:
+        assert results[0]["response"]["embedding"] == results[1]["response"]["embedding"]

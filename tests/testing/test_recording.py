@@ -342,6 +342,22 @@ def test_a_silent_server_does_not_hold_up_the_end(google: FakeGemini, ask: Ask, 
     assert len(lines(path)) == 1
 
 
+def test_a_server_that_thinks_does_not_hold_up_the_end(path: pathlib.Path) -> None:
+    with FakeGemini(lambda request: "late") as google, ThreadPoolExecutor(1) as program:
+        google.latency = 60
+        recorder: Any = record(path, google.url).start()
+        asked = program.submit(requests.post, recorder.url + UNARY, json=prompt())
+        while not recorder._calls:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        begun = time.monotonic()
+        recorder.close()
+        assert time.monotonic() - begun < 4
+        assert asked.exception() is not None or asked.result().status_code == 502
+        google.close()
+    assert len(lines(path)) == 1
+
+
 def test_what_comes_after_the_end_is_not_written(google: FakeGemini, ask: Ask, path: pathlib.Path) -> None:
     recorder = record(path, google.url).start()
     recorder.close()
@@ -371,3 +387,26 @@ def test_a_password_in_the_address_of_a_server_is_not_shown(path: pathlib.Path) 
     with pytest.raises(ValueError, match="no server's URL") as caught:
         Recorder(path, "https://user:hunter2@server.example")
     assert "hunter2" not in str(caught.value)
+
+
+GOOD = {"method": "GET", "path": "/v1beta/models", "request": None, "status": 200, "answer_headers": {},
+        "answer": "{}"}
+
+
+@pytest.mark.parametrize("content, words", [
+    ('"a"\n"b"\n', "is no recording"), ("[1]\n", "is no recording"), ("\xff\n", "is no recording"),
+    ("", "is no recording"),
+    ('{"recording": "gemini_lite", "format": 1}\n{"method": "PO', "line 2 of .* is damaged"),
+    ('{"recording": "gemini_lite", "format": 1}\n\n{"status": 200}\n', "line 3 of .* is damaged"),
+])
+def test_a_file_that_is_no_recording_or_damaged_is_named(tmp_path: pathlib.Path, content: str, words: str) -> None:
+    (tmp_path / "a.jsonl").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ValueError, match=words):
+        FakeGemini.from_recording(tmp_path / "a.jsonl")
+
+
+def test_a_recording_may_have_been_through_an_editor_of_windows(tmp_path: pathlib.Path) -> None:
+    first = {"recording": "gemini_lite", "format": 1}
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(first)}\r\n{json.dumps(GOOD)}\r\n", "utf-8-sig")
+    with FakeGemini.from_recording(tmp_path / "a.jsonl") as fake:
+        assert requests.get(f"{fake.url}/v1beta/models").json() == {}

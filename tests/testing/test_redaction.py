@@ -13,6 +13,7 @@ import pytest
 
 from gemini_lite.testing import Request
 from gemini_lite.testing.redaction import Redaction, hashed
+from gemini_lite.testing.request import SECRET_FIELDS
 
 KEY = "AQ.Ab8+key/with=signs~\"and\\more"
 PROJECT = "secret-project-77"
@@ -93,6 +94,8 @@ def test_keys_in_googles_form_are_replaced_whoever_they_belong_to() -> None:
 @pytest.mark.parametrize("sent", [
     {"headers": {"x-goog-user-project": PROJECT}}, {"headers": {}, "body": {"project": PROJECT}},
     {"headers": {}, "body": {"cloudaicompanionProject": PROJECT}},
+    {"headers": {}, "path": f"/v1/projects/{PROJECT}/locations/global/publishers/google/models/m:generateContent"},
+    {"headers": {}, "path": f"/v1/projects/{PROJECT}"}, {"headers": {}, "path": f"/v1%2Fprojects%2F{PROJECT}?a=b"},
 ])
 def test_a_project_is_learnt_from_a_request(sent: Any) -> None:
     assert redaction(**sent).text(f"in {PROJECT}, {PROJECT}-2") == f"in REDACTED_PROJECT, {PROJECT}-2"
@@ -116,6 +119,12 @@ def test_a_project_in_an_answer_is_replaced_there_and_from_then_on(value: Any) -
 ])
 def test_what_only_looks_like_a_secret_stays(value: Any) -> None:
     assert redaction().value(value) == value
+
+
+@pytest.mark.parametrize("field", [
+    *SECRET_FIELDS, "accessToken", "apiKey", "apiKeyString", "clientSecret", "idToken", "refreshToken", "subjectToken"])
+def test_a_secret_is_replaced_however_its_field_is_spelled(field: str) -> None:
+    assert redaction().value({"a": [{field: "issued-token"}]}) == {"a": [{field: "REDACTED_KEY"}]}
 
 
 def test_a_token_that_was_issued_is_replaced_wherever_it_is_used() -> None:

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any, Iterator, List
 
 import pytest
@@ -549,3 +550,49 @@ def test_256_clients_are_let_in_at_once(fake: FakeGemini) -> None:
 def test_raw_takes_bytes_alone() -> None:
     with pytest.raises(TypeError, match="encode"):
         FakeGemini().raw("<html>")    # type: ignore[arg-type]
+
+
+def test_a_stand_in_starts_once_and_says_so(http_session: requests.Session) -> None:
+    FakeGemini().close()
+    with FakeGemini(lambda request: "ok").start() as fake:
+        url = fake.url
+        with pytest.raises(RuntimeError, match="make a new one"):
+            fake.start()
+        assert fake.url == url and http_session.get(f"{url}/v1beta/models").ok
+    with pytest.raises(RuntimeError, match="make a new one"), fake:
+        pass
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: Error("429"), lambda: Error(None), lambda: Error(42), lambda: Raw(status="200"),  # type: ignore[arg-type]
+    lambda: Error(400, ValueError("no")), lambda: Error(400, details=[{1, 2}])])  # type: ignore[arg-type, list-item]
+def test_an_answer_that_cannot_be_sent_fails_where_it_is_made(wrong: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        wrong()
+    assert Error(HTTPStatus.NOT_FOUND).error["status"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("given", [None, 5, b"ok", [None]])
+def test_a_default_that_returns_no_answer_is_told_what_one_is(http_session: requests.Session, given: Any) -> None:
+    with pytest.raises(TypeError, match="an item of an answer is|JSON"), FakeGemini(lambda request: given) as fake:
+        http_session.post(fake.url + UNARY, json=HELLO)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_the_answer_after_one_without_a_body_comes_on_the_same_connection(fake: FakeGemini, status: int) -> None:
+    fake.answer("GET /none", Raw(status=status))
+    request = b"GET /%b HTTP/1.1\r\nHost: x\r\n%b\r\n"
+    with socket.create_connection(("127.0.0.1", int(fake.url.rpartition(":")[2]))) as sock, sock.makefile("rb") as file:
+        sock.sendall(request % (b"none", b"") + request % (b"v1beta/models", b"Connection: close\r\n"))
+        head, _, rest = file.read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status) and rest.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("head", [
+    b"Content-Length: abc", b"Content-Length: -5", b"Transfer-Encoding: chunked\r\n\r\nzz"])
+def test_a_size_that_is_none_ends_the_connection_without_noise(
+        fake: FakeGemini, capfd: pytest.CaptureFixture[str], head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", int(fake.url.rpartition(":")[2]))) as sock:
+        sock.sendall(b"POST /v1beta/models/m:generateContent HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
+        assert sock.recv(1) == b""
+    assert capfd.readouterr().err == "" and fake.requests == []
