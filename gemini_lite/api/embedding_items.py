@@ -6,6 +6,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence, Union, cast
 from .. import contents, media
 from ..contents import Prompt, PromptItem
 from ..json_data import JSON
+from ..transport.deadline import check_count
 
 EmbedPrompts = Union[PromptItem, Sequence[Prompt], Iterator[Prompt]]
 
@@ -57,8 +58,8 @@ def _fields(model: str, task_type: Optional[str], title: Optional[str], dimensio
     if model.rpartition("/")[2].startswith(_NO_TASK_TYPES) and (task_type or title):
         raise ValueError(f"{model} knows no task types and titles: write them into the text, such as "
                          "'task: search result | query: ...', or use gemini-embedding-001")
-    if dimensions is not None and (not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 1):
-        raise ValueError(f"output_dimensionality is a whole number, 1 or more, not {dimensions!r}")
+    if dimensions is not None:
+        check_count(dimensions, "output_dimensionality")
     fields = {"taskType": task_type.upper() if task_type else None, "title": title, "outputDimensionality": dimensions}
     return {name: value for name, value in fields.items() if value is not None}
 

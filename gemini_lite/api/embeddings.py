@@ -9,7 +9,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union, 
 from ..answers.usage import UsageMetadata
 from ..errors import GeminiError, ParseError
 from ..json_data import JSON, preview
-from ..transport.deadline import Deadline
+from ..transport.deadline import Deadline, check_count
 from .embedding_forms import Form, form_of
 from .embedding_items import EmbedPrompts, read_items
 from .sending import Sender
@@ -74,8 +74,7 @@ def embed(
     A string, a part or a file is one item, and so is a list inside the list: one vector for all that it holds. An
     error has ``embeddings``, with the vectors that were made before. `deadline` is in seconds, for all of it.
     """
-    if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
-        raise ValueError(f"concurrency is a whole number, 1 or more, not {concurrency!r}")
+    check_count(concurrency, "concurrency")
     model, items, fields = read_items(prompts, model, task_type, title, output_dimensionality)
     if not items:
         return Embeddings([], {})

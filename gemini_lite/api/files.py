@@ -12,7 +12,7 @@ from ..auth.secret import Secret
 from ..errors import JobFailedError, NotFoundError, PermissionDeniedError
 from ..files_on_disk import StrPath
 from ..json_data import JSON, dict_or_empty, str_or_none
-from ..transport.deadline import NEVER, Deadline
+from ..transport.deadline import NEVER, Deadline, check_count
 from ..transport.pages import pages
 from . import downloads, upload
 from .places import collection_path
@@ -117,8 +117,7 @@ class Files:
         `resume`, with the same source, and the upload goes on. JobFailedError if the server cannot use the file.
         """
         path, whole = self._path(), whole_deadline(deadline)
-        if not isinstance(chunk_size, int) or isinstance(chunk_size, bool) or chunk_size < 1:
-            raise ValueError(f"chunk_size is a whole number of bytes, 1 or more, not {chunk_size!r}")
+        check_count(chunk_size, "chunk_size")
         if resume is not None and not isinstance(resume, UploadState):
             raise TypeError(f"resume is the UploadState of an error (error.upload), not {type(resume).__name__}")
         opened = open_source(source, resume.size if resume is not None else None)

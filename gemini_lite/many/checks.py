@@ -4,17 +4,6 @@ from __future__ import annotations
 from ..options import GeminiOptions
 
 
-def check_numbers(concurrency: object, max_errors: object) -> None:
-    """TypeError or ValueError for numbers that mean nothing."""
-    for name, value, least in (("concurrency", concurrency, 1), ("max_errors", max_errors, 0)):
-        if value is None and name == "max_errors":
-            continue
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"{name} must be a whole number, not {value!r}")
-        if value < least:
-            raise ValueError(f"{name} must be {least} or more, not {value}")
-
-
 def check_rate(requests_per_minute: object) -> None:
     """TypeError or ValueError unless it is a number above 0, or None."""
     if requests_per_minute is None:

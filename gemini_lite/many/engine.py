@@ -21,6 +21,7 @@ from ..json_data.previews import counted
 from ..options import GeminiOptions
 from ..response import Result, T
 from ..route import Route
+from ..transport import retry
 from ..transport.transport import Transport
 from . import failures
 from .connections import transport_for
@@ -39,7 +40,7 @@ BETWEEN_BATCHES = 0.002  # seconds
 BETWEEN_STEPS = 0.001  # seconds, in which results that are there are handed on and nothing else is looked at
 LONGEST_LOOK = 1.0  # seconds in which something may have changed that wakes nobody
 HELD = 16  # times `concurrency`: the results that may wait for a slow one before them, and the prompts for a retry
-FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds, where the server named none
+FIRST_RETRY = 1.0  # seconds, where the server named none; longer than a single call's, because nobody waits for one
 
 
 class Run(Generic[T]):
@@ -68,6 +69,7 @@ class Run(Generic[T]):
         self._exhausted = False
         self._pace = pace or Pace(settings.concurrency)
         self._estimate = TokenEstimate()
+        self._max_wait = transport.max_wait
         self._retries: List[Tuple[float, int, Task]] = []  # a heap, by time
         self._serial = itertools.count()
         self._in_flight: Dict[int, Task] = {}  # by index
@@ -321,8 +323,8 @@ class Run(Generic[T]):
         if not refused and task.failures >= self._settings.retries:
             return False
         now = time.monotonic()
-        seconds = max(0.0, self._pace.opens_at() - now) if refused else _wait(error, task.failures)
-        if task.settings is not None and seconds >= task.settings.deadline.left:
+        seconds = max(0.0, self._pace.opens_at() - now) if refused else _wait(error, task.failures, self._max_wait)
+        if seconds is None or task.settings is not None and seconds >= task.settings.deadline.left:
             return False
         if may_be_twice:
             task.was_lost = True
@@ -362,8 +364,9 @@ class Run(Generic[T]):
             self._end(stop)
 
 
-def _wait(error: GeminiError, failed: int) -> float:
-    """Seconds before a call that failed is sent again, `failed` times having failed before."""
+def _wait(error: GeminiError, failed: int, max_wait: float) -> Optional[float]:
+    """Seconds before a call that failed is sent again, `failed` times having failed before; None if that is too long.
+    """
     if error.retry_after is not None:
-        return max(0.25, error.retry_after) * random.uniform(1, 1.1)
-    return min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(failed, 10)) * random.uniform(0.5, 1)
+        return retry.wait(error, failed, max_wait)
+    return min(max_wait, retry.LONGEST_WAIT, FIRST_RETRY * 2.0 ** min(failed, 10)) * random.uniform(0.5, 1)

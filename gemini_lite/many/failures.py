@@ -8,6 +8,7 @@ from ..errors import (
     APIError, AuthenticationError, BadRequestError, CredentialsError, GeminiError, NotFoundError, PermissionDeniedError,
     QuotaExhaustedError, RateLimitError, TransportError, TransportTimeout,
 )
+from ..transport import retry
 
 LONGEST_WAIT = 3600.0  # seconds that a server may ask for
 IN_A_ROW = 20  # so many failures of one kind end a run
@@ -38,14 +39,11 @@ def is_refusal(error: GeminiError) -> bool:
 def may_be_sent_again(error: GeminiError, unsent: bool) -> Tuple[bool, bool]:
     """Whether the call may be sent again, and whether the server may have worked on it already.
 
-    `unsent` says that it certainly did not. What a timeout ended may still be worked on, and is never sent again. These
-    are the rules of `transport.retry`.
+    `unsent` says that it certainly did not. These are the rules of `transport.retry`.
     """
-    if not error.retryable or not isinstance(error, (APIError, TransportError)):
+    if not error.retryable or not isinstance(error, (APIError, TransportError)) or retry.is_slow(error):
         return False, False
-    if isinstance(error, TransportTimeout):
-        return error.reason == "CONNECT_TIMEOUT", False
-    return True, not (unsent or isinstance(error, APIError))
+    return True, not (unsent or isinstance(error, (APIError, TransportTimeout)))
 
 
 def invalid_prompt(error: Exception) -> GeminiError:
@@ -56,11 +54,12 @@ def invalid_prompt(error: Exception) -> GeminiError:
 
 
 class FailuresInARow:
-    """Notices that prompts fail for what they share, so that the others will, too.
+    """Tells when a run is to end because IN_A_ROW prompts failed one after the other for the same reason.
 
-    In the beginning that is any failure of one kind; later, if `goes_on`, one that may pass and is no quota's: the
-    network or the server is down, which each prompt's own tries did not outlast. A run that nothing goes on with does
-    not end then: whoever has its answers in memory would lose them. Without `ends_in_outage`, none does.
+    At the beginning, while every prompt has failed alike, that is any reason, such as a wrong option. Later it is only
+    an outage: errors of the server or the network that the retries did not overcome. An outage ends no run without
+    `ends_in_outage`, and later than at the beginning only one that `goes_on` in another call, because its results are
+    in a file: answers in memory would be lost.
     """
 
     def __init__(self, ends_in_outage: bool, *, goes_on: bool) -> None:

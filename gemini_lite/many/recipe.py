@@ -14,7 +14,8 @@ from ..backends.base import Backend
 from ..contents import answer_format
 from ..options import GeminiOptions
 from ..response import Result
-from .checks import check_numbers, check_options
+from ..transport.deadline import check_count
+from .checks import check_options
 from .columns import Column
 from .records import read_record, to_result
 from .worker import answer_chunk
@@ -55,7 +56,7 @@ class Recipe:
                  if value is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} exclude each other: give one of them")
-        check_numbers(concurrency, None)
+        check_count(concurrency, "concurrency")
         options = options or GeminiOptions()
         check_options(options)
         fields = {"options": options, "backend": backend, "key_env": key_env, "key_function": key_function,
@@ -72,9 +73,9 @@ class Recipe:
         default two for each worker. What ends a run in a worker is raised here.
         """
         check_prompts(prompts)
-        for name, value in (("chunk", chunk), ("ahead", 1 if ahead is None else ahead)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number, 1 or more, not {value!r}")
+        check_count(chunk, "chunk")
+        if ahead is not None:
+            check_count(ahead, "ahead")
         workers = getattr(executor, "_max_workers", None) or os.cpu_count() or 2
         return self._map(prompts, executor, chunk, ahead or 2 * workers)
 

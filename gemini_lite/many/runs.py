@@ -8,9 +8,9 @@ from ..api.prompts import check_prompts
 from ..auth.api_key import is_demo
 from ..options import GeminiOptions
 from ..route import Route
-from ..transport.deadline import CallLimits
+from ..transport.deadline import CallLimits, check_count
 from ..transport.transport import Transport
-from .checks import check_numbers, check_options, check_rate
+from .checks import check_options, check_rate
 from .engine import Run
 from .journal import Journal
 from .pace import Pace
@@ -37,7 +37,9 @@ def start_run(
     """A run over `prompts`; see `GeminiClient.map`."""
     limits, changes = caller.limits.split(overrides)
     options = caller.options.replace(**changes)
-    check_numbers(concurrency, max_errors)
+    check_count(concurrency, "concurrency")
+    if max_errors is not None:
+        check_count(max_errors, "max_errors", least=0)
     check_rate(requests_per_minute)
     check_prompts(prompts)
     check_options(options)

@@ -109,7 +109,7 @@ class CallLimits(NamedTuple):
         limits = CallLimits(
             None if deadline is None else check_seconds(deadline, "deadline"),
             None if timeout is None else check_timeout(timeout),
-            None if retries is None else check_retries(retries))
+            None if retries is None else check_count(retries, "retries", least=0))
         return limits, others
 
     def start(self) -> CallSettings:
@@ -136,8 +136,10 @@ def check_timeout(timeout: object) -> Timeout:
     return check_seconds(pair[0], "timeout"), check_seconds(pair[1], "timeout")
 
 
-def check_retries(retries: object) -> int:
-    """`retries` if it is a whole number, 0 or more; else ValueError."""
-    if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-        raise ValueError(f"retries must be a whole number, 0 or more, not {retries!r}")
-    return retries
+def check_count(value: object, name: str, least: int = 1) -> int:
+    """`value` if it is a whole number, `least` or more; else TypeError or ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is a whole number, not {value!r:.80}")
+    if value < least:
+        raise ValueError(f"{name} must be {least} or more, not {value}")
+    return value

@@ -17,7 +17,7 @@ from ..json_data import JSON
 from . import answers, retry, running, watchdog
 from .body import call_blocks
 from .compat import POOL_SIZE
-from .deadline import CallSettings, Deadline, Timeout, check_retries, check_seconds, check_timeout
+from .deadline import CallSettings, Deadline, Timeout, check_count, check_seconds, check_timeout
 from .error_body import error_from_response
 from .failures import NETWORK_ERRORS, failure_of, never_connected
 from .running import RunningCall
@@ -131,11 +131,10 @@ class Transport:
     ) -> None:
         self.auth = auth
         self.timeout = check_timeout(timeout)
-        self.retries = check_retries(retries)
+        self.retries = check_count(retries, "retries", least=0)
         self.max_wait = check_seconds(max_wait, "max_wait", zero=True)
         for name, limit in limits._asdict().items():
-            if type(limit) is not int or limit <= 0:
-                raise ValueError(f"max_{name}_bytes must be a whole number above 0, not {limit!r}")
+            check_count(limit, f"max_{name}_bytes")
         self.limits = limits
         self._given = session
         self._pool_size = POOL_SIZE

@@ -212,7 +212,7 @@ def test_a_task_type_is_refused_where_the_model_knows_none(ours: Any, fake: Any,
 @pytest.mark.parametrize("settings", [{"concurrency": 0}, {"concurrency": True}, {"output_dimensionality": 0},
                                       {"output_dimensionality": 1.5}, {"deadline": 0}])
 def test_settings_that_are_none_are_refused(ours: Any, fake: Any, settings: Any) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises((TypeError, ValueError)):
         ours.embed("a", **settings)
     assert not fake.requests
 

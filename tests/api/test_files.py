@@ -148,7 +148,7 @@ def test_a_type_that_is_none_is_refused(ours: Any, mime_type: Any) -> None:
 
 @pytest.mark.parametrize("chunk_size", [0, -1, 1.5, True])
 def test_a_chunk_size_that_is_none_is_refused(ours: Any, chunk_size: Any) -> None:
-    with pytest.raises(ValueError, match="chunk_size"):
+    with pytest.raises((TypeError, ValueError), match="chunk_size"):
         ours.files.upload(b"x", chunk_size=chunk_size)
 
 

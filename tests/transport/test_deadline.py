@@ -4,7 +4,7 @@ import math
 import pytest
 
 from gemini_lite import TransportTimeout
-from gemini_lite.transport.deadline import NEVER, CallLimits, Deadline, check_seconds, check_timeout
+from gemini_lite.transport.deadline import NEVER, CallLimits, Deadline, check_count, check_seconds, check_timeout
 
 
 @pytest.mark.parametrize("value", [0.001, 1, 10 ** 6])
@@ -22,6 +22,17 @@ def test_seconds_that_never_come_are_refused(value):
 def test_seconds_that_are_no_number_are_refused(value):
     with pytest.raises(TypeError, match="timeout"):
         check_seconds(value, "timeout")
+
+
+@pytest.mark.parametrize("value, least, error", [
+    (1, 1, None), (0, 0, None), (10 ** 30, 1, None), (0, 1, ValueError), (-1, 0, ValueError), (True, 0, TypeError),
+    (1.0, 1, TypeError), ("1", 1, TypeError), (None, 0, TypeError)])
+def test_a_count_is_a_whole_number_from_its_least_on(value, least, error):
+    if error is None:
+        assert check_count(value, "retries", least) == value
+        return
+    with pytest.raises(error, match="retries"):
+        check_count(value, "retries", least)
 
 
 def test_zero_seconds_are_allowed_where_they_mean_never():
