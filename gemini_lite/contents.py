@@ -39,7 +39,8 @@ PromptItem = Union[
     str, bytes, bytearray, memoryview, Mapping[str, Any], Tuple[Union[bytes, bytearray, memoryview], str],
     "os.PathLike[str]", Image, Figure, PartLike,
 ]
-Prompt = Union[PromptItem, Sequence[PromptItem]]  # a list; with List, checkers would refuse one of strings alone
+# A list of PromptItems; but mypy takes ["What is this?", path] in a variable for a list of objects.
+Prompt = Union[PromptItem, Sequence[object]]
 
 log = logging.getLogger("gemini_lite")
 

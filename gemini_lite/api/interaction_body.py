@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union, cast
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .. import schema
 from ..contents import Prompt, from_prompt, merged
@@ -26,18 +26,15 @@ _ADVICE = {
     "response_modalities": "give extra={'response_format': {'type': 'image'}} or the like",
 }
 
-# What `generate` takes, or the results of function calls: [(name, result, id), ...].
-InteractionPrompt = Union[Prompt, Sequence[Tuple[str, object, Optional[str]]]]
 
-
-def build_input(prompt: InteractionPrompt) -> object:
+def build_input(prompt: Prompt) -> object:
     """The ``input`` for a prompt: a text, or a list of steps; ``[(name, result, id)]`` answers function calls."""
     if isinstance(prompt, str) and prompt:
         return prompt
     results = _function_results(prompt)
     if results:
         return results
-    return [step for content in from_prompt(cast(Prompt, prompt)) for step in _steps(content)]
+    return [step for content in from_prompt(prompt) for step in _steps(content)]
 
 
 def _function_results(prompt: object) -> List[JSON]:
@@ -202,7 +199,7 @@ def _safety_setting(setting: Mapping[str, Any]) -> JSON:
 
 
 def build_body(
-    prompt: InteractionPrompt, options: GeminiOptions, *, model: Optional[str], agent: Optional[str],
+    prompt: Prompt, options: GeminiOptions, *, model: Optional[str], agent: Optional[str],
     previous_interaction: Optional[str], background: bool, store: Optional[bool],
 ) -> JSON:
     """The body of a create request; ValueError for arguments that exclude each other."""

@@ -8,6 +8,7 @@ from typing import (
 from urllib.parse import quote, urlencode
 
 from ..answers.check import why_not_json
+from ..contents import Prompt
 from ..errors import GeminiError, IncompleteError, JobFailedError, TransportError
 from ..json_data import JSON, dict_or_empty, list_of_dicts, str_or_none
 from ..options import GeminiOptions
@@ -17,7 +18,7 @@ from ..transport.deadline import CallSettings, Deadline
 from ..transport.running import CLOSED, RunningCall
 from ..transport.transport import Transport
 from .interaction import FAILED, Interaction, InteractionEvent, InteractionFold
-from .interaction_body import InteractionPrompt, build_body
+from .interaction_body import build_body
 from .places import collection_path
 from .sending import Sender
 from .waiting import JobProgress, Poll, wait_until, whole_deadline
@@ -47,7 +48,7 @@ class Interactions:
 
     @overload
     def create(
-        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None,
         previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, response_schema: Type[S],
         **overrides: Unpack[Overrides],
@@ -55,14 +56,14 @@ class Interactions:
 
     @overload
     def create(
-        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None,
         previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, response_schema: object = None,
         **overrides: Unpack[Overrides],
     ) -> Interaction[Any]: ...
 
     def create(
-        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None,
         previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, **overrides: Any,
     ) -> Interaction[Any]:
@@ -78,7 +79,7 @@ class Interactions:
 
     @overload
     def stream(
-        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None,
         previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, response_schema: Type[S],
         **overrides: Unpack[Overrides],
@@ -86,14 +87,14 @@ class Interactions:
 
     @overload
     def stream(
-        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None,
         previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, response_schema: object = None,
         **overrides: Unpack[Overrides],
     ) -> InteractionStream[Any]: ...
 
     def stream(
-        self, prompt: InteractionPrompt, *, agent: Optional[str] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None,
         previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, **overrides: Any,
     ) -> InteractionStream[Any]:
@@ -186,7 +187,7 @@ class Interactions:
         return data
 
     def _request(
-        self, prompt: InteractionPrompt, agent: Optional[str], previous: Optional[InteractionOrId], background: bool,
+        self, prompt: Prompt, agent: Optional[str], previous: Optional[InteractionOrId], background: bool,
         store: Optional[bool], overrides: Mapping[str, object],
     ) -> _Request:
         limits, changes = self._limits.split(overrides)

@@ -102,6 +102,8 @@ def rooms() -> None:
 def calls() -> None:
     client.generate("Hi", temperature=0, top_p=0.5, max_output_tokens=5, stop_sequences=["END"], seed=1, model=None)
     client.generate(["What?", pathlib.Path("cat.png"), (b"%PDF", "application/pdf"), {"text": "Hi"}])
+    prompt = ["What?", pathlib.Path("cat.png"), (b"%PDF", "application/pdf")]
+    client.generate(prompt)
     client.generate([{"role": "user", "parts": [{"text": "Hi"}]}])
     client.generate("Hi", deadline=5, timeout=5, retries=0, tools=[weather, Tool("f")], max_tool_rounds=0)
     client.generate("Hi", thinking_budget=1024, include_thoughts=True, extra={"generationConfig": {}}, labels=None)
