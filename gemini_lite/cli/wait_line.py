@@ -5,12 +5,15 @@ import contextlib
 import logging
 import math
 import sys
-from typing import Iterator
+import time
+from typing import Dict, Iterator
 
 from ..display.terminal_line import TerminalLine
 from ..display.waits import WaitHandler
 from .standard_error import print_status
 from .writers import escape_controls
+
+_REPEAT_SECONDS = 60.0  # before a notice is printed again
 
 
 @contextlib.contextmanager
@@ -35,9 +38,18 @@ def log_notices(*, warnings: bool) -> Iterator[None]:
 
 
 class _WarningHandler(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._shown: Dict[str, float] = {}  # when each text was printed, by time.monotonic
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the warning as a notice."""
-        print_status(record.getMessage())
+        """Print the warning as a notice, the same one once a minute: each line of a file may give it."""
+        text, now = record.getMessage(), time.monotonic()
+        if now - self._shown.get(text, -math.inf) >= _REPEAT_SECONDS:
+            print_status(text)
+            if len(self._shown) > 256:
+                self._shown.clear()
+            self._shown[text] = now
 
 
 def _wait_handler() -> WaitHandler:

@@ -64,6 +64,9 @@ class FakeGemini:
 
     def __init__(self, default: Optional[Callable[[Request], Given]] = None, *, redact: bool = False,
                  strict: Optional[bool] = None) -> None:
+        if default is not None and not callable(default):
+            raise TypeError(f"default is called with each request, and {type(default).__name__} is no function: write "
+                            "FakeGemini(lambda request: ...)")
         self.requests: List[Request] = []
         self.services: List[Service] = []
         self.models: List[str] = list(MODELS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
+import io
 import os
 import ssl
 import threading
@@ -24,6 +25,7 @@ from .connections import POOLS, track_handshakes
 
 POOL_SIZE = 64  # idle connections that are kept, for as many threads
 MOST_POOLS = 100  # one for each origin
+_FRAMING = ("content-encoding", "content-length", "transfer-encoding")  # of a body as it was sent
 _SSLContext = ssl.SSLContext  # as it is now: gevent may put another in its place
 
 
@@ -157,6 +159,15 @@ def copy_prepared(template: requests.PreparedRequest, data: Optional[Sized]) -> 
         prepared.body = data  # type: ignore[assignment, unused-ignore]
         prepared.headers["Content-Length"] = str(len(data))
     return prepared
+
+
+def reopen_body(response: requests.Response) -> None:
+    """Let the body be read from the start where a part of the session, such as a hook that logs it, has read it."""
+    body = getattr(response, "_content", False)
+    if isinstance(body, bytes):
+        headers = {name: value for name, value in response.raw.headers.items() if name.lower() not in _FRAMING}
+        response.raw = urllib3.HTTPResponse(
+            io.BytesIO(body), headers, response.status_code, preload_content=False)
 
 
 def socket_of(raw: Any) -> Any:

@@ -8,7 +8,7 @@ import requests
 import requests.utils
 import urllib3
 
-from .compat import POOL_SIZE, Adapter, copy_prepared
+from .compat import POOL_SIZE, Adapter, copy_prepared, reopen_body
 from .deadline import Timeout
 
 
@@ -45,12 +45,14 @@ class GivenSession:
         prepared.hooks["response"].append(forget_location)
         settings = self.session.merge_environment_settings(prepared.url, {}, True, None, None)
         try:
-            return self.session.send(
+            response = self.session.send(
                 prepared, timeout=timeout, allow_redirects=False, **settings)  # type: ignore[arg-type]
         except requests.exceptions.HTTPError as error:  # of a hook that calls raise_for_status
             if error.response is None:
                 raise
-            return error.response
+            response = error.response
+        reopen_body(response)
+        return response
 
 
 class OwnSession:

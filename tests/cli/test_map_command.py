@@ -285,3 +285,12 @@ def test_a_file_of_powershell_is_known_for_what_it_is(served, capsys):
         file.write("one\n".encode("utf-16"))
     assert main(["map", "in.txt", "-o", "out.jsonl"]) == 2
     assert "iconv -f utf-16" in capsys.readouterr().err
+
+
+def test_a_parameter_that_gemini_lacks_is_told_once_and_not_for_each_line(served, capsys):
+    body = {"messages": [{"role": "user", "content": "x"}], "user": "u", "metadata": {"a": "b"}}
+    write("in.jsonl", "".join(json.dumps({"custom_id": str(number), "body": body}) + "\n" for number in range(9)))
+    assert main(["map", "in.jsonl", "-o", "out.jsonl", "-q"]) == 0
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        "gemini-lite: metadata is left out: Gemini has no word for it",
+        "gemini-lite: user is left out: Gemini has no word for it"]

@@ -578,6 +578,11 @@ def test_a_default_that_returns_no_answer_is_told_what_one_is(http_session: requ
         http_session.post(fake.url + UNARY, json=HELLO)
 
 
+def test_a_default_that_is_no_function_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="str is no function: write FakeGemini"):
+        FakeGemini("hello")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("status", [204, 304])
 def test_the_answer_after_one_without_a_body_comes_on_the_same_connection(fake: FakeGemini, status: int) -> None:
     fake.answer("GET /none", Raw(status=status))

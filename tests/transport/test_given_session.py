@@ -1,6 +1,7 @@
 """A session of the user's keeps what is its own."""
 from __future__ import annotations
 
+import gzip
 import time
 from typing import Any
 
@@ -79,6 +80,23 @@ def test_a_hook_that_raises_for_the_status_leaves_the_error_to_what_the_server_s
     fake.reply("Fine.")
     answer = getattr(client(fake, session=session), method)("Hi")
     assert getattr(answer, "response", answer).text == "Fine."
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("method", ["generate", "stream"])
+def test_a_hook_that_reads_the_body_takes_it_from_nobody(
+        fake: FakeGemini, client: Client, session: requests.Session, method: str, packed: bool) -> None:
+    read = []
+    session.hooks["response"].append(lambda response, **kwargs: read.append(response.text))
+    body = (b"data: %b\n\n" if method == "stream" else b"%b") % dump(answer("Fine."))
+    fake.raw(gzip.compress(body) if packed else body, headers={"Content-Encoding": "gzip"} if packed else {})
+    fake.error(400, "The prompt is odd.", "INVALID_ARGUMENT")
+    gemini = client(fake, session=session, retries=0)
+    came = getattr(gemini, method)("Hi")
+    assert getattr(came, "response", came).text == "Fine." and read == [body.decode()]
+    with pytest.raises(BadRequestError, match="The prompt is odd"):
+        getattr(gemini, method)("Hi")
+    assert len(fake.requests) == 2
 
 
 @pytest.mark.parametrize("method", ["generate", "stream"])
