@@ -4,9 +4,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import sys
 import time
-from typing import BinaryIO, Callable, Iterator, Union
+from typing import BinaryIO, Callable, Iterator, Optional, Union
 
 StrPath = Union[str, "os.PathLike[str]"]
 
@@ -16,27 +17,32 @@ _LOCKS_UNSUPPORTED = (  # the error numbers of a file system that has no locks
 )
 
 
-def write(path: StrPath, data: bytes, mode: int = 0o666) -> None:
-    """Put `data` at `path`, with `mode` less the umask; until that is done, the old file stays."""
+def write(path: StrPath, data: bytes, mode: Optional[int] = None) -> None:
+    """Put `data` at `path`, see `replacing`; until that is done, the old file stays."""
     with replacing(path, mode) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
-def replacing(path: StrPath, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """A new file, with `mode` less the umask, that takes the place of `path` at the end; an error keeps the old one.
+def replacing(path: StrPath, mode: Optional[int] = None) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` at the end; an error keeps the old one.
 
-    A link stays a link, to the new file; a device or a pipe takes what is written at once. A process that is killed
-    leaves a file beside the old one whose name ends in ``.part`` and whose mode is the same.
+    It has `mode` less the umask; without one the mode of the old file, or what is usual where there is none. A link
+    stays a link, to the new file; a device or a pipe takes what is written at once. A process that is killed leaves a
+    file beside the old one whose name ends in ``.part``.
     """
     if is_special(path):
         with open(path, "wb") as special:
             yield special
         return
     place = os.path.realpath(path)
+    kept = stat.S_IMODE(os.stat(place).st_mode) if mode is None and os.path.isfile(place) else None
+    first = next(bits for bits in (mode, kept, 0o666) if bits is not None)
     temporary = f"{place}.{os.urandom(4).hex()}.part"
     try:
-        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, first)) as file:
+            if kept is not None:
+                os.chmod(temporary, kept)  # the umask may have taken some of it
             yield file
             file.flush()
             os.fsync(file.fileno())

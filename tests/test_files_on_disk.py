@@ -54,6 +54,18 @@ def test_a_new_file_has_its_mode_less_the_umask_and_not_that_of_the_old_one(
 
 
 @posix
+@pytest.mark.parametrize("old", [0o600, 0o604, 0o755, 0o666, 0o400])
+def test_without_a_mode_the_old_file_s_is_kept_and_is_there_before_any_data(tmp_path: Path, old: int) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "a").chmod(old)
+    with replacing(tmp_path / "a") as file:
+        name, = set(os.listdir(tmp_path)) - {"a"}
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == old
+        file.write(b"new")
+    assert ((tmp_path / "a").read_bytes(), stat.S_IMODE((tmp_path / "a").stat().st_mode)) == (b"new", old)
+
+
+@posix
 def test_a_file_has_its_mode_before_it_has_any_data(tmp_path: Path) -> None:
     with replacing(tmp_path / "a", 0o600) as file:
         name, = os.listdir(tmp_path)

@@ -5,7 +5,6 @@ import contextlib
 import io
 import mimetypes
 import os
-import shutil
 import sys
 from typing import Iterator, Optional, Sequence
 
@@ -33,7 +32,7 @@ def open_output(path: Optional[str]) -> Iterator[None]:
         PlainWriter(sys.stdout).write(text.getvalue())
     elif text.getvalue():
         try:
-            _write(path, text.getvalue().encode("utf-8", "backslashreplace"))
+            files_on_disk.write(path, text.getvalue().encode("utf-8", "backslashreplace"))
         except OSError as error:
             raise _failure(path, error) from None
 
@@ -72,13 +71,6 @@ def _check_can_write(path: str) -> None:
         raise _failure(path, error) from None
     except ValueError as error:  # a null byte
         raise GeminiError(f"{path!r} cannot be written: {error}") from None
-
-
-def _write(path: str, data: bytes) -> None:
-    with files_on_disk.replacing(path) as file:
-        if os.path.isfile(path):
-            shutil.copymode(path, file.name)  # what only its owner may read stays so
-        file.write(data)
 
 
 def _failure(path: str, error: OSError) -> GeminiError:

@@ -160,8 +160,7 @@ class Journal:
     def _mend(self, is_to_rewrite: bool, end: int, last: bytes) -> None:
         """Leave the first `end` bytes; what is to be tried again is taken out of them, whole or not at all."""
         if is_to_rewrite:
-            mode = stat.S_IMODE(os.stat(self.path).st_mode)
-            with open(self.path, "rb") as old, files_on_disk.replacing(self.path, mode) as new:
+            with open(self.path, "rb") as old, files_on_disk.replacing(self.path) as new:
                 for line in read_lines(old, self.path):
                     if line.record is not None and not (is_error(line.record) and self._is_retried(line.record)):
                         new.write(line.data if line.data.endswith(b"\n") else line.data + b"\n")
