@@ -323,7 +323,7 @@ class Run:
         if not refused and task.failures >= self._settings.retries:
             return False
         now = time.monotonic()
-        seconds = max(0.0, self._pace.opens_at() - now) if refused else _wait(error, task.failures, self._max_wait)
+        seconds = self._wait_for_quota(task, error, now) if refused else _wait(error, task.failures, self._max_wait)
         if seconds is None or task.settings is not None and seconds >= task.settings.deadline.left:
             return False
         if may_be_twice:
@@ -335,6 +335,13 @@ class Run:
             self.stats.retried += 1
         heapq.heappush(self._retries, (now + seconds, next(self._serial), task))
         return True
+
+    def _wait_for_quota(self, task: Task, error: GeminiError, now: float) -> Optional[float]:
+        """Seconds before a refused task is sent again, others first if it was refused before; None to give it up."""
+        task.refusals = task.refusals or failures.Refusals(now)
+        if task.refusals.add(error, now, for_tokens=quota_of(error).counts_tokens):
+            return None
+        return max(0.0, self._pace.opens_at() - now) + FIRST_RETRY * (task.refusals.count - 1)
 
     def _settle(self, task: Task, error: Optional[GeminiError]) -> None:
         """The last word on a prompt: count it, keep it, hand it on."""

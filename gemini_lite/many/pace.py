@@ -47,7 +47,7 @@ def _number(value: object) -> Optional[float]:
     """`value`, a number or the text of one, if it is above 0."""
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 < number < float("inf") else None
 
