@@ -181,9 +181,13 @@ class Run:
     def _start(self, task: Task, now: float) -> None:
         if self._pace.tokens.per_second is not None and not task.size:
             task.size = size_of(task.request)
-        task.start = self._pace.start(now, self._estimate.tokens(task.size))
         if self._keeper is not None and not task.tries:
-            self._keeper.sending(task)
+            try:
+                self._keeper.sending(task)
+            except OSError as failure:
+                self._end(failure)
+                return
+        task.start = self._pace.start(now, self._estimate.tokens(task.size))
         task.tries += 1
         self._in_flight[task.index] = task
         self._threads.send(task, len(self._in_flight))

@@ -11,7 +11,7 @@ from ..errors import (
 from ..transport import retry
 
 LONGEST_WAIT = 3600.0  # seconds that a server may ask for
-MANY_REFUSALS, MANY_SECONDS = 10, 300.0  # of a prompt for its tokens, after which there is no hope of another answer
+MANY_REFUSALS, MANY_SECONDS = 10, 300.0  # of a prompt for its tokens, after which there is no hope
 IN_A_ROW = 20  # so many failures of one kind end a run
 _OUTAGE = ("outage",)
 
@@ -60,8 +60,8 @@ class Refusals:
         self._for_tokens += for_tokens
         if self._for_tokens < MANY_REFUSALS or now - self._began < MANY_SECONDS:
             return False
-        error.args = (f"{error} The quota refused this prompt {self.count} times: it seems to have more tokens than are "
-                      "allowed in a minute. Split it, or have the quota raised.",)
+        error.args = (f"{error} The quota refused this prompt {self.count} times: it seems to have more tokens than "
+                      "are allowed in a minute. Split it, or have the quota raised.",)
         return True
 
 

@@ -16,7 +16,7 @@ class Keeper(Protocol):
         """A hash of what is asked, or None if `key` has its answer already; ValueError if another was asked."""
 
     def sending(self, task: Task) -> None:
-        """A task goes out for the first time."""
+        """A task goes out for the first time; OSError if that cannot be noted, and it does not go out."""
 
     def add(self, result: Result, hash: int, model: str) -> None:
         """Keep one result; OSError if that fails."""
