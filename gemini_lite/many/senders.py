@@ -82,16 +82,16 @@ class TaskSender:
 
 
 class Threads:
-    """The threads that send, made as they are needed; they end with `close`, or with the process."""
+    """A pool of threads that send tasks and put them into `done`; they end with `close`, or with the process."""
 
-    def __init__(self, sender: TaskSender, wait_for: "queue.SimpleQueue[Union[Task, None]]") -> None:
+    def __init__(self, sender: TaskSender, done: "queue.SimpleQueue[Union[Task, None]]") -> None:
         self._sender = sender
         self._tasks: "queue.SimpleQueue[Optional[Task]]" = queue.SimpleQueue()
-        self._done = wait_for
+        self._done = done
         self._count = 0
 
     def send(self, task: Task, in_flight: int) -> None:
-        """Send `task` in a thread of its own; `in_flight` counts it, too."""
+        """Have `task` sent; `in_flight` tasks, with this one, need as many threads."""
         if self._count < in_flight:
             self._count += 1
             _start_thread(self._tasks, self._done, self._sender)
