@@ -269,7 +269,7 @@ class Chat(FixedOptions):
         parts = sendable(plain_parts(response))
         says_nothing = all(map(is_thought, parts)) or why_not_json(parts)
         answer = [] if says_nothing else [{"role": "model", "parts": parts}]
-        if answer or any(part.get("functionResponse") for turn in turns for part in turn["parts"]):
+        if answer or response.earlier:
             self._history += [*turns, *answer]
 
     def _settings(self, overrides: Mapping[str, object]) -> Tuple[GeminiOptions, CallSettings]:

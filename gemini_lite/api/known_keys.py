@@ -1,4 +1,4 @@
-"""Keys with a number each, and whether they were met, in about 20 bytes whatever they are."""
+"""A table of keys that takes about 20 bytes for each: its number, and whether it was met."""
 from __future__ import annotations
 
 import hashlib
@@ -10,14 +10,15 @@ _SEEN = 1  # the lowest bit of a key's number says whether the key was met
 
 
 def hash_bytes(data: bytes) -> int:
-    """64 bits that stand for `data`; the lowest is 0, and all of them never are."""
+    """A hash of `data` with 64 bits, never 0, whose lowest bit is 0."""
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") & ~_SEEN or 2
 
 
 class KnownKeys:
-    """Hashes of keys, each with a number below 2**64 whose lowest bit is not kept; `expected` are looked up fast.
+    """A table of keys, each with a number below 2**64; in place of its lowest bit, it keeps whether the key was met.
 
-    Ten million keys have two hashes alike with a probability of 3e-6.
+    Of a key its hash is kept, of 63 bits: two of ten million keys have the same with a probability of 5e-6. Looking up
+    is fast for up to `expected` keys.
     """
 
     def __init__(self, expected: int = 0) -> None:

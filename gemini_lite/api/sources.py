@@ -21,16 +21,16 @@ SPOOL = 8 << 20  # bytes of a source of unknown size that are kept in memory
 
 
 class Source(Protocol):
-    """Bytes to upload. `prepare` comes before the `read`s of a chunk, and gives up what stands before it."""
+    """Bytes to upload. `prepare` is called before the `read`s of each chunk, and may drop the bytes before it."""
 
     size: int
     file_name: Optional[str]
 
     def prepare(self, offset: int, length: int) -> None:
-        """Make the bytes from `offset` on ready; ValueError if that is no longer possible."""
+        """Make `length` bytes from `offset` on ready; ValueError if they were dropped, or the source ends before."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """At most `length` bytes from `offset` on, and at least one."""
+        """At most `length` bytes from `offset` on; b"" if the source has become shorter."""
 
     def close(self) -> None:
         """Close what was opened for this."""
@@ -50,7 +50,7 @@ class FileSource:
         self._at = offset
 
     def read(self, offset: int, length: int) -> bytes:
-        """At most `length` bytes from `offset` on; none where the file has become shorter."""
+        """At most `length` bytes from `offset` on; b"" if the file has become shorter."""
         if offset != self._at:
             self.prepare(offset, length)
         data = self._file.read(length)

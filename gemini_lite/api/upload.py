@@ -75,10 +75,10 @@ def start(sender: Sender, path: str, state: UploadState, deadline: Deadline) -> 
 
 
 class Upload:
-    """One upload in its session, from the byte that the server names to its end.
+    """One upload in its session, from the next byte that the server needs to the last.
 
-    `find_file` looks for the file of a session that has ended without an answer. It is a retry like those of every
-    call: as often as the client allows, counted anew when the server has got further.
+    After a failure the server is asked how much it has, up to `retries` times in a row without progress. `find_file`
+    looks for the file of a session that has ended, when the answer that names the file was lost.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Upload:
         state = self._state
         failures, furthest = 0, state.offset
         step = self._ask if resumed else self._send_chunk
-        with noted(state):
+        with _attached_to_errors(state):
             while True:
                 try:
                     file = step()
@@ -181,8 +181,8 @@ class Upload:
 
 
 @contextlib.contextmanager
-def noted(state: UploadState) -> Iterator[None]:
-    """Whatever ends this early has `state` as its ``upload``."""
+def _attached_to_errors(state: UploadState) -> Iterator[None]:
+    """Set `state` as the attribute ``upload`` of an error that is raised in here; a SourceError is unpacked."""
     try:
         yield
     except SourceError as error:

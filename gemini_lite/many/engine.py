@@ -181,9 +181,13 @@ class Run(Generic[T]):
     def _start(self, task: Task, now: float) -> None:
         if self._pace.tokens.per_second is not None and not task.size:
             task.size = size_of(task.request)
-        task.start = self._pace.start(now, self._estimate.tokens(task.size))
         if self._keeper is not None and not task.tries:
-            self._keeper.sending(task)
+            try:
+                self._keeper.sending(task)
+            except OSError as failure:
+                self._end(failure)
+                return
+        task.start = self._pace.start(now, self._estimate.tokens(task.size))
         task.tries += 1
         self._in_flight[task.index] = task
         self._threads.send(task, len(self._in_flight))
@@ -323,7 +327,7 @@ class Run(Generic[T]):
         if not refused and task.failures >= self._settings.retries:
             return False
         now = time.monotonic()
-        seconds = max(0.0, self._pace.opens_at() - now) if refused else _wait(error, task.failures, self._max_wait)
+        seconds = self._wait_for_quota(task, error, now) if refused else _wait(error, task.failures, self._max_wait)
         if seconds is None or task.settings is not None and seconds >= task.settings.deadline.left:
             return False
         if may_be_twice:
@@ -335,6 +339,13 @@ class Run(Generic[T]):
             self.stats.retried += 1
         heapq.heappush(self._retries, (now + seconds, next(self._serial), task))
         return True
+
+    def _wait_for_quota(self, task: Task, error: GeminiError, now: float) -> Optional[float]:
+        """Seconds before a refused task is sent again, others first if it was refused before; None to give it up."""
+        task.refusals = task.refusals or failures.Refusals(now)
+        if task.refusals.add(error, now, for_tokens=quota_of(error).counts_tokens):
+            return None
+        return max(0.0, self._pace.opens_at() - now) + FIRST_RETRY * (task.refusals.count - 1)
 
     def _settle(self, task: Task, error: Optional[GeminiError]) -> None:
         """The last word on a prompt: count it, keep it, hand it on."""

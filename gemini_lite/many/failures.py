@@ -11,6 +11,7 @@ from ..errors import (
 from ..transport import retry
 
 LONGEST_WAIT = 3600.0  # seconds that a server may ask for
+MANY_REFUSALS, MANY_SECONDS = 10, 300.0  # of a prompt for its tokens, after which there is no hope
 IN_A_ROW = 20  # so many failures of one kind end a run
 _OUTAGE = ("outage",)
 
@@ -44,6 +45,24 @@ def may_be_sent_again(error: GeminiError, unsent: bool) -> Tuple[bool, bool]:
     if not error.retryable or not isinstance(error, (APIError, TransportError)) or retry.is_slow(error):
         return False, False
     return True, not (unsent or isinstance(error, (APIError, TransportTimeout)))
+
+
+class Refusals:
+    """How often quotas refused one prompt, from the time `began` in seconds on."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self.count = self._for_tokens = 0
+
+    def add(self, error: GeminiError, now: float, *, for_tokens: bool) -> bool:
+        """Count one more; whether the prompt seems to be larger than a quota of tokens, which `error` says then."""
+        self.count += 1
+        self._for_tokens += for_tokens
+        if self._for_tokens < MANY_REFUSALS or now - self._began < MANY_SECONDS:
+            return False
+        error.args = (f"{error} The quota refused this prompt {self.count} times: it seems to have more tokens than "
+                      "are allowed in a minute. Split it, or have the quota raised.",)
+        return True
 
 
 def invalid_prompt(error: Exception) -> GeminiError:

@@ -81,7 +81,7 @@ class Journal:
         return self.admit_hash(key, hash_request(request, model))
 
     def admit_hash(self, key: str, hash: int) -> Optional[int]:
-        """`admit` for who has the `hash` of the request already."""
+        """`admit` for a request of that `hash`."""
         known = self._known.see(key)
         if known is None:
             self._known.add(key, hash, seen=True)
@@ -111,7 +111,7 @@ class Journal:
     # How it opens and closes
 
     def _check_appendable(self) -> None:
-        """Refuse what cannot grow, or is not to."""
+        """ValueError if results cannot be appended to the file; FileExistsError if it has some and may not go on."""
         try:
             found = os.stat(self.path)
         except FileNotFoundError:
@@ -150,7 +150,7 @@ class Journal:
         return known
 
     def _check_origin(self, record: JSON) -> None:
-        """Keep answers that were made up and answers of a model in files of their own."""
+        """ValueError for an answer of the demo in the file of a model, or of a model in the file of the demo."""
         if is_of_demo(record) and not self._is_demo:
             raise ValueError(f"{self.path} was written by the demo, whose answers are made up: give another name, or "
                              "remove the file")

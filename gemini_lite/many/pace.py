@@ -16,10 +16,10 @@ WINDOW_DOUBLES = 0.125  # seconds, while nothing is refused; by time, because re
 CUT = 0.95  # of the rate that was let in, after a refusal
 GROWTH = 0.01  # of the rate, each second
 SAFE_SHARE = 0.98  # of the limit that the server names: its clock and its windows are not ours
-SPAN, FEW = 2.0, 30  # the seconds over which a rate is measured, longer where there were fewer calls
-CATCH_UP = 0.02  # seconds by which a start may be late and still count as in time
-REMEMBERED = 2 * SPAN  # seconds
-PROBE = 0.5  # seconds in which a call that would be refused is
+SPAN, FEW = 2.0, 30  # a rate is measured over these seconds, or over so many calls if they took longer
+CATCH_UP = 0.02  # seconds: if a call starts late by no more, the next ones start earlier to make up for it
+REMEMBERED = 2 * SPAN  # seconds for which the starts of calls are kept
+PROBE = 0.5  # seconds in which no other call starts, after one that tries whether the server still refuses
 
 
 class Quota(NamedTuple):
@@ -47,7 +47,7 @@ def _number(value: object) -> Optional[float]:
     """`value`, a number or the text of one, if it is above 0."""
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 < number < float("inf") else None
 

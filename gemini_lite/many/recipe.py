@@ -41,6 +41,7 @@ class Recipe:
     key_file: Optional[str] = None
     key_function: Union[str, Callable[[], str], None] = None
     concurrency: int = 32
+    copies: str = dataclasses.field(init=False, repr=False, compare=False)  # the same in all copies of this one
 
     def __init__(
         self, options: Optional[GeminiOptions] = None, *, backend: Optional[Callable[..., Backend]] = None,
@@ -60,7 +61,8 @@ class Recipe:
         options = options or GeminiOptions()
         check_options(options)
         fields = {"options": options, "backend": backend, "key_env": key_env, "key_function": key_function,
-                  "key_file": None if key_file is None else os.fspath(key_file), "concurrency": concurrency}
+                  "key_file": None if key_file is None else os.fspath(key_file), "concurrency": concurrency,
+                  "copies": os.urandom(8).hex()}
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 

@@ -6,11 +6,12 @@ needs to be raised again.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Optional, Type
 
 from .. import errors
 from ..api.known_keys import hash_bytes
-from ..errors import GeminiError
+from ..errors import GeminiError, IncompleteError
 from ..json_data import JSON, dict_or_empty, int_or_none, list_of_dicts, str_or_none
 from ..response import AnswerFormat, GenerateContentResponse, Result
 from ..transport.error_body import error_from_event
@@ -19,6 +20,7 @@ VERSION = 1
 BEGINNING = b'{"key":'  # of every line that we write
 LOST = "LOST"  # the reason of a prompt that was sent, and whose answer a crash took
 
+_HASH = re.compile(r"[0-9a-f]{16}")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _encode_ascii = json.JSONEncoder(separators=(",", ":")).encode
 _KINDS = {name: value for name, value in vars(errors).items()
@@ -34,15 +36,20 @@ def encode_line(value: object) -> bytes:
 
 
 def to_line(result: Result, hash: int, model: str, *, is_demo: bool = False) -> bytes:
-    """The line for `result`; `hash` is that of its request, 0 if it has none."""
+    """The line for `result`, an error if it is nested too deep for one; `hash` is that of its request, 0 for none."""
     meta: JSON = {"v": VERSION, "index": result.index, "tries": result.tries, "model": model}
     if is_demo:
         meta["demo"] = True
     if hash:
         meta["hash"] = f"{hash:016x}"
-    if result.error is None:
-        return encode_line({"key": result.key, "response": result.unwrap().data, "meta": meta})
-    return encode_line({"key": result.key, **_error_fields(result.error, meta)})
+    try:
+        if result.error is None:
+            return encode_line({"key": result.key, "response": result.unwrap().data, "meta": meta})
+        return encode_line({"key": result.key, **_error_fields(result.error, meta)})
+    except RecursionError:
+        error = IncompleteError("The answer is nested too deep to be kept. Ask again, or with client.generate.",
+                                reason="NOT_JSON")
+        return encode_line({"key": result.key, **_error_fields(error, meta)})
 
 
 def _error_fields(error: GeminiError, meta: JSON) -> JSON:
@@ -76,15 +83,12 @@ def hash_request(request: JSON, model: str) -> int:
 def hash_of(record: JSON) -> int:
     """The hash of the request that a record answers; 0 if it has none."""
     text = str_or_none(dict_or_empty(record.get("meta")).get("hash"))
-    try:
-        return int(text or "0", 16)
-    except ValueError:
-        return 0
+    return int(text, 16) if text is not None and _HASH.fullmatch(text) else 0
 
 
 def is_error(record: JSON) -> bool:
-    """Whether the record has an error in place of an answer."""
-    return "error" in record
+    """Whether the record has an error in place of an answer; a program that rewrote it may have written both names."""
+    return bool(record.get("error")) or not isinstance(record.get("response"), dict)
 
 
 def is_of_demo(record: JSON) -> bool:

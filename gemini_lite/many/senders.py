@@ -14,21 +14,22 @@ from ..response import AnswerFormat, GenerateContentResponse
 from ..route import Route, new_session_id
 from ..transport.deadline import CallLimits, CallSettings
 from ..transport.transport import Call, Transport
-from .failures import invalid_prompt
+from .failures import Refusals, invalid_prompt
 from .pace import Start
 
 
 class Task:
     """A prompt on its way: its request, and how often it was sent and why again."""
 
-    __slots__ = ("index", "key", "request", "hash", "size", "tries", "failures", "was_lost", "unsent", "settings",
-                 "call", "start", "response", "error")
+    __slots__ = ("index", "key", "request", "hash", "size", "tries", "failures", "refusals", "was_lost", "unsent",
+                 "settings", "call", "start", "response", "error")
 
     def __init__(self, index: int, key: str, request: JSON, hash: int = 0) -> None:
         self.index, self.key, self.request, self.hash = index, key, request, hash
         self.size = 0  # bytes, where somebody counted them
         self.tries = 0  # requests
         self.failures = 0  # of them, those that count against the retries
+        self.refusals: Optional[Refusals] = None
         self.was_lost = False  # a request of it that may have been worked on
         self.unsent = False  # the last request certainly was not worked on
         self.settings: Optional[CallSettings] = None
@@ -81,16 +82,16 @@ class TaskSender:
 
 
 class Threads:
-    """The threads that send, made as they are needed; they end with `close`, or with the process."""
+    """A pool of threads that send tasks and put them into `done`; they end with `close`, or with the process."""
 
-    def __init__(self, sender: TaskSender, wait_for: "queue.SimpleQueue[Union[Task, None]]") -> None:
+    def __init__(self, sender: TaskSender, done: "queue.SimpleQueue[Union[Task, None]]") -> None:
         self._sender = sender
         self._tasks: "queue.SimpleQueue[Optional[Task]]" = queue.SimpleQueue()
-        self._done = wait_for
+        self._done = done
         self._count = 0
 
     def send(self, task: Task, in_flight: int) -> None:
-        """Send `task` in a thread of its own; `in_flight` counts it, too."""
+        """Have `task` sent; `in_flight` tasks, with this one, need as many threads."""
         if self._count < in_flight:
             self._count += 1
             _start_thread(self._tasks, self._done, self._sender)

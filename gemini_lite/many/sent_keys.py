@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from typing import Iterator, Sequence, Tuple
@@ -31,12 +32,15 @@ class SentKeys:
                 yield str(key), int(hash), int(index)
 
     def add(self, key: str, hash: int, index: int) -> None:
-        """Note a prompt before it is sent."""
-        if self._is_wanted:
-            if self._file < 0:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-                self._file = os.open(self._path, flags, 0o600)
-            os.write(self._file, encode_line([key, hash, index]))
+        """Note a prompt before it is sent; OSError if it cannot be noted whole."""
+        if not self._is_wanted:
+            return
+        if self._file < 0:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+            self._file = os.open(self._path, flags, 0o600)
+        line = encode_line([key, hash, index])
+        if os.write(self._file, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
 
     def replace(self, sent: Sequence[Sent]) -> None:
         """Keep these alone; without any, no file."""

@@ -1,4 +1,4 @@
-"""How a run goes about its work, and what keeps its results."""
+"""The arguments of a run, and the interface of what keeps its results."""
 from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Protocol
@@ -16,7 +16,7 @@ class Keeper(Protocol):
         """A hash of what is asked, or None if `key` has its answer already; ValueError if another was asked."""
 
     def sending(self, task: Task) -> None:
-        """A task goes out for the first time."""
+        """A task goes out for the first time; OSError if that cannot be noted, and it does not go out."""
 
     def add(self, result: Result, hash: int, model: str) -> None:
         """Keep one result; OSError if that fails."""
@@ -26,7 +26,11 @@ class Keeper(Protocol):
 
 
 class Settings(NamedTuple):
-    """How a run goes about its work; one that is a part of others does not end in an outage, which theirs outlast."""
+    """The arguments of a run, checked.
+
+    `ends_in_outage` says whether a run ends when prompts in a row fail for the server or the network. It is False for a
+    chunk of a `Recipe`, whose failed prompts are results like the others.
+    """
 
     concurrency: int = 64
     ordered: bool = True

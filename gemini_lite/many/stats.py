@@ -6,9 +6,10 @@ import time
 from typing import Dict, List, Optional
 
 from ..errors import GeminiError
-from ..json_data import JSON, int_or_none
+from ..json_data import JSON
 from ..json_data.previews import counted, shorten
 from ..response import Result
+from .tokens import token_count
 
 _TOKEN_NAMES = {
     "prompt": "promptTokenCount", "cached": "cachedContentTokenCount", "answer": "candidatesTokenCount",
@@ -95,7 +96,7 @@ class Stats:
     def _add_tokens(self, usage: JSON, model: str) -> None:
         counts = self.tokens.setdefault(model, dict.fromkeys(_TOKEN_NAMES, 0))
         for name, wire in _TOKEN_NAMES.items():
-            counts[name] += int_or_none(usage.get(wire)) or 0
+            counts[name] += token_count(usage, wire)
 
     def __str__(self) -> str:
         lines = [f"{counted(self.done, 'prompt')} in {format_duration(self.seconds)} ({self.per_second:,.0f}/s): "

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 
-from ..json_data import JSON, int_or_none
+from ..json_data import JSON, number_or_none
 from ..response import GenerateContentResponse
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
@@ -40,4 +40,10 @@ def prompt_tokens(response: object) -> int:
     """What the server counted for the prompt of an answer; 0 if it did not say."""
     if not isinstance(response, GenerateContentResponse):
         return 0
-    return int_or_none(response.usage_metadata.data.get("promptTokenCount")) or 0
+    return token_count(response.usage_metadata.data, "promptTokenCount")
+
+
+def token_count(usage: JSON, name: str) -> int:
+    """The count of that name in an answer's usage; 0 for none, and for a number that counts nothing."""
+    count = number_or_none(usage.get(name)) or 0
+    return int(count) if 0 < count < 2 ** 63 else 0

@@ -1,13 +1,14 @@
-"""What a worker does with a chunk of prompts; in each process, equal recipes share connections and a pace."""
+"""Answers one chunk of a `Recipe`'s prompts in a worker; equal recipes share connections and a pace in a process."""
 from __future__ import annotations
 
+import codecs
 import importlib
 import os
 import pickle
 import threading
 from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple, Union, cast
 
-from ..auth.secret import Secret
+from ..auth.secret import Secret, as_secret
 from ..backends.base import Backend
 from ..backends.developer import DeveloperAPI
 from ..errors import CredentialsError
@@ -47,9 +48,13 @@ class Instructions(Protocol):
     def concurrency(self) -> int:
         """The most calls in flight at once."""
 
+    @property
+    def copies(self) -> str:
+        """What all copies of this recipe have in common, and no other recipe has."""
+
 
 class SharedPace(Pace):
-    """A pace for several runs in threads of one process."""
+    """A `Pace` that several threads may use at once."""
 
     def __init__(self, concurrency: int) -> None:
         super().__init__(concurrency)
@@ -86,7 +91,11 @@ _lock = threading.Lock()
 
 
 def answer_chunk(recipe: Instructions, serial: str, prompts: List[object]) -> List[bytes]:
-    """The results of `prompts` as lines of a file of results; `serial` makes each call differ from all others."""
+    """The results of `prompts` as lines of a file of results.
+
+    `serial` is another for each call and otherwise unused: an executor such as dask's gives calls with the same
+    arguments one answer.
+    """
     caller, pace = _caller_for(recipe)
     size = max(1, min(recipe.concurrency, len(prompts)))
     with start_run(caller, prompts, concurrency=size, pace=pace, progress=False, ends_in_outage=False) as run:
@@ -94,11 +103,20 @@ def answer_chunk(recipe: Instructions, serial: str, prompts: List[object]) -> Li
 
 
 def _caller_for(recipe: Instructions) -> CallerAndPace:
-    name = (os.getpid(), pickle.dumps(recipe))
+    name = (os.getpid(), _identity(recipe))
     with _lock:
         if name not in _callers:
             _callers[name] = _make_caller(recipe)
         return _callers[name]
+
+
+def _identity(recipe: Instructions) -> bytes:
+    """What equal recipes have in common; where a notebook's class or function is in it, what its copies have."""
+    try:
+        return pickle.dumps((recipe.options, recipe.backend, recipe.key_env, recipe.key_file, recipe.key_function,
+                             recipe.concurrency))
+    except (pickle.PicklingError, AttributeError, TypeError):  # no module here has it: it was pickled by value
+        return recipe.copies.encode("ascii")
 
 
 def _make_caller(recipe: Instructions) -> CallerAndPace:
@@ -111,14 +129,17 @@ def _make_caller(recipe: Instructions) -> CallerAndPace:
 
 def read_key(recipe: Instructions) -> Optional[Secret]:
     """The key, from where the recipe says; None if it says nothing, and CredentialsError if none is there."""
+    key: Optional[Secret]
     if recipe.key_env is not None:
         where, key = f"the environment variable {recipe.key_env}", Secret(os.environ.get(recipe.key_env, ""))
     elif recipe.key_file is not None:
         where, key = f"the file {recipe.key_file}", _read_file(recipe.key_file)
     elif recipe.key_function is not None:
-        where, key = f"the function {recipe.key_function}", Secret(str(_function(recipe.key_function)() or ""))
+        where, key = f"the function {recipe.key_function}", as_secret(_function(recipe.key_function)() or "")
     else:
         return None
+    if key is None or not isinstance(key.value, str):
+        raise CredentialsError(f"This worker got no text from {where}, and an API key is one: decode bytes.")
     if not key.value.strip():
         raise CredentialsError(f"This worker finds no API key in {where}.")
     return Secret(key.value.strip())
@@ -126,8 +147,10 @@ def read_key(recipe: Instructions) -> Optional[Secret]:
 
 def _read_file(path: str) -> Secret:
     try:
-        with open(path, encoding="utf-8") as file:
-            return Secret(file.read())
+        with open(path, "rb") as file:
+            data = file.read()
+        is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes
+        return Secret(data.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace"))
     except OSError as error:
         raise CredentialsError(f"This worker cannot read its API key from {path}: {error.strerror}") from None
 

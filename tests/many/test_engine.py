@@ -1,4 +1,5 @@
 """Laws of a run: every prompt has its result, nothing is sent that nobody asks for, and what fails for all ends it."""
+import json
 import os
 import re
 import resource
@@ -17,6 +18,8 @@ from gemini_lite import (
     AuthenticationError, BadRequestError, BlockedError, GeminiError, GeminiOptions, NotFoundError, ParseError,
     QuotaExhaustedError, RateLimitError, TransportError, TransportTimeout,
 )
+from gemini_lite.many.failures import Refusals
+from gemini_lite.many.progress import describe
 from gemini_lite.testing import FakeGemini
 from gemini_lite.testing.server import Error, Raw, Reply
 
@@ -295,6 +298,43 @@ def test_refusals_use_up_no_retries(serving, client):
     result, = run
     assert (result.text, result.tries) == ("x", 11)
     assert run.stats.refused == 10 and run.stats.retried == 0
+
+
+def test_a_prompt_that_the_quota_always_refuses_fails_and_says_why(serving, client, monkeypatch):
+    """One with more tokens than a minute allows would be refused for ever, and hold all others back."""
+    monkeypatch.setattr("gemini_lite.many.failures.MANY_SECONDS", 0.1)
+    quota = {"quotaId": "GenerateContentInputTokensPerModelPerMinute-FreeTier", "quotaValue": "250000"}
+    details = [RETRY_SOON, {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [quota]}]
+
+    def answer(request):
+        return Error(429, "slow down", details=details) if asked(request) == "large" else "x"
+    large, *others = client(serving(answer)).map(["large", *map(str, range(10))], retries=0, concurrency=2)
+    assert isinstance(large.error, RateLimitError) and large.tries == 10 and large.error.retryable
+    assert "slow down" in str(large.error) and "refused this prompt 10 times" in str(large.error)
+    assert [result.text for result in others] == ["x"] * 10
+
+
+@pytest.mark.parametrize("seconds, for_tokens, given_up_after", [
+    (60, True, 10), (1, True, 301), (1000, True, 10), (60, False, None)])
+def test_no_prompt_is_given_up_soon_or_for_a_quota_of_requests(seconds, for_tokens, given_up_after):
+    refusals = Refusals(1000.0)
+    given_up = [refusals.add(RateLimitError("slow down"), 1000.0 + seconds * count, for_tokens=for_tokens)
+                for count in range(400)]
+    assert (given_up.index(True) + 1 if True in given_up else None) == given_up_after
+
+
+@pytest.mark.parametrize("count", [10 ** 400, -(10 ** 400), -5, 1e308, True, "7", None, [], {}, 0.5],
+                         ids="huge -huge negative 1e308 true text null list object half".split())
+@pytest.mark.parametrize("name", ["promptTokenCount", "totalTokenCount"])
+def test_counts_that_count_nothing_are_no_trouble(serving, client, name, count):
+    answer = {"candidates": [{"content": {"role": "model", "parts": [{"text": "x"}]}, "finishReason": "STOP"}],
+              "modelVersion": "m", "usageMetadata": {name: count}}
+    fake = serving(lambda request: Raw(json.dumps(answer).encode()))
+    lines = []
+    run = client(fake).map(["a", "b"], concurrency=1, progress=lambda stats: lines.append(describe(stats)))
+    assert [result.text for result in run] == ["x", "x"]
+    assert run.stats.as_dict()["tokens"]["m"]["prompt"] == 0 and "0 failed" in lines[-1]
+    assert str(run.stats) and run.stats._repr_html_()
 
 
 def test_an_answer_that_is_lost_is_asked_for_once_more_and_no_more(serving, client):

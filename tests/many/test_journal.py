@@ -1,9 +1,11 @@
 """Laws of a file of results: every key once, nothing paid for twice that was written, and never another file harmed."""
+import errno
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -213,6 +215,67 @@ def test_a_full_disk_ends_the_run_with_whole_lines_and_the_same_call_goes_on(ech
     summary = client(echoing).map_to(out, numbers(200))
     assert summary.skipped == written
     assert keys(out) == Counter(numbers(200))
+
+
+@pytest.mark.parametrize("trouble", ["error", "part of a line"])
+def test_what_is_in_flight_is_kept_when_no_more_can_be_noted(client, out, monkeypatch, trouble):
+    """With on_crash="report" a full disk is met before a prompt is sent, and 63 others are under way."""
+    write, noted = os.write, []
+
+    def filling(file, data):
+        if bytes(data).startswith(b'["'):
+            noted.append(data)
+            if len(noted) == 6 and trouble == "error":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            if len(noted) == 6:
+                return write(file, data[:3])
+        return write(file, data)
+
+    def slow(request):
+        time.sleep(0.2)
+        return "x"
+    with FakeGemini(slow) as fake:
+        monkeypatch.setattr("os.write", filling)
+        with pytest.raises(OSError, match="No space left") as caught:
+            client(fake).map_to(out, numbers(20), on_crash="report")
+        assert keys(out) == Counter(numbers(5)) and len(fake.requests) == 5 and caught.value.summary.done == 5
+        assert client(fake).map_to(out, numbers(20), on_crash="report").failed == 0
+        assert keys(out) == Counter(numbers(20)) and len(fake.requests) == 20
+
+
+@pytest.mark.parametrize("response", [{}, {"error": None}, {"error": {}}], ids=str)
+@pytest.mark.parametrize("error", [{}, {"response": None}], ids=str)
+def test_a_program_that_rewrites_a_file_may_write_nulls(echoing, client, out, response, error):
+    """pandas and polars give each line the names of all lines."""
+    def answer(request):
+        return Error(400, "bad") if asked(request) == "1" else "x"
+    with FakeGemini(answer) as fake:
+        client(fake).map_to(out, numbers(3))
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    out.write_text("".join(json.dumps({**line, **(error if "error" in line else response)}) + "\n" for line in lines))
+    assert {result.key: result.text for result in read_results(out)} == {"0": "x", "1": None, "2": "x"}
+    summary = client(echoing).map_to(out, numbers(3), retry_errors="all")
+    assert (summary.skipped, summary.answered, len(echoing.requests)) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("hash", ["f" * 17, "-1", "", "ü", 5, None, [], "0x12", "1_0", "f" * 4000], ids=str)
+def test_a_hash_that_is_none_belongs_to_any_prompt(echoing, client, out, hash):
+    client(echoing).map_to(out, ["x"])
+    line = json.loads(out.read_text())
+    line["meta"]["hash"] = hash
+    out.write_text(json.dumps(line) + "\n")
+    assert client(echoing).map_to(out, ["y"]).skipped == 1
+
+
+@pytest.mark.parametrize("depth", [100, 900, 960, 970, 975, 980, 985])
+def test_an_answer_that_is_nested_too_deep_for_a_line_is_an_error_there(client, out, depth):
+    part = '{"functionCall": {"name": "f", "args": {"a": %s}}}' % ("[" * depth + "]" * depth)
+    body = '{"candidates": [{"content": {"parts": [%s]}, "finishReason": "STOP"}]}' % part
+    with FakeGemini() as fake:
+        fake.raw(body.encode())
+        fake.reply("second")
+        client(fake).map_to(out, ["x", "y"], concurrency=1)
+    assert keys(out) == Counter(["0", "1"]) and b"second" in out.read_bytes()
 
 
 def test_half_a_surrogate_in_an_answer_is_kept(client, out):

@@ -87,6 +87,13 @@ def test_the_callers_own_limit_holds_from_the_first_call():
     assert 98 <= started <= 102
 
 
+@pytest.mark.parametrize("value", [10 ** 400, "1e999", "-1", 0, None, True, [], {}, "many"])
+def test_a_quota_that_is_no_number_is_none(value):
+    violation = {"quotaId": "RequestsPerMinute", "quotaValue": value}
+    quota = quota_of(RateLimitError("slow down", details=({"violations": [violation]},)))
+    assert quota.per_second in (None, 1 / 60)
+
+
 def test_a_refusal_holds_back_all_calls_for_as_long_as_the_server_says():
     pace = Pace(64)
     first, second = pace.start(0.0), pace.start(0.0)

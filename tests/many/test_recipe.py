@@ -1,4 +1,6 @@
 """Laws of a recipe: it goes anywhere, a key goes nowhere, and every prompt has its own result in its place."""
+import copy
+import dataclasses
 import functools
 import os
 import pickle
@@ -11,6 +13,7 @@ import pytest
 from gemini_lite import CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiOptions, Recipe, Tool
 from gemini_lite.testing import FakeGemini
 from gemini_lite.testing.server import Error
+from gemini_lite.transport.transport import Transport
 
 KEY = "AIzaSyA-not-a-key-0123456789abcdefghijk"
 
@@ -124,16 +127,60 @@ def test_a_key_comes_from_where_the_recipe_says(echoing, tmp_path, where, monkey
     monkeypatch.setattr(sys.modules[__name__], "key_from_a_function", key_from_a_function, raising=False)
     recipe = Recipe(backend=functools.partial(DeveloperAPI, base_url=echoing.url), **where(tmp_path))
     assert KEY not in repr(recipe)
-    if callable(recipe.key_function):
-        monkeypatch.setattr("gemini_lite.many.worker.pickle.dumps", lambda value: repr(value).encode())
     assert recipe.answer(["x"])[0].text == "answer to x"
     assert echoing.requests[0].headers["x-goog-api-key"] == KEY
 
 
-def write_key(folder):
+def write_key(folder, encoding="utf-8"):
     path = folder / "key"
-    path.write_text(f"{KEY}\n")
+    path.write_text(f"{KEY}\n", encoding=encoding)
     return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_key_is_read_from_a_file_as_windows_writes_it(echoing, tmp_path, encoding):
+    recipe = Recipe(backend=functools.partial(DeveloperAPI, base_url=echoing.url),
+                    key_file=write_key(tmp_path, encoding))
+    assert recipe.answer(["x"])[0].text == "answer to x"
+    assert echoing.requests[0].headers["x-goog-api-key"] == KEY
+
+
+@pytest.mark.parametrize("data", [b"", b"\xef\xbb\xbf \n", b"\xff\xfe", b"AIza\xff", b"\xff\xfeA", b"two words"])
+def test_a_file_that_holds_no_key_says_so_and_shows_nothing(tmp_path, data):
+    (tmp_path / "key").write_bytes(data)
+    with pytest.raises(CredentialsError) as caught:
+        Recipe(key_file=tmp_path / "key").answer(["x"])
+    assert "AIza" not in str(caught.value) and caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("value", [KEY.encode(), 5, ["AIza"], None, ""], ids=lambda value: type(value).__name__)
+def test_a_function_that_returns_no_key_is_no_key_of_googles(echoing, value):
+    recipe = Recipe(backend=functools.partial(DeveloperAPI, base_url=echoing.url), key_function=lambda: value)
+    with pytest.raises(CredentialsError, match="This worker"):
+        recipe.answer(["x"])
+    assert echoing.requests == []
+
+
+@pytest.mark.parametrize("fields", [
+    lambda url: {"options": GeminiOptions(response_schema=dataclasses.make_dataclass("Review", [("mood", str)]))},
+    lambda url: {"backend": lambda key: DeveloperAPI(key, base_url=url)},
+    lambda url: {"key_env": None, "key_function": lambda: KEY}], ids=["class", "backend", "key function"])
+def test_what_a_notebook_defines_needs_no_module_and_shares_connections(echoing, monkeypatch, fields):
+    """Dask, Ray and Spark pickle it by value, and a worker cannot pickle it by name."""
+    made = []
+    monkeypatch.setattr("gemini_lite.many.worker.Transport",
+                        lambda auth: made.append(auth) or Transport(auth))
+    settings = {"backend": functools.partial(DeveloperAPI, base_url=echoing.url), "key_env": "MY_KEY",
+                **fields(echoing.url)}
+    monkeypatch.setenv("MY_KEY", KEY)
+    recipe, other = Recipe(**settings), Recipe(**settings)
+    assert recipe == other
+    with ThreadPoolExecutor(1) as executor:
+        assert len(list(recipe.map(["x"] * 20, executor=executor, chunk=5))) == 20
+    copy.copy(recipe).answer(["x"])
+    assert len(made) == 1
+    other.answer(["x"])
+    assert len(made) == 2
 
 
 @pytest.mark.parametrize("value", [KEY, "AIzaSyA0123456789abcdefghijkABCDEFGHIJK", "ya29abc", "two words", ""])
