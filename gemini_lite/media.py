@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import io
 import itertools
 import mimetypes
@@ -48,7 +49,7 @@ def from_bytes(data: Data, mime_type: Optional[str] = None) -> JSON:
     """
     data = bytes(data)  # a memoryview may have gaps, or rows and columns
     if mime_type is None:
-        mime_type = _mime_type_of(data[:16])
+        mime_type = _type_of_signature(data)
         if mime_type is None:
             raise ValueError("the first bytes tell no MIME type: write (data, 'type/subtype')")
     if not isinstance(mime_type, str) or "/" not in mime_type:
@@ -87,20 +88,22 @@ def from_path(path: Union[str, "os.PathLike[str]"], mime_type: Optional[str] = N
         raise ValueError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
     if not data:
         raise ValueError(f"{os.fspath(path)} is empty")
-    mime_type = mime_type or type_of_name(os.fspath(path)) or _mime_type_of(data[:16]) or _type_of_text(data)
+    mime_type = mime_type or type_of_name(os.fspath(path)) or type_of_data(data)
     if mime_type is None:
         raise ValueError(f"neither the name nor the first bytes of {os.fspath(path)} tell a MIME type: write "
                          "(path.read_bytes(), 'type/subtype')")
     return from_bytes(data, mime_type)
 
 
-def _type_of_text(data: bytes) -> Optional[str]:
-    """text/plain for UTF-8, as of notes.md where neither Python nor the system knows that ending; None for the rest."""
+def type_of_data(data: bytes, *, is_cut: bool = False) -> Optional[str]:
+    """The MIME type that data tells: by its first bytes, or text/plain for UTF-8 without a null byte; None if it is
+    neither. With `is_cut` the data is the beginning of more, and may end within a letter."""
     try:
-        data.decode("utf-8")
+        codecs.getincrementaldecoder("utf-8")().decode(data, final=not is_cut)
+        is_text = b"\0" not in data
     except UnicodeDecodeError:
-        return None
-    return None if b"\0" in data else "text/plain"
+        is_text = False
+    return _type_of_signature(data) or ("text/plain" if is_text else None)
 
 
 def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:
@@ -240,6 +243,6 @@ def _wav_file(pcm: bytes, rate: int, channels: int) -> bytes:
                        rate * frame, frame, 16, b"data", len(pcm)) + pcm
 
 
-def _mime_type_of(first_bytes: bytes) -> Optional[str]:
-    """The MIME type of a file that begins with these bytes, 16 of them being enough; None for an unknown one."""
-    return next((kind for pattern, kind in _FILE_SIGNATURES if re.match(pattern, first_bytes, re.DOTALL)), None)
+def _type_of_signature(data: bytes) -> Optional[str]:
+    """The MIME type of a file that begins as `data` does, of which 16 bytes are enough; None for an unknown one."""
+    return next((kind for pattern, kind in _FILE_SIGNATURES if re.match(pattern, data[:16], re.DOTALL)), None)

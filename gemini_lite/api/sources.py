@@ -231,26 +231,14 @@ def mime_type_of(source: Source, mime_type: Optional[str]) -> str:
                 mime_type.isascii() and mime_type.isprintable()):
             raise ValueError(f"{mime_type!r} is no MIME type: write one such as 'video/mp4'")
         return mime_type.strip()
-    named = media.type_of_name(source.file_name) if source.file_name else None
-    if named:
-        return named
-    first = beginning(source, 4096)
-    try:
-        return str(media.from_bytes(first[:16])["inlineData"]["mimeType"])
-    except ValueError:
-        pass
-    if b"\0" not in first and _is_text(first):
-        return "text/plain"
+    told = media.type_of_name(source.file_name) if source.file_name else None
+    if told is None:
+        first = beginning(source, 4096)
+        told = media.type_of_data(first, is_cut=len(first) == 4096)
+    if told is not None:
+        return told
     raise ValueError(f"neither the name nor the first bytes of {source.file_name or 'the source'} tell its type: "
                      "give mime_type='type/subtype'")
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return len(data) - error.start < 4  # a character that the end of the sample cuts
-    return True
 
 
 def beginning(source: Source, length: int) -> bytes:

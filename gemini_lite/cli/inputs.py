@@ -48,14 +48,11 @@ class Inputs:
         data = self.read_file(name, "an attachment")
         if not data:
             raise ValueError(f"the attachment {name} is empty")
-        mime_type = mime_type or media.type_of_name(name)
-        try:
-            return media.from_bytes(data, mime_type)
-        except ValueError:
-            if b"\0" in data or not _is_utf8(data):
-                raise ValueError(f"neither the name nor the first bytes of {name} tell what it is: write --at {name} "
-                                 "TYPE/SUBTYPE") from None
-        return media.from_bytes(data, "text/plain")
+        mime_type = mime_type or media.type_of_name(name) or media.type_of_data(data)
+        if mime_type is None:
+            raise ValueError(f"neither the name nor the first bytes of {name} tell what it is: write --at {name} "
+                             "TYPE/SUBTYPE")
+        return media.from_bytes(data, mime_type)
 
     def load_schema(self, name: str) -> JSON:
         """The JSON Schema in a file, or in the text itself: as JSON, or as `parse_short_schema` reads it."""
@@ -127,11 +124,3 @@ def stdin_is_piped() -> bool:
 def decode_text(data: bytes) -> str:
     """`data` as UTF-8, with U+FFFD for bytes that are not."""
     return data.decode("utf-8", "replace")
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-        return True
-    except UnicodeDecodeError:
-        return False
