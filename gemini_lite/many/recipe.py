@@ -6,8 +6,8 @@ import functools
 import itertools
 import os
 import re
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Union
+from concurrent.futures import Executor, Future
+from typing import Callable, Iterable, Iterator, List, Optional, Union
 
 from ..api.prompts import check_prompts, with_key
 from ..backends.base import Backend
@@ -16,9 +16,10 @@ from ..options import GeminiOptions
 from ..response import Result
 from ..transport.deadline import check_count
 from .checks import check_options
+from .chunks import Chunks
 from .columns import Column
 from .records import read_record, to_result
-from .worker import answer_chunk
+from .worker import Answered, answer_chunk
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY = re.compile(r"AIza|ya29|(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9]).{20}")
@@ -72,7 +73,7 @@ class Recipe:
         """The results of `prompts`, in order, answered by the workers of any ``concurrent.futures`` executor.
 
         A worker gets `chunk` prompts at a time; at most `ahead` chunks are out or wait for others before them, by
-        default two for each worker. What ends a run in a worker is raised here.
+        default two for each worker. What ends a run in a worker is raised here, when all that is there was handed on.
         """
         check_prompts(prompts)
         check_count(chunk, "chunk")
@@ -82,9 +83,17 @@ class Recipe:
         return self._map(prompts, executor, chunk, ahead or 2 * workers)
 
     def answer(self, prompts: Iterable[object]) -> List[Result]:
-        """The results of one chunk of `prompts`, answered in this process."""
+        """The results of one chunk of `prompts`, answered in this process.
+
+        What ends the run is raised; its ``results`` are those that there are.
+        """
         check_prompts(prompts)
-        return self._results(0, answer_chunk(self, "", list(prompts)))
+        lines, error = answer_chunk(self, "", list(prompts))
+        results = self._results(0, lines)
+        if error is not None:
+            setattr(error, "results", results)
+            raise error
+        return results
 
     def column(self, name: str, *, into: str, error: Optional[str] = None) -> Column:
         """A function that adds to a frame the answers to the prompts in its column `name`, as the column `into`.
@@ -99,28 +108,13 @@ class Recipe:
     def _map(self, prompts: Iterable[object], executor: Executor, chunk: int, ahead: int) -> Iterator[Result]:
         run = os.urandom(16).hex()  # an engine may give one answer to two tasks that look alike: none do
         pairs = (with_key(index, prompt) for index, prompt in enumerate(prompts))
-        out: Dict["Future[List[bytes]]", int] = {}
-        held: Dict[int, List[bytes]] = {}
-        numbers, following, is_over = itertools.count(), 0, False
-        try:
-            while True:
-                while not is_over and len(out) + len(held) < ahead:
-                    piece = list(itertools.islice(pairs, chunk))
-                    is_over = not piece
-                    if piece:
-                        number = next(numbers)
-                        out[executor.submit(answer_chunk, self, f"{run}-{number}", piece)] = number
-                if not out and not held:
-                    return
-                done: Set["Future[List[bytes]]"] = wait(out, return_when=FIRST_COMPLETED).done
-                for future in done:
-                    held[out.pop(future)] = future.result()
-                while following in held:
-                    yield from self._results(following * chunk, held.pop(following))
-                    following += 1
-        finally:
-            for future in out:
-                future.cancel()
+        pieces = iter(lambda: list(itertools.islice(pairs, chunk)), [])
+
+        def submit(number: int, piece: List[object]) -> "Future[Answered]":
+            return executor.submit(answer_chunk, self, f"{run}-{number}", piece)
+
+        for number, lines in Chunks(pieces, submit, ahead):
+            yield from self._results(number * chunk, lines)
 
     def _results(self, offset: int, lines: Iterable[bytes]) -> List[Result]:
         """The results in `lines`; the first has the index `offset`."""

@@ -6,12 +6,12 @@ import importlib
 import os
 import pickle
 import threading
-from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple, Union, cast
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Tuple, Union, cast
 
 from ..auth.secret import Secret, as_secret
 from ..backends.base import Backend
 from ..backends.developer import DeveloperAPI
-from ..errors import CredentialsError
+from ..errors import CredentialsError, GeminiError
 from ..options import GeminiOptions
 from ..route import Route
 from ..transport.deadline import CallLimits
@@ -90,16 +90,29 @@ _callers: Dict[Tuple[int, bytes], CallerAndPace] = {}
 _lock = threading.Lock()
 
 
-def answer_chunk(recipe: Instructions, serial: str, prompts: List[object]) -> List[bytes]:
-    """The results of `prompts` as lines of a file of results.
+class Answered(NamedTuple):
+    """The results of a chunk as lines of a file of results, and the error that ended it before its last prompt."""
+
+    lines: List[bytes]
+    error: Optional[Exception]
+
+
+def answer_chunk(recipe: Instructions, serial: str, prompts: List[object]) -> Answered:
+    """The results of `prompts`.
 
     `serial` is another for each call and otherwise unused: an executor such as dask's gives calls with the same
     arguments one answer.
     """
     caller, pace = _caller_for(recipe)
     size = max(1, min(recipe.concurrency, len(prompts)))
+    lines: List[bytes] = []
     with start_run(caller, prompts, concurrency=size, pace=pace, progress=False, ends_in_outage=False) as run:
-        return [to_line(result, 0, run.model) for result in run]
+        try:
+            for result in run:
+                lines.append(to_line(result, 0, run.model))
+        except GeminiError as error:
+            return Answered(lines, error.with_traceback(None))
+    return Answered(lines, None)
 
 
 def _caller_for(recipe: Instructions) -> CallerAndPace:

@@ -4,13 +4,16 @@ import dataclasses
 import functools
 import os
 import pickle
+import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from numbers import Integral
 
 import pytest
 
-from gemini_lite import CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiOptions, Recipe, Tool
+from gemini_lite import (
+    CodeAssist, CredentialsError, DeveloperAPI, GeminiClient, GeminiOptions, QuotaExhaustedError, Recipe, Tool,
+)
 from gemini_lite.testing import FakeGemini
 from gemini_lite.testing.server import Error
 from gemini_lite.transport.transport import Transport
@@ -72,6 +75,54 @@ def test_an_outage_in_one_chunk_loses_no_other(monkeypatch):
         with ThreadPoolExecutor(1) as executor:
             results = list(recipe.map(map(str, range(60)), executor=executor, chunk=30))
     assert [result.text for result in results] == ["x"] * 30 + [None] * 30 and "busy" in str(results[59].error)
+
+
+SPENT = {"@type": "type.googleapis.com/google.rpc.QuotaFailure",
+         "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel", "quotaValue": "50"}]}
+
+
+@pytest.mark.parametrize("make_executor", [
+    lambda: ThreadPoolExecutor(1), lambda: ThreadPoolExecutor(3),
+    lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn"))], ids=["one thread", "threads", "processes"])
+def test_what_was_answered_before_the_quota_was_spent_is_handed_on(monkeypatch, make_executor):
+    monkeypatch.setenv("MY_KEY", KEY)
+    lock, answered = threading.Lock(), []
+
+    def answer(request):
+        with lock:
+            if len(answered) == 50:
+                return Error(429, "spent", details=[SPENT])
+            answered.append(asked(request))
+            return f"answer to {answered[-1]}"
+    with FakeGemini(answer) as fake, make_executor() as executor:
+        recipe = Recipe(backend=functools.partial(DeveloperAPI, base_url=fake.url), key_env="MY_KEY", concurrency=2)
+        results = []
+        with pytest.raises(QuotaExhaustedError, match="spent"):
+            for result in recipe.map(map(str, range(1000)), executor=executor, chunk=30):
+                results.append(result)
+    assert sorted(result.text for result in results) == sorted(f"answer to {text}" for text in answered)
+    assert [result.index for result in results] == sorted(int(text) for text in answered)
+    assert len(fake.requests) < 100
+
+
+def test_what_was_answered_before_the_callers_iterator_fails_is_handed_on(recipe):
+    def prompts():
+        yield from map(str, range(95))
+        raise LookupError("the database is gone")
+    results = []
+    with ThreadPoolExecutor(2) as executor, pytest.raises(LookupError, match="the database is gone"):
+        for result in recipe.map(prompts(), executor=executor, chunk=10):
+            results.append(result.text)
+    assert results == [f"answer to {number}" for number in range(90)]
+
+
+def test_the_error_of_a_chunk_has_what_was_answered(monkeypatch):
+    monkeypatch.setenv("MY_KEY", KEY)
+    with FakeGemini(lambda request: "x" if int(asked(request)) < 7 else Error(429, "spent", details=[SPENT])) as fake:
+        recipe = Recipe(backend=functools.partial(DeveloperAPI, base_url=fake.url), key_env="MY_KEY", concurrency=1)
+        with pytest.raises(QuotaExhaustedError) as caught:
+            recipe.answer(map(str, range(20)))
+    assert [result.text for result in caught.value.results] == ["x"] * 7
 
 
 def test_calls_have_the_names_that_the_user_gave_the_tools(monkeypatch):
