@@ -138,7 +138,9 @@ class Batches:
             check_ended(job)
         if self.jobs.on_vertex:
             raise ValueError(_how_to_fetch(job))
-        expected = keys if keys is None or isinstance(keys, (list, tuple)) else list(keys)
+        if isinstance(keys, (str, bytes)):
+            raise TypeError("keys is a list or another iterable of keys: write [key] for one")
+        expected = None if keys is None else list(map(str, keys))
         options = self._options.replace(response_schema=response_schema)
         return tell_apart(self._lines(job), expected, options)
 

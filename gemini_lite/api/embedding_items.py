@@ -1,14 +1,15 @@
 """What is to be embedded, as a caller gives it: one content for each item, and what is said of all of them."""
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Union, cast
+from typing import Iterable, List, Mapping, NamedTuple, Optional, Union, cast
 
 from .. import contents, media
 from ..contents import Prompt, PromptItem
 from ..json_data import JSON
 from ..transport.deadline import check_count
+from .prompts import check_prompts
 
-EmbedPrompts = Union[PromptItem, Sequence[Prompt], Iterator[Prompt]]
+EmbedPrompts = Union[PromptItem, Iterable[Prompt]]
 
 DEFAULT_MODEL = "gemini-embedding-001"
 _NO_TASK_TYPES = ("gemini-embedding-2",)  # models whose task is said in the text
@@ -33,10 +34,13 @@ def read_items(
 
 
 def _items(prompts: EmbedPrompts) -> List[Prompt]:
-    """The items of a list, tuple or iterator; anything else, such as (bytes, MIME type) or a `Blob`, is one item."""
-    if isinstance(prompts, (list, tuple, Iterator)) and not media.is_media(prompts):
-        return list(prompts)
-    return [cast(Prompt, prompts)]
+    """The items of a list, a column or another iterable; a text, (bytes, MIME type), a `Blob` and so on are one item.
+    """
+    is_one = isinstance(prompts, (str, bytes, bytearray, memoryview, Mapping)) or not hasattr(prompts, "__iter__")
+    if is_one or media.is_media(prompts):
+        return [cast(Prompt, prompts)]
+    check_prompts(prompts)
+    return list(cast(Iterable[Prompt], prompts))
 
 
 def _content(item: Prompt, number: int) -> JSON:

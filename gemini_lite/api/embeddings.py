@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union, overload
 
 from ..answers.usage import UsageMetadata
-from ..errors import GeminiError, ParseError
+from ..errors import ParseError
 from ..json_data import JSON, preview
 from ..transport.deadline import Deadline, check_count
 from .embedding_forms import Form, form_of
@@ -87,13 +87,14 @@ def embed(
         answers, error = run.side_by_side(slices, concurrency)
     found = _join(slices, answers)
     if error is not None:
-        if isinstance(error, GeminiError):
-            error.embeddings = found
+        setattr(error, "embeddings", found)
         raise error
     return found
 
 
-Answers = Dict[int, Tuple[List["array[float]"], JSON]]  # by the number of the slice: its vectors and usage
+Answer = Tuple[List["array[float]"], JSON]  # the vectors of a slice, and their usage
+Answers = Dict[int, Answer]  # by the number of the slice
+Running = Dict["Future[Answer]", int]
 
 
 class _Run:
@@ -111,7 +112,7 @@ class _Run:
         for number, items in enumerate(slices):
             try:
                 answers[number] = self._call(items)
-            except GeminiError as error:
+            except BaseException as error:  # Ctrl-C, too: what was made is paid for
                 return answers, error
         return answers, None
 
@@ -122,7 +123,7 @@ class _Run:
         answers: Answers = {}
         error: Optional[BaseException] = None
         waiting: Iterator[Tuple[int, List[JSON]]] = iter(enumerate(slices))
-        running: Dict["Future[Tuple[List[array[float]], JSON]]", int] = {}
+        running: Running = {}
         with ThreadPoolExecutor(min(concurrency, len(slices)), "gemini-lite-embed") as pool:
             while True:
                 while error is None and len(running) < concurrency:
@@ -132,14 +133,7 @@ class _Run:
                     running[pool.submit(self._call, items)] = number
                 if not running:
                     return answers, error
-                done: Set["Future[Tuple[List[array[float]], JSON]]"] = wait(running, return_when=FIRST_COMPLETED)[0]
-                for future in done:
-                    number = running.pop(future)
-                    failure = future.exception()
-                    if failure is None:
-                        answers[number] = future.result()
-                    else:
-                        error = error or failure
+                error = _take_ended(running, answers) or error
 
     def _call(self, items: List[JSON]) -> Tuple[List["array[float]"], JSON]:
         form = self._form
@@ -160,6 +154,21 @@ class _Run:
         except (TypeError, OverflowError):
             raise ParseError(f"An embedding holds no numbers: {preview(embedding, 200)}", reason="NO_VECTOR") from None
         return _unit(vector) if self._normalize else vector
+
+
+def _take_ended(running: Running, answers: Answers) -> Optional[BaseException]:
+    """Move the next calls that end from `running` to `answers`; the failure of one, or the interrupt of the wait."""
+    error: Optional[BaseException] = None
+    try:
+        ended: Set["Future[Answer]"] = wait(running, return_when=FIRST_COMPLETED).done
+    except KeyboardInterrupt as interrupt:
+        return interrupt
+    for future in ended:
+        number, failure = running.pop(future), future.exception()
+        if failure is None:
+            answers[number] = future.result()
+        error = error or failure
+    return error
 
 
 def _unit(vector: array[float]) -> array[float]:

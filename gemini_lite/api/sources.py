@@ -41,26 +41,30 @@ class FileSource:
 
     def __init__(self, file: BinaryIO, file_name: Optional[str] = None, owned: bool = False) -> None:
         self._file, self._owned, self.file_name = file, owned, file_name
-        self._start = file.tell()
-        self.size = max(0, file.seek(0, os.SEEK_END) - self._start)
+        self.start = file.tell()
+        file.seek(0, os.SEEK_END)  # returns nothing in a SpooledTemporaryFile before Python 3.11
+        self.size = max(0, file.tell() - self.start)
 
     def prepare(self, offset: int, length: int) -> None:
         """Seek to the byte `offset`, counted from where the file stood; OSError if it cannot."""
-        self._file.seek(self._start + offset)
+        self._file.seek(self.start + offset)
         self._at = offset
 
     def read(self, offset: int, length: int) -> bytes:
         """At most `length` bytes from `offset` on; b"" if the file has become shorter."""
         if offset != self._at:
             self.prepare(offset, length)
-        data = self._file.read(length)
+        data = _as_bytes(self._file.read(length))
         self._at = offset + len(data)
         return data
 
     def close(self) -> None:
-        """Close the file, unless it is the caller's."""
+        """Close the file; one of the caller's is left where it stood, so that it can be uploaded again, or resumed."""
         if self._owned:
             self._file.close()
+            return
+        with contextlib.suppress(OSError, ValueError):  # the caller has closed it
+            self._file.seek(self.start)
 
 
 class MemorySource:
@@ -133,12 +137,21 @@ def open_source(source: UploadSource, known_size: Optional[int] = None) -> Sourc
         raise TypeError(f"an upload is a path, bytes, a file opened with 'rb' or an iterable of bytes, not "
                         f"{type(source).__name__}")
     if read is not None and _seekable(source):
-        return FileSource(source)  # type: ignore[arg-type]
+        return _from_where_it_stands(source)
     read = _checked(read) if read is not None else _reader(iter(source))
     size = known_size
     if size is None and hasattr(source, "read") and isinstance(source, Sized):
         size = len(source)
     return StreamSource(read, size) if size is not None else _spooled(read)
+
+
+def _from_where_it_stands(file: object) -> FileSource:
+    """What is left to read of the caller's `file`; ValueError if it has just been written and stands at its end."""
+    source = FileSource(file)  # type: ignore[arg-type]
+    if not source.size and source.start:
+        raise ValueError(f"the file stands at its end (byte {source.start}), and nothing is left to read: call "
+                         "file.seek(0) before")
+    return source
 
 
 def _open_path(path: Union[str, "os.PathLike[str]"]) -> Source:
@@ -203,21 +216,10 @@ def _spooled(read: Callable[[int], bytes]) -> FileSource:
                 told = True
                 log.warning("the size of this source is unknown until it is read: it is kept in a temporary file")
         file.seek(0)
-        return FileSource(_SpooledFile(file), owned=True)  # type: ignore[arg-type]
+        return FileSource(file, owned=True)  # type: ignore[arg-type, unused-ignore]
     except BaseException:
         file.close()
         raise
-
-
-class _SpooledFile:
-    """A SpooledTemporaryFile whose ``seek`` returns the position, which it does since Python 3.11 alone."""
-
-    def __init__(self, file: "tempfile.SpooledTemporaryFile[bytes]") -> None:
-        self.read, self.tell, self.close, self._seek = file.read, file.tell, file.close, file.seek
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._seek(offset, whence)
-        return self.tell()
 
 
 def mime_type_of(source: Source, mime_type: Optional[str]) -> str:

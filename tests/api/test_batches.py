@@ -50,6 +50,9 @@ def test_prompts_go_inline_with_a_key_each_and_results_come_back_by_key(
     ended = client.batches.wait(job)
     assert (ended.state, ended.state_name, ended.request_count, ended.successful_count, ended.failed_count) == (
         "SUCCEEDED", "BATCH_STATE_SUCCEEDED", 3, 3, 0)
+    with pytest.raises(TypeError, match="write \\[key\\] for one"):
+        client.batches.results(ended, keys="a1c")
+    assert [result.key for result in client.batches.results(ended, keys=["a", 1, "c"])] == ["c", "1", "a"]
     results = list(client.batches.results(ended, keys=["a", "1", "c"]))
     assert [(result.key, result.index, result.text) for result in results] == [
         ("c", 2, "answer c"), ("1", 1, "answer 1"), ("a", 0, "answer a")]

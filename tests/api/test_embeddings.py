@@ -5,12 +5,13 @@ import math
 import pickle
 import threading
 from array import array
+from concurrent.futures import wait
 from typing import Any, Callable, List
 
 import pytest
 
 from gemini_lite import BadRequestError, Embeddings, File, GeminiClient, GeminiError, ParseError, TransportTimeout
-from gemini_lite.api.embedding_forms import PredictForm
+from gemini_lite.api.embedding_forms import DeveloperForm, PredictForm
 from gemini_lite.media import Blob
 from gemini_lite.testing import Answer, Error, FakeGemini, Raw, Request
 from gemini_lite.testing.embeddings_service import EmbeddingsService, vector
@@ -244,6 +245,65 @@ def test_numpy_takes_a_vector_without_a_copy(ours: Any) -> None:
     view = numpy.asarray(vectors[0])
     vectors[0][0] = 7.0
     assert view[0] == 7.0 and numpy.asarray(vectors).shape == (2, 4)
+
+
+class Column:
+    """What pandas, polars and numpy have in common."""
+
+    def __iter__(self) -> Any:
+        return iter(["a", "b"])
+
+
+class Table(Column):
+    columns = ("a", "b")
+
+
+@pytest.mark.parametrize("texts", [
+    ["a", "b"], ("a", "b"), iter(["a", "b"]), (text for text in "ab"), {"a": 1, "b": 2}.keys(),
+    {1: "a", 2: "b"}.values(), Column()], ids=lambda value: type(value).__name__)
+def test_whatever_is_iterated_is_a_list_of_items(ours: Any, texts: Any) -> None:
+    assert ours.embed(texts).to_list() == [expected("a"), expected("b")]
+
+
+def test_a_table_is_no_list_of_items(ours: Any, fake: Any) -> None:
+    with pytest.raises(TypeError, match="Table is a table: give one of its columns"):
+        ours.embed(Table())
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt(), ValueError("half a surrogate"), MemoryError()], ids=repr)
+def test_whatever_ends_it_leaves_the_vectors_that_were_paid_for(
+    ours: Any, monkeypatch: pytest.MonkeyPatch, concurrency: int, trouble: BaseException,
+) -> None:
+    monkeypatch.setattr("gemini_lite.api.embedding_forms.DeveloperForm.limit", 1)
+    body = DeveloperForm.body
+
+    def failing_body(form: Any, items: Any, fields: Any) -> Any:
+        if items[0]["parts"][0]["text"] == "2":
+            raise trouble
+        return body(form, items, fields)
+    monkeypatch.setattr(DeveloperForm, "body", failing_body)
+    with pytest.raises(type(trouble)) as caught:
+        ours.embed(["0", "1", "2", "3", "4", "5"], concurrency=concurrency)
+    found = caught.value.embeddings  # type: ignore[attr-defined]
+    assert set(found.missing) >= {2, 4, 5} and found.to_list()[:2] == [expected("0"), expected("1")]
+
+
+def test_ctrl_c_waits_for_the_calls_that_are_under_way(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gemini_lite.api.embedding_forms.DeveloperForm.limit", 1)
+    waits: List[int] = []
+
+    def interrupted(running: Any, **settings: Any) -> Any:
+        waits.append(len(running))
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+        return wait(running, **settings)
+    monkeypatch.setattr("gemini_lite.api.embeddings.wait", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        ours.embed([str(number) for number in range(20)], concurrency=3)
+    made = 20 - len(caught.value.embeddings.missing)  # type: ignore[attr-defined]
+    assert 4 <= made <= 6
 
 
 def test_an_error_with_vectors_pickles(ours: Any, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:

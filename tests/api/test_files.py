@@ -58,8 +58,9 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("kind", SOURCES)
-@pytest.mark.parametrize("size", [0, 1, 100_000, 600_000])
+@pytest.mark.parametrize("kind, size", [
+    (kind, size) for kind in SOURCES for size in (0, 1, 100_000, 600_000)
+    if size or kind != "file object behind its beginning"])
 def test_every_kind_of_source_arrives_whole(ours: Any, service: Any, kind: str, size: int) -> None:
     data = os.urandom(size)
     file = ours.files.upload(SOURCES[kind](data), mime_type="application/x-a", chunk_size=1 << 18)

@@ -1,10 +1,12 @@
 """The resumable upload: nothing is lost, nothing that the server has is sent again, nothing is finished twice."""
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import pickle
 import stat
+import tempfile
 from typing import Any, List
 
 import pytest
@@ -207,6 +209,51 @@ def test_a_saved_state_goes_on_in_another_process(ours: Any, service: Any, fake:
     with GeminiClient(backend=DeveloperAPI("k", base_url=fake.url)) as other:
         file = other.files.upload(io.BytesIO(DATA), resume=loaded)
     assert (file.name, file.display_name, service.contents[file.name]) == ("files/big", "Big \N{SNOWMAN}", DATA)
+
+
+@pytest.mark.parametrize("start", [0, 100])
+def test_an_open_file_stays_where_it_stood_and_can_be_resumed(
+    ours: Any, service: Any, tmp_path: Any, start: int,
+) -> None:
+    (tmp_path / "data").write_bytes(b"x" * start + DATA)
+    with open(tmp_path / "data", "rb") as file:
+        file.seek(start)
+        service.lose(Loss(), Loss(0, Error(403, "not now")))
+        with pytest.raises(GeminiError) as caught:
+            ours.files.upload(file, mime_type="application/x-a", chunk_size=256)
+        assert file.tell() == start
+        again = ours.files.upload(file, resume=caught.value.upload)
+        anew = ours.files.upload(file, mime_type="application/x-a")
+    assert service.contents[again.name] == service.contents[anew.name] == DATA
+
+
+@pytest.mark.parametrize("make", [lambda path: open(path, "w+b"), lambda path: io.BytesIO()], ids=["file", "memory"])
+def test_a_file_that_was_just_written_and_stands_at_its_end_is_no_empty_upload(
+    ours: Any, fake: Any, tmp_path: Any, make: Any,
+) -> None:
+    with make(tmp_path / "data") as file:
+        file.write(DATA)
+        with pytest.raises(ValueError, match=r"stands at its end \(byte 512\).*file.seek\(0\)"):
+            ours.files.upload(file, mime_type="application/x-a")
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("make", [
+    lambda path: tempfile.NamedTemporaryFile("w+"), lambda path: tempfile.SpooledTemporaryFile(mode="w+"),
+    lambda path: codecs.open(path, "r", "utf-8"), lambda path: open(path, encoding="utf-8"),
+    lambda path: io.StringIO("text")], ids=["named", "spooled", "codecs", "open", "memory"])
+@pytest.mark.parametrize("mime_type", [None, "text/plain"])
+def test_a_file_of_text_is_refused_whatever_its_kind(
+    ours: Any, fake: Any, tmp_path: Any, make: Any, mime_type: Any,
+) -> None:
+    (tmp_path / "data").write_text("text")
+    with make(tmp_path / "data") as file:
+        if "w" in (getattr(file, "mode", None) or ""):
+            file.write("text")
+            file.seek(0)
+        with pytest.raises(TypeError, match="with 'rb'"):
+            ours.files.upload(file, mime_type=mime_type)
+    assert fake.requests == []
 
 
 def test_a_resumed_source_that_cannot_seek_is_read_up_to_where_the_server_is(ours: Any, service: Any) -> None:
