@@ -176,14 +176,21 @@ class Interactions:
         return self._route.send(path, body, settings=settings, creates=True)
 
     def _follow_continuations(self, data: JSON, body: JSON, settings: CallSettings) -> JSON:
-        """`data`, and as long as the API asks for a continuation, what follows it; a token is used once."""
+        """`data`, and as long as the API asks for a continuation, what follows it; a token is used once.
+
+        An error has what there is as ``response``: it is paid for.
+        """
         used: Set[str] = set()
         while data.get("status") == "requires_continuation":
             token = str_or_none(data.get("continuation_token"))
             if not token or token in used or why_not_json([token, data.get("id")]):  # each is billed
                 break
             used.add(token)
-            data = _merged(data, self._send(self._path(), _continuation(body, data), settings))
+            try:
+                data = _merged(data, self._send(self._path(), _continuation(body, data), settings))
+            except GeminiError as error:
+                error.response = Interaction(data)
+                raise
         return data
 
     def _request(

@@ -112,7 +112,7 @@ def check_url(url: str, name: str) -> str:
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:  # the port is no number, or a bracket is missing
         good = False
-    if not good or parts.query or parts.fragment or not url.isprintable() or " " in url:
+    if not good or not url.isprintable() or any(mark in url for mark in "?# "):  # an empty query, too, eats the path
         raise ValueError(f"{name} must be like 'https://host' or 'http://host:port/path', without a query, a fragment "
                          "or blanks (it may hold a key, and so is not shown here)")
     return url.rstrip("/")

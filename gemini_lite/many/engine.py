@@ -117,13 +117,12 @@ class Run(Generic[T]):
             return
         self._is_open = False
         self.stats.end()
-        try:
-            self._progress(self.stats, True)
+        with contextlib.ExitStack() as stack:  # all of it, whatever of it fails; the last callback first
+            stack.callback(self.interrupts.close)
+            stack.callback(self._open.close)
             if self._keeper is not None:
-                self._keeper.end(list(self._in_flight.values()))
-        finally:
-            self._open.close()
-            self.interrupts.close()
+                stack.callback(self._keeper.end, list(self._in_flight.values()))
+            self._progress(self.stats, True)
 
     def _is_over(self) -> bool:
         """Whether nothing is in flight, and nothing will be."""
@@ -160,7 +159,11 @@ class Run(Generic[T]):
         self.stats.in_flight = len(self._in_flight)
         rate = self._pace.requests.per_second
         self.stats.requests_per_minute = None if rate is None else rate * 60
-        self._progress(self.stats, False)
+        try:
+            self._progress(self.stats, False)
+        except Exception as error:  # the caller's own function: it ends the run as an error of ours does
+            self._progress = lambda stats, ended: None
+            self._end(error)
 
     # What goes out
 

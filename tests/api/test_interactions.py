@@ -395,6 +395,20 @@ def test_a_continuation_is_asked_for_once_with_a_token_and_each_call_is_billed(
     assert len(fake.requests) == 2
 
 
+@pytest.mark.parametrize("failure", [Error(400, "no"), Error(503, "busy"), Raw(b"{"), Raw(status=None)], ids=repr)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_continuation_that_fails_leaves_what_is_paid_for(
+        fake: FakeGemini, client: GeminiClient, failure: Any, parts: int) -> None:
+    paid = [{"id": f"int_{number}", "status": "requires_continuation", "continuation_token": f"t{number}",
+             "steps": [text_step(str(number))]} for number in range(parts)]
+    answers: Iterator[Any] = iter([Raw(json.dumps(one).encode()) for one in paid])
+    fake.services.insert(0, lambda request: next(answers, failure))
+    with pytest.raises(GeminiError) as caught:
+        client.interactions.create("Hi", retries=0)
+    found = caught.value.response
+    assert isinstance(found, Interaction) and found.text == "01"[:parts] and found.id == f"int_{parts - 1}"
+
+
 @pytest.mark.parametrize("odd", [[1], 5, "x", {"a": 1}])
 def test_continuations_of_odd_shape_are_joined_all_the_same(
         fake: FakeGemini, client: GeminiClient, odd: Any) -> None:

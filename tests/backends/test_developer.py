@@ -170,7 +170,8 @@ def test_the_address_is_googles_unless_another_is_given(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("url", [
     "generativelanguage.googleapis.com", "localhost:8080", "ftp://host", "https://", "http:///path", "https://host?x=1",
-    "https://host/#top", "file:///etc/passwd", "http://[::1", " ", "https://host:port", "http://host:99999",
+    "https://host/#top", "https://host/#", "https://host?", "https://host/path/?",
+    "file:///etc/passwd", "http://[::1", " ", "https://host:port", "http://host:99999",
 ])
 @pytest.mark.parametrize("how", ["argument", "environment"])
 def test_what_is_no_address_is_a_value_error_before_any_network(

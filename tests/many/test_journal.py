@@ -243,6 +243,35 @@ def test_what_is_in_flight_is_kept_when_no_more_can_be_noted(client, out, monkey
         assert keys(out) == Counter(numbers(20)) and len(fake.requests) == 20
 
 
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_what_is_in_flight_is_kept_when_the_callers_progress_fails(client, out, monkeypatch, call):
+    monkeypatch.setattr("gemini_lite.many.progress.EVERY", 0.05)
+    shown = []
+
+    def progress(stats):
+        shown.append(stats.done)
+        if len(shown) == call:
+            raise LookupError("the bar is closed")
+
+    def slow(request):
+        time.sleep(0.1)
+        return "x"
+    with FakeGemini(slow) as fake:
+        with pytest.raises(LookupError, match="the bar is closed") as caught:
+            client(fake).map_to(out, numbers(100), concurrency=8, progress=progress, on_crash="report")
+        assert len(keys(out)) == len(fake.requests) == caught.value.summary.done < 100
+        assert not (out.parent / "out.jsonl.sent").exists() and len(shown) == call
+
+
+def test_all_is_closed_though_the_last_progress_fails(client, echoing, out):
+    def progress(stats):
+        if stats.done == 3:
+            raise LookupError("the bar is closed")
+    with pytest.raises(LookupError):
+        client(echoing).map_to(out, numbers(3), progress=progress, on_crash="report")
+    assert len(keys(out)) == 3 and [path.name for path in out.parent.iterdir()] == ["out.jsonl"]
+
+
 @pytest.mark.parametrize("response", [{}, {"error": None}, {"error": {}}], ids=str)
 @pytest.mark.parametrize("error", [{}, {"response": None}], ids=str)
 def test_a_program_that_rewrites_a_file_may_write_nulls(echoing, client, out, response, error):
