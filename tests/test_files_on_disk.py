@@ -65,6 +65,13 @@ def test_without_a_mode_the_old_file_s_is_kept_and_is_there_before_any_data(tmp_
     assert ((tmp_path / "a").read_bytes(), stat.S_IMODE((tmp_path / "a").stat().st_mode)) == (b"new", old)
 
 
+@pytest.mark.parametrize("name", ["a" * 255, "я" * 124 + ".txt", "\U0001f600" * 63])
+def test_a_file_may_have_the_longest_name(tmp_path: Path, name: str) -> None:
+    for data in (b"first", b"second"):
+        write(tmp_path / name, data)
+        assert (tmp_path / name).read_bytes() == data and os.listdir(tmp_path) == [name]
+
+
 @posix
 def test_a_file_has_its_mode_before_it_has_any_data(tmp_path: Path) -> None:
     with replacing(tmp_path / "a", 0o600) as file:
