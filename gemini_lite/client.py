@@ -4,7 +4,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar, Union, cast, overload
+from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Type, TypeVar, Union, cast, overload
 
 import requests
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .api.files import Files
     from .api.interactions import Interactions
     from .api.sending import Sender
+    from .api.waiting import Poll
     from .many.engine import Run
     from .many.progress import Progress
     from .many.runs import Caller
@@ -214,7 +215,7 @@ class GeminiClient(Chat):
 
     def batch_to(
         self, path: Union[str, "os.PathLike[str]"], prompts: Iterable[object], *, wait: bool = True,
-        poll: Union[float, Tuple[float, float]] = (5, 60), deadline: Optional[float] = None, resume: bool = True,
+        poll: Poll = (5, 60), deadline: Optional[float] = None, resume: bool = True,
         retry_errors: str = "transient", fsync_every: float = 1.0, progress: Progress = None, again: bool = False,
         **overrides: Unpack[OptionFields],
     ) -> Stats:

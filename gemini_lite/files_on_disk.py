@@ -37,11 +37,10 @@ def replacing(path: StrPath, mode: Optional[int] = None) -> Iterator[BinaryIO]:
         return
     place = os.path.realpath(path)
     kept = stat.S_IMODE(os.stat(place).st_mode) if mode is None and os.path.isfile(place) else None
-    first = next(bits for bits in (mode, kept, 0o666) if bits is not None)
     folder, name = os.path.split(place)
     temporary = os.path.join(folder, f"{name[:60]}.{os.urandom(4).hex()}.part")  # of at most 255 bytes
     try:
-        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, first)) as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode or kept or 0o666)) as file:
             if kept is not None:
                 os.chmod(temporary, kept)  # the umask may have taken some of it
             yield file

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import contextlib
 import io
 import itertools
 import mimetypes
@@ -98,12 +99,12 @@ def from_path(path: Union[str, "os.PathLike[str]"], mime_type: Optional[str] = N
 def type_of_data(data: bytes, *, is_cut: bool = False) -> Optional[str]:
     """The MIME type that data tells: by its first bytes, or text/plain for UTF-8 without a null byte; None if it is
     neither. With `is_cut` the data is the beginning of more, and may end within a letter."""
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(data, final=not is_cut)
-        is_text = b"\0" not in data
-    except UnicodeDecodeError:
-        is_text = False
-    return _type_of_signature(data) or ("text/plain" if is_text else None)
+    found = _type_of_signature(data)
+    if found is None and b"\0" not in data:
+        with contextlib.suppress(UnicodeDecodeError):
+            codecs.getincrementaldecoder("utf-8")().decode(data, final=not is_cut)
+            return "text/plain"
+    return found
 
 
 def from_uri(uri: str, mime_type: Optional[str] = None) -> JSON:

@@ -9,7 +9,7 @@ import pytest
 import gemini_lite.options as options_room
 from gemini_lite import GeminiOptions, Tool
 from gemini_lite.contents import build_request
-from gemini_lite.options.overrides import ChatOverrides, OptionFields, Overrides, QueryOverrides
+from gemini_lite.options.overrides import CacheOverrides, ChatOverrides, OptionFields, Overrides, QueryOverrides
 from gemini_lite.tools import ToolLike
 
 NAMES = [field.name for field in dataclasses.fields(GeminiOptions)]
@@ -145,6 +145,7 @@ def test_the_typed_keywords_have_the_names_and_types_of_the_fields(monkeypatch):
         assert fields_of(typed).items() <= fields_of(ChatOverrides).items()
         assert fields_of(ChatOverrides).keys() - fields_of(typed).keys() == missing
     assert limits <= fields_of(QueryOverrides).keys()
+    assert fields_of(CacheOverrides).items() <= hints.items()
 
 
 def search(query: str) -> str:

@@ -12,11 +12,11 @@ from ..json_data import JSON, copied, dict_or_empty, preview
 MAX_DEPTH = 100  # of names and indices in one path
 
 _Step = Union[str, int]
-_STEP = r"""(?sx)
+_STEP = re.compile(r"""
     \.(?P<name>[^.\[\]]+) | \[(?P<index>[0-9]{1,9})\] | \[(?P<quoted>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]
-    """
+    """, re.VERBOSE | re.DOTALL)
 _OTHERS = {"numberValue", "boolValue", "nullValue"}
-_ESCAPE = r"(?s)\\(u[0-9a-fA-F]{4}|.)"
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -157,11 +157,10 @@ def _steps(path: object) -> List[_Step]:
     """The names and indices of a JSON path such as ``$.items[0].name``."""
     if not isinstance(path, str) or path[:1] != "$":
         raise BadPiece(f"{preview(path)} is no JSON path")
-    pattern = re.compile(_STEP)
     found: List[_Step] = []
     position = 1
     while position < len(path):
-        step = pattern.match(path, position)
+        step = _STEP.match(path, position)
         if step is None or len(found) == MAX_DEPTH:
             raise BadPiece(f"{preview(path)} is no JSON path of at most {MAX_DEPTH} steps")
         if step["index"]:
@@ -179,7 +178,7 @@ def _unquoted(text: str) -> str:
         what: str = match[1]
         return chr(int(what[1:], 16)) if len(what) == 5 else _ESCAPED.get(what, what)
 
-    return re.sub(_ESCAPE, unescaped, text[1:-1])
+    return _ESCAPE.sub(unescaped, text[1:-1])
 
 
 def _has(holder: object, step: _Step, path: object) -> bool:

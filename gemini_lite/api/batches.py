@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..options.overrides import ChatOverrides
 
-S = TypeVar("S")
+S = TypeVar("S")  # what ``response_schema`` names
 
 _CANCEL_SECONDS = 120.0  # for how long Vertex AI may take to cancel a job that is to be deleted
 
@@ -39,7 +39,7 @@ class Batches:
 
     def __init__(self, sender: Sender, options: GeminiOptions) -> None:
         self._sender, self._options = sender, options
-        self.jobs = Jobs(sender)  # which `many.batch` uses, too
+        self.jobs = Jobs(sender)  # which the command line uses, too
 
     def create(
         self, requests: Union[Iterable[BatchItem], File, str], *, destination: Optional[str] = None,

@@ -135,7 +135,7 @@ class _Run:
                     return answers, error
                 error = _take_ended(running, answers) or error
 
-    def _call(self, items: List[JSON]) -> Tuple[List["array[float]"], JSON]:
+    def _call(self, items: List[JSON]) -> Answer:
         form = self._form
         path = self._sender.route.backend.path(form.method(len(items)), self._model)
         answer = self._sender.send(path, form.body(items, self._fields), deadline=self._deadline)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import pathlib
@@ -122,7 +123,7 @@ class Files:
             raise TypeError(f"resume is the UploadState of an error (error.upload), not {type(resume).__name__}")
         opened = open_source(source, resume.size if resume is not None else None)
         with self._sender.transport.operation():
-            try:
+            with contextlib.closing(opened):
                 if resume is None:
                     state = _new_state(opened, mime_type, display_name, name)
                     upload.start(self._sender, f"/upload{path}", state, whole)
@@ -132,8 +133,6 @@ class Files:
                                     byte_reporter(progress, display_name or state.file_name),
                                     lambda state: self._find(state, opened, whole))
                 file = File(run.run(resumed=resume is not None))
-            finally:
-                opened.close()
             return self._wait(file, file, (1, 10), whole, None) if wait else file
 
     def get(self, file: FileOrName) -> File:

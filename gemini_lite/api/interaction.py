@@ -7,8 +7,8 @@ from typing import Generic, List, Optional, cast
 
 from .. import schema
 from ..json_data import JSON, copied, dict_or_empty, list_of_dicts, str_or_none
-from ..response import T
 from ..media import Blob, blob
+from ..response import T
 from ..turns.calls import FunctionCall
 from .resources import parse_time
 

@@ -48,23 +48,20 @@ class Interactions:
 
     @overload
     def create(
-        self, prompt: Prompt, *, agent: Optional[str] = None,
-        previous_interaction: Optional[InteractionOrId] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None, previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, response_schema: Type[S],
         **overrides: Unpack[Overrides],
     ) -> Interaction[S]: ...
 
     @overload
     def create(
-        self, prompt: Prompt, *, agent: Optional[str] = None,
-        previous_interaction: Optional[InteractionOrId] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None, previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, response_schema: object = None,
         **overrides: Unpack[Overrides],
     ) -> Interaction[Any]: ...
 
     def create(
-        self, prompt: Prompt, *, agent: Optional[str] = None,
-        previous_interaction: Optional[InteractionOrId] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None, previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, **overrides: Any,
     ) -> Interaction[Any]:
         """Ask, and return the interaction: whole, or with `background` as soon as it is queued (see `wait`).
@@ -79,23 +76,20 @@ class Interactions:
 
     @overload
     def stream(
-        self, prompt: Prompt, *, agent: Optional[str] = None,
-        previous_interaction: Optional[InteractionOrId] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None, previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, response_schema: Type[S],
         **overrides: Unpack[Overrides],
     ) -> InteractionStream[S]: ...
 
     @overload
     def stream(
-        self, prompt: Prompt, *, agent: Optional[str] = None,
-        previous_interaction: Optional[InteractionOrId] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None, previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, response_schema: object = None,
         **overrides: Unpack[Overrides],
     ) -> InteractionStream[Any]: ...
 
     def stream(
-        self, prompt: Prompt, *, agent: Optional[str] = None,
-        previous_interaction: Optional[InteractionOrId] = None,
+        self, prompt: Prompt, *, agent: Optional[str] = None, previous_interaction: Optional[InteractionOrId] = None,
         background: bool = False, store: Optional[bool] = None, **overrides: Any,
     ) -> InteractionStream[Any]:
         """`create`, streamed: the first event has arrived when this returns.

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Optional
+from typing import Dict, List, Optional
 
 from ..json_data import JSON
 from ..options import GeminiOptions
@@ -32,13 +32,12 @@ def apply_settings(options: GeminiOptions, settings: List[str]) -> GeminiOptions
         name = name.strip().replace("-", "_")
         if not equals or not name:
             raise ValueError(f"--set {setting}: write NAME=VALUE, such as --set top_p=0.9")
-        changes: Dict[str, Any] = {name: _json_or_text(text)}
+        changes: Dict[str, object] = {name: _json_or_text(text)}
         try:
             options = options.replace(**changes)
         except TypeError:
             try:
-                other: Dict[str, Any] = {name: text}
-                options = options.replace(**other)  # 7 as a system prompt
+                options = options.replace(**{name: text})  # 7 as a system prompt
             except TypeError as error:
                 example = f": --set {name}='{json.dumps([text])}'" if "must be a list" in str(error) else ""
                 raise TypeError(f"{error}{example}") from None

@@ -28,7 +28,7 @@ from .connections import transport_for
 from .interrupts import Interrupts
 from .order import ResultOrder
 from .pace import Pace, quota_of
-from .senders import TaskSender, Task, Threads
+from .senders import Task, TaskSender, Threads
 from .settings import Keeper, Settings
 from .stats import Stats
 from .tokens import TokenEstimate, prompt_tokens, size_of

@@ -8,7 +8,7 @@ from ..json_data import JSON
 from ..response import AnswerFormat, Result
 from .records import BEGINNING, read_record, to_result
 
-S = TypeVar("S")
+S = TypeVar("S")  # what ``response_schema`` names
 
 
 class Line(NamedTuple):

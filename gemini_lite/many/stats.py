@@ -22,10 +22,10 @@ class Stats:
     """Counts of prompts, requests and tokens.
 
     `answered` and `failed` are of this run; `skipped` were in the file already, which has `failed_before` errors that
-    are not tried again. `reasons` counts the failures by their
-    kind, with the first message of each; `may_pass` of them are tried again by the same call on a file. `retried`
-    counts requests that were sent again after a failure, `refused` those that met a quota. `tokens` counts by model and
-    kind: prompt, cached, answer, thoughts, tool_use, total. `total` prompts, None if nobody knows.
+    are not tried again. `reasons` counts the failures by their kind, with the first message of each; `may_pass` of them
+    are tried again by the same call on a file. `retried` counts requests that were sent again after a failure,
+    `refused` those that met a quota. `tokens` counts by model and kind: prompt, cached, answer, thoughts, tool_use,
+    total. `total` prompts, None if nobody knows.
     """
 
     def __init__(self, total: Optional[int] = None) -> None:

@@ -5,8 +5,7 @@ import dataclasses
 import functools
 import logging
 from typing import (
-    TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NoReturn, Optional, Protocol, Sequence, Tuple,
-    TypeVar, Union,
+    TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NoReturn, Optional, Protocol, Sequence, Tuple, TypeVar, Union,
 )
 
 from ..errors.hints import CALL_SETTINGS, no_attribute, unknown_option

@@ -8,10 +8,25 @@ from ..transport.deadline import Timeout
 from . import CacheLike, SystemPrompt
 
 
-class BaseOptions(TypedDict, total=False):
-    """The fields of `GeminiOptions` as keywords of a call, for type checkers; all but the model and the schema."""
+class CachedOptions(TypedDict, total=False):
+    """The fields that a cache can have too, all but the model."""
 
     system_prompt: Optional[SystemPrompt]
+    tools: Optional[Sequence[ToolLike]]
+    tool_choice: Union[str, Sequence[str], None]
+    tool_config: Optional[Mapping[str, Any]]
+    extra: Optional[Mapping[str, Any]]
+
+
+class CacheOverrides(CachedOptions, total=False):
+    """What a cache is made with."""
+
+    model: Optional[str]
+
+
+class BaseOptions(CachedOptions, total=False):
+    """The fields of `GeminiOptions` as keywords of a call, for type checkers; all but the model and the schema."""
+
     temperature: Optional[float]
     top_p: Optional[float]
     top_k: Optional[int]
@@ -25,9 +40,6 @@ class BaseOptions(TypedDict, total=False):
     thinking_level: Optional[str]
     include_thoughts: Optional[bool]
     response_mime_type: Optional[str]
-    tools: Optional[Sequence[ToolLike]]
-    tool_choice: Union[str, Sequence[str], None]
-    tool_config: Optional[Mapping[str, Any]]
     max_tool_rounds: int
     parallel_tools: bool
     fill_missing_signatures: bool
@@ -41,18 +53,6 @@ class BaseOptions(TypedDict, total=False):
     image_config: Optional[Mapping[str, Any]]
     response_logprobs: Optional[bool]
     logprobs: Optional[int]
-    extra: Optional[Mapping[str, Any]]
-
-
-class CacheOverrides(TypedDict, total=False):
-    """What a cache has of the options."""
-
-    model: Optional[str]
-    system_prompt: Optional[SystemPrompt]
-    tools: Optional[Sequence[ToolLike]]
-    tool_choice: Union[str, Sequence[str], None]
-    tool_config: Optional[Mapping[str, Any]]
-    extra: Optional[Mapping[str, Any]]
 
 
 class ModelOptions(BaseOptions, total=False):

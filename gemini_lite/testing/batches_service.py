@@ -9,8 +9,8 @@ from collections import deque
 from typing import Callable, Deque, Dict, List, Optional
 
 from ..json_data import JSON, dict_or_empty
-from .embeddings_service import vector_of
 from .camel_case import as_list
+from .embeddings_service import vector_of
 from .files_service import FilesService
 from .replies import Answer, Error, Raw, json_answer
 from .request import Request

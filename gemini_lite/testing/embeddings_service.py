@@ -31,10 +31,10 @@ class EmbeddingsService:
             usage = _usage([request.json])
             return json_answer({"embedding": {"values": vector_of(request.json, request.model)}, **usage})
         if request.kind == "batchEmbedContents":
-            return self._batch(request)
+            return self._batch_embed(request)
         return _predict(request) if request.kind == "predict" else None
 
-    def _batch(self, request: Request) -> Answer:
+    def _batch_embed(self, request: Request) -> Answer:
         limit = self.limit or (100 if request.api == "developer" else 250)
         requests = as_list(request.json.get("requests"))
         if len(requests) > limit:
